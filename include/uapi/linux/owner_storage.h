@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * Owner-attached storage: the interface of /dev/owner_storage.
+ *
+ * An open file of the device is nothing in particular until
+ * OSTOR_IOC_MAP_CREATE turns it into a map. From then on it is that map, and
+ * closing its last descriptor frees the map with all its elements; the close
+ * returns when every value is gone.
+ *
+ * Every command returns 0, or -1 with errno set. A command that fails has
+ * changed nothing. Fields marked (out) are written on success only and ignored
+ * on input; reserved fields must be zero. All commands need CAP_SYS_ADMIN in
+ * the initial user namespace when the device is opened.
+ */
+#ifndef _UAPI_LINUX_OWNER_STORAGE_H
+#define _UAPI_LINUX_OWNER_STORAGE_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/* How struct ostor_owner names an owner. */
+#define OSTOR_BY_SELF		0	/* the calling thread */
+#define OSTOR_BY_PIDFD		1	/* the task of a pidfd */
+
+/* What kind of object an owner is, as listed. */
+#define OSTOR_KIND_TASK		1
+
+/* Flags of OSTOR_IOC_UPDATE. */
+#define OSTOR_ANY		0	/* create the element or replace it */
+#define OSTOR_NOEXIST		1	/* create it, or fail with EEXIST */
+#define OSTOR_EXIST		2	/* replace it, or fail with ENOENT */
+
+/* Largest value in bytes, on every architecture and in every context. */
+#define OSTOR_VALUE_SIZE_MAX	8064
+
+/* Most elements that one OSTOR_IOC_LIST returns. */
+#define OSTOR_LIST_MAX		1024
+
+/* Most iterations of one OSTOR_IOC_BENCH. */
+#define OSTOR_BENCH_MAX		10000000
+
+/**
+ * struct ostor_owner - names the object that a value is attached to
+ * @by:	one of OSTOR_BY_*
+ * @fd:	the pidfd for OSTOR_BY_PIDFD, else 0
+ * @id:	reserved, must be zero
+ */
+struct ostor_owner {
+	__u32 by;
+	__s32 fd;
+	__u64 id;
+};
+
+/**
+ * struct ostor_map_create - argument of OSTOR_IOC_MAP_CREATE
+ * @value_size:	bytes per value, 1 to OSTOR_VALUE_SIZE_MAX
+ * @flags:	must be zero
+ * @reserved:	must be zero
+ *
+ * Errors: EINVAL (size 0, flags, reserved), E2BIG (a value too large to be
+ * allocated in every context), EBUSY (the file is a map already), ENOMEM.
+ */
+struct ostor_map_create {
+	__u32 value_size;
+	__u32 flags;
+	__u64 reserved[3];
+};
+
+/**
+ * struct ostor_elem - argument of the commands on one element
+ * @owner:	the owner
+ * @value:	address of @value_size bytes; may be 0 where said below
+ * @value_size:	must be the map's value size, or 0 if @value is 0
+ * @flags:	for OSTOR_IOC_UPDATE one of OSTOR_ANY, _NOEXIST, _EXIST; else 0
+ * @seq:	(out) number of the element: its turn among all that were ever
+ *		created in this map, from 1. An update makes a new element.
+ * @created:	(out) 1 if the command created the element, else 0
+ * @reserved:	must be zero
+ *
+ * OSTOR_IOC_LOOKUP copies the value to @value.
+ * OSTOR_IOC_GET_OR_CREATE creates the element from @value (zeroes if @value is
+ * 0) unless there is one, and copies the value that is stored to @value (if
+ * not 0). When several callers race, all of them get the same element.
+ * OSTOR_IOC_UPDATE stores @value.
+ * OSTOR_IOC_DELETE deletes the element; @value and @value_size must be 0.
+ * OSTOR_IOC_TAKE deletes the element and copies what was stored to @value.
+ *
+ * Errors: EINVAL (flags, reserved, sizes, no map in this file), EBADF (no such
+ * descriptor, or of another kind), ESRCH (the owner is dead or dying), ENOENT
+ * (no element), EEXIST, ENOMEM, EFAULT, EDEADLK (this CPU holds the owner's
+ * lock already: recursion), ETIMEDOUT (the lock's holder is stuck).
+ */
+struct ostor_elem {
+	struct ostor_owner owner;
+	__u64 value;
+	__u32 value_size;
+	__u32 flags;
+	__u64 seq;
+	__u32 created;
+	__u32 reserved;
+};
+
+/**
+ * struct ostor_entry - one element of a listing
+ * @owner_id:	for a task its thread id in the initial pid namespace
+ * @seq:	the element's number, see struct ostor_elem
+ * @owner_kind:	one of OSTOR_KIND_*
+ * @reserved:	zero
+ */
+struct ostor_entry {
+	__u64 owner_id;
+	__u64 seq;
+	__u32 owner_kind;
+	__u32 reserved;
+};
+
+/**
+ * struct ostor_list - argument of OSTOR_IOC_LIST
+ * @pos:	(in, out) cursor, 0 at first, then as the last call left it
+ * @seq:	(in, out) cursor, likewise
+ * @entries:	address of @capacity struct ostor_entry
+ * @values:	address of @capacity values of @value_size bytes, or 0
+ * @value_size:	the map's value size, or 0 if @values is 0
+ * @capacity:	1 to OSTOR_LIST_MAX
+ * @count:	(out) how many entries were written
+ * @done:	(out) 1 if this call reached the end
+ * @reserved:	must be zero
+ *
+ * Elements that live from the first call to the last are listed exactly once,
+ * whatever is created and deleted meanwhile. Errors: EINVAL, EFAULT, ENOMEM.
+ */
+struct ostor_list {
+	__u64 pos;
+	__u64 seq;
+	__u64 entries;
+	__u64 values;
+	__u32 value_size;
+	__u32 capacity;
+	__u32 count;
+	__u32 done;
+	__u64 reserved;
+};
+
+/**
+ * struct ostor_map_info - result of OSTOR_IOC_MAP_INFO
+ * @value_size:		bytes per value
+ * @element_size:	bytes that one element takes, value included
+ * @buckets:		buckets of the map's table
+ * @flags:		zero
+ * @elements:		live elements
+ * @pending:		elements deleted but not yet freed
+ * @bytes:		the map, its table and all elements, pending ones too
+ * @created:		elements ever created
+ * @deleted:		elements deleted by a command
+ * @replaced:		elements replaced by an update
+ * @owner_deaths:	elements that died with their owner
+ * @deadlocks:		commands that failed with EDEADLK
+ * @timeouts:		commands that failed with ETIMEDOUT
+ * @nomem:		commands that failed with ENOMEM
+ * @deferred:		elements whose unlinking could not finish at once, by a
+ *			failed lock or because the context must not wait
+ * @reserved:		zero
+ */
+struct ostor_map_info {
+	__u32 value_size;
+	__u32 element_size;
+	__u32 buckets;
+	__u32 flags;
+	__u64 elements;
+	__u64 pending;
+	__u64 bytes;
+	__u64 created;
+	__u64 deleted;
+	__u64 replaced;
+	__u64 owner_deaths;
+	__u64 deadlocks;
+	__u64 timeouts;
+	__u64 nomem;
+	__u64 deferred;
+	__u64 reserved[2];
+};
+
+/**
+ * struct ostor_stats - result of OSTOR_IOC_STATS, for the whole module
+ * @maps:	live maps
+ * @elements:	elements allocated and not yet freed
+ * @storages:	owners' storages allocated and not yet freed
+ * @bytes:	bytes of those maps, elements and storages
+ * @allocated:	elements ever allocated
+ * @dropped:	values ever dropped
+ * @freed:	elements ever freed
+ * @owner_deaths:	owners that died while they had storage
+ * @late_free:	owners found with live storage after their death notice was
+ *		missed; not 0 means a fault in this module or its hooks
+ * @deferred:	elements handed to the reaper still linked
+ * @finished:	those of them that the reaper has unlinked
+ * @reserved:	zero
+ */
+struct ostor_stats {
+	__u64 maps;
+	__u64 elements;
+	__u64 storages;
+	__u64 bytes;
+	__u64 allocated;
+	__u64 dropped;
+	__u64 freed;
+	__u64 owner_deaths;
+	__u64 late_free;
+	__u64 deferred;
+	__u64 finished;
+	__u64 reserved[5];
+};
+
+/* Operations that the drivers below run. */
+#define OSTOR_OP_LOOKUP		1
+#define OSTOR_OP_GET_OR_CREATE	2
+#define OSTOR_OP_UPDATE		3
+#define OSTOR_OP_DELETE		4
+
+/* Where OSTOR_IOC_RECURSE runs the inner operation. */
+#define OSTOR_POINT_NONE	0	/* the outer one holds no lock yet */
+#define OSTOR_POINT_STORAGE	1	/* it holds its storage's lock */
+#define OSTOR_POINT_BUCKET	2	/* it holds its bucket's lock */
+#define OSTOR_POINT_BOTH	3	/* this CPU holds both */
+
+/**
+ * struct ostor_op - one operation for OSTOR_IOC_RECURSE
+ * @owner:	the owner
+ * @op:		one of OSTOR_OP_*
+ * @flags:	as for OSTOR_IOC_UPDATE; else 0
+ * @map_fd:	descriptor of the map, or -1 for the file of the command
+ * @result:	(out) 0 or a negative errno value
+ * @seed:	stored in the value's first bytes by a create or update
+ */
+struct ostor_op {
+	struct ostor_owner owner;
+	__u32 op;
+	__u32 flags;
+	__s32 map_fd;
+	__s32 result;
+	__u64 seed;
+};
+
+/**
+ * struct ostor_recurse - argument of OSTOR_IOC_RECURSE
+ * @outer:	the outer operation, run by the calling thread
+ * @inner:	the inner operation, run by a tracepoint probe inside the outer
+ * @point:	one of OSTOR_POINT_*, where the probe fires
+ * @fired:	(out) how often the inner operation ran: 1, or 0 if the outer
+ *		one never came past the point
+ * @reserved:	must be zero
+ *
+ * The outer operation has to come past the point: for STORAGE it must link
+ * an element (a create or update that has something to do), for BUCKET unlink
+ * one (a delete or replacing update of an element that exists). For BOTH it
+ * must link, and @inner.owner and @inner.map_fd name the bucket: inside the
+ * storage's lock the driver makes that bucket's lock held as well, by deleting
+ * an element of its own, and runs the inner operation within. The command
+ * succeeds when both operations were run; what they returned is in @result.
+ * Errors: as for struct ostor_elem, and EBUSY (another OSTOR_IOC_RECURSE runs).
+ */
+struct ostor_recurse {
+	struct ostor_op outer;
+	struct ostor_op inner;
+	__u32 point;
+	__u32 fired;
+	__u64 reserved[2];
+};
+
+/* What OSTOR_IOC_BENCH repeats, for the calling thread as owner. */
+#define OSTOR_BENCH_GET_HIT		1	/* get of an element that exists */
+#define OSTOR_BENCH_GET_MISS		2	/* get of one that does not */
+#define OSTOR_BENCH_CREATE_FIRST	3	/* create + delete, owner's only one */
+#define OSTOR_BENCH_CREATE_LATER	4	/* create + delete of a second one */
+#define OSTOR_BENCH_LOCK		5	/* rqspinlock lock + unlock */
+#define OSTOR_BENCH_ALLOC		6	/* nolock allocation + free, 128 bytes */
+
+/**
+ * struct ostor_bench - argument of OSTOR_IOC_BENCH
+ * @bench:	one of OSTOR_BENCH_*
+ * @maps:	1 to 64: the owner has elements in this many maps; the map of
+ *		this file is the one that is used
+ * @iterations:	1 to OSTOR_BENCH_MAX
+ * @ns:		(out) nanoseconds for all iterations
+ * @empty_ns:	(out) nanoseconds for as many iterations of the empty loop
+ * @reserved:	must be zero
+ *
+ * The calling thread must have no element in the map. Errors: EINVAL, EEXIST,
+ * ENOMEM, EINTR.
+ */
+struct ostor_bench {
+	__u32 bench;
+	__u32 maps;
+	__u64 iterations;
+	__u64 ns;
+	__u64 empty_ns;
+	__u64 reserved[2];
+};
+
+#define OSTOR_IOC_MAGIC		0xD5
+
+#define OSTOR_IOC_MAP_CREATE	_IOW(OSTOR_IOC_MAGIC, 0x00, struct ostor_map_create)
+#define OSTOR_IOC_MAP_INFO	_IOR(OSTOR_IOC_MAGIC, 0x01, struct ostor_map_info)
+#define OSTOR_IOC_LOOKUP	_IOWR(OSTOR_IOC_MAGIC, 0x02, struct ostor_elem)
+#define OSTOR_IOC_GET_OR_CREATE	_IOWR(OSTOR_IOC_MAGIC, 0x03, struct ostor_elem)
+#define OSTOR_IOC_UPDATE	_IOWR(OSTOR_IOC_MAGIC, 0x04, struct ostor_elem)
+#define OSTOR_IOC_DELETE	_IOWR(OSTOR_IOC_MAGIC, 0x05, struct ostor_elem)
+#define OSTOR_IOC_TAKE		_IOWR(OSTOR_IOC_MAGIC, 0x06, struct ostor_elem)
+#define OSTOR_IOC_LIST		_IOWR(OSTOR_IOC_MAGIC, 0x07, struct ostor_list)
+#define OSTOR_IOC_STATS		_IOR(OSTOR_IOC_MAGIC, 0x08, struct ostor_stats)
+#define OSTOR_IOC_RECURSE	_IOWR(OSTOR_IOC_MAGIC, 0x09, struct ostor_recurse)
+#define OSTOR_IOC_BENCH		_IOWR(OSTOR_IOC_MAGIC, 0x0a, struct ostor_bench)
+
+#endif /* _UAPI_LINUX_OWNER_STORAGE_H */
