@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034
+#
+# What every script here starts with: where things are, how to speak, how to
+# share the cache with another run. Messages go to standard error; standard
+# output belongs to the command that a script runs.
+
+set -euo pipefail
+umask 022
+
+PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+SCRIPTS=$PROJECT/scripts
+CACHE=${OWNER_STORAGE_CACHE:-${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/owner_storage}
+mkdir -p "$CACHE/lock" "$CACHE/log" "$CACHE/expect"
+CACHE=$(cd "$CACHE" && pwd -P)
+
+# Where the two are seen inside the root.
+IN_CACHE=/cache IN_PROJECT=/work
+
+# What is built from this checkout is kept apart from what another one built:
+# make compares times, and those of two checkouts say nothing about each other.
+CHECKOUT=checkout/$(basename "$PROJECT")-$(printf %s "$PROJECT" | sha256sum | cut -c1-8)
+CHECKOUT_LOCK=$(basename "$CHECKOUT")
+
+say() {
+	printf '%s\n' "$*" >&2
+}
+
+# die WHAT-AND-WHY [WHAT-TO-DO]
+die() {
+	printf '%s: %s\n' "$(basename "$0")" "$1" >&2
+	shift
+	[ $# -eq 0 ] || printf '  %s\n' "$@" >&2
+	exit "${DIE_STATUS:-1}"
+}
+
+# need_value OPTION COUNT: the option that takes a value has one.
+need_value() {
+	[ "$2" -ge 2 ] || die "$1 needs a value." "See --help."
+}
+
+# usage FILE: the comment at a script's head is its help page.
+usage() {
+	sed -n '3,/^$/s/^# \{0,1\}//p' "$1"
+}
+
+hash_of() {
+	sha256sum | cut -c1-16
+}
+
+# lock MODE NAME: MODE is shared (using the thing) or exclusive (changing it).
+# Held until unlock or until this process and all it started have ended, so a
+# thing in use is not taken away from under a virtual machine either.
+declare -A LOCK_FD=()
+lock() {
+	local mode=$1 name=$2 fd
+	unlock "$name"
+	exec {fd}>>"$CACHE/lock/$name"
+	if ! flock "--$mode" --nonblock "$fd"; then
+		say "Another run is at work on \"$name\"; waiting for it."
+		flock "--$mode" "$fd"
+	fi
+	LOCK_FD[$name]=$fd
+}
+
+unlock() {
+	local fd=${LOCK_FD[$1]:-}
+	[ -n "$fd" ] || return 0
+	exec {fd}>&-
+	unset "LOCK_FD[$1]"
+}
+
+# up_to_date STAMP KEY: was this finished with exactly these inputs?
+up_to_date() {
+	[ -f "$1" ] && [ "$(cat "$1")" = "$2" ]
+}
+
+# set_stamp STAMP KEY: the last act of a step. A step without it is redone.
+set_stamp() {
+	printf '%s\n' "$2" >"$1.new"
+	mv "$1.new" "$1"
+}
+
+# ensure NAME STAMP KEY COMMAND…: run COMMAND unless STAMP says it is done, and
+# come out of it holding NAME's shared lock.
+ensure() {
+	local name=$1 stamp=$2 key=$3
+	shift 3
+	lock shared "$name"
+	while ! up_to_date "$stamp" "$key"; do
+		lock exclusive "$name"
+		if ! up_to_date "$stamp" "$key"; then
+			rm -f "$stamp"
+			"$@"
+			set_stamp "$stamp" "$key"
+		fi
+		lock shared "$name"
+	done
+}
+
+# start_child COMMAND…: in the background as CHILD, in a process group of its
+# own, so that an interrupt of this script can end all of it.
+start_child() {
+	set -m
+	"$@" &
+	CHILD=$!
+	set +m
+	trap 'kill_child; exit 130' INT
+	trap 'kill_child; exit 143' TERM HUP
+}
+
+# end_child: wait for it, with its status.
+end_child() {
+	local status=0
+	wait "$CHILD" || status=$?
+	trap - INT TERM HUP
+	return "$status"
+}
+
+# Politely first.
+kill_child() {
+	kill -TERM -- "-$CHILD" 2>/dev/null || return 0
+	sleep 0.3
+	kill -KILL -- "-$CHILD" 2>/dev/null || true
+}

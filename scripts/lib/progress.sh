@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# A long step, shown while it runs: what it does, how long it usually takes,
+# how much is left. Its own output goes to a log, shown when it fails.
+
+# Seconds between two lines where there is no terminal to rewrite a line on.
+PROGRESS_INTERVAL=${PROGRESS_INTERVAL:-30}
+
+duration() {
+	if [ "$1" -lt 60 ]; then
+		printf '%d s' "$1"
+	else
+		printf '%d min %02d s' $(($1 / 60)) $(($1 % 60))
+	fi
+}
+
+# Counters for run_step: print how many steps are done, given the log.
+count_lines() {
+	wc -l <"$1"
+}
+
+count_dpkg() {
+	grep -cE '^(Unpacking|Setting up) ' "$1" || true
+}
+
+# time_left STARTED-AT SECONDS STEPS DONE: by the steps once enough of them are
+# done to tell, by the usual time before.
+time_left() {
+	local elapsed=$((SECONDS - $1)) seconds=$2 steps=$3 count=$4 left
+	if [ "$count" -gt $((steps / 10)) ] && [ "$count" -lt "$steps" ]; then
+		left=$((elapsed * (steps - count) / count))
+	else
+		left=$((seconds - elapsed))
+	fi
+	if [ "$left" -gt 0 ]; then
+		printf 'about %s left' "$(duration "$left")"
+	else
+		printf 'almost done'
+	fi
+}
+
+progress_line() {
+	local text=$1
+	if [ -t 2 ]; then
+		printf '\r\033[K  %s' "$text" >&2
+	else
+		say "  $text"
+	fi
+}
+
+# watch_step LOG SECONDS STEPS COUNTER
+watch_step() {
+	local log=$1 seconds=$2 steps=$3 counter=$4 started=$SECONDS shown=$SECONDS count
+	while kill -0 "$CHILD" 2>/dev/null; do
+		sleep 0.5
+		[ -t 2 ] || [ $((SECONDS - shown)) -ge "$PROGRESS_INTERVAL" ] || continue
+		shown=$SECONDS
+		count=$("$counter" "$log")
+		[ "$count" -le "$steps" ] || count=$steps
+		progress_line "$(duration $((SECONDS - started))) gone, $count of about $steps steps, $(
+			time_left "$started" "$seconds" "$steps" "$count")"
+	done
+	[ ! -t 2 ] || printf '\r\033[K' >&2
+}
+
+# run_step NAME SECONDS STEPS COUNTER TITLE COMMAND…
+#
+# SECONDS and STEPS are what a run usually takes; once one has been through on
+# this machine, its own figures are used instead. A failure ends the script and
+# shows STEP_LINES of the log and STEP_HINT; STEP_WARNINGS shows the log of a
+# success that has warnings. Not for use in a condition: bash ignores "set -e"
+# there, in COMMAND too.
+run_step() {
+	local name=$1 seconds=$2 steps=$3 counter=$4 title=$5
+	shift 5
+	local log=$CACHE/log/$name.log expect=$CACHE/expect/$name started=$SECONDS status=0 count
+	if [ -f "$expect" ]; then
+		read -r seconds steps <"$expect"
+	fi
+	say "$title (usually $(duration "$seconds"))"
+	start_child "$@" >"$log" 2>&1 </dev/null
+	watch_step "$log" "$seconds" "$steps" "$counter"
+	end_child || status=$?
+	if [ "$status" -ne 0 ]; then
+		say "This step failed (status $status). The end of its log, $log:"
+		tail -n "${STEP_LINES:-40}" "$log" | sed 's/^/  | /' >&2
+		[ -z "${STEP_HINT:-}" ] || say "$STEP_HINT"
+		exit "${DIE_STATUS:-1}"
+	fi
+	if [ -n "${STEP_WARNINGS:-}" ] && grep -qi '^warning' "$log"; then
+		sed 's/^/  | /' "$log" >&2
+	fi
+	count=$("$counter" "$log")
+	# A resumed run took less than a whole one and must not be the measure.
+	if [ "$count" -ge $((steps * 4 / 5)) ]; then
+		printf '%d %d\n' $((SECONDS - started)) "$count" >"$expect"
+	fi
+	say "  done in $(duration $((SECONDS - started)))"
+}
