@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The commands of this project; `make help` lists them. kbuild reads Kbuild.
+# Without KDIR, all is built and run in a Debian root with a test kernel, which
+# scripts/ makes on first use and keeps in a cache.
+
+ifneq ($(KDIR),)
+# A kernel built with clang wants its modules built with clang.
+LLVM ?= $(if $(shell grep -sx CONFIG_CC_IS_CLANG=y $(KDIR)/.config),1)
+
+module:
+	@scripts/check-kdir $(KDIR)
+	@mkdir -p build && echo '*' >build/.gitignore
+	$(MAKE) -C $(KDIR) M=$(CURDIR) MO=$(CURDIR)/build $(if $(LLVM),LLVM=$(LLVM)) modules
+else
+module:
+	@scripts/module
+endif
+
+demo:
+	@scripts/vm --timeout 600 -- ostor demo
+
+test:
+	@scripts/test
+
+bench:
+	@scripts/vm --icount --timeout 1200 -- ostor bench
+
+stress:
+	@scripts/vm --timeout 1800 -- ostor stress
+
+lint:
+	@scripts/lint
+
+doc:
+	@scripts/doc
+
+clean:
+	@scripts/clean
+
+distclean:
+	@scripts/clean --all
+
+define HELP
+make             build owner_storage.ko; KDIR=TREE builds it against the built
+                 kernel tree TREE, with the compilers of this machine
+make demo        run the demonstration on a test kernel in a virtual machine
+make test        run every test; the last line has the counts
+make bench       count the instructions of each operation
+make stress      run the stress test
+make lint        run every static check
+make doc         make the documentation of the Rust code
+make clean       remove what was built from this checkout
+make distclean   empty the cache: root, kernels and all that was built
+
+scripts/vm -- COMMAND runs COMMAND on a test kernel with the module loaded;
+each script in scripts/ explains itself with --help.
+endef
+
+help:
+	$(info $(HELP))
+	@:
+
+.DEFAULT_GOAL := module
+.PHONY: module demo test bench stress lint doc clean distclean help
