@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# QEMU's command line, and whether KVM can be used.
+
+# kvm_works RUN: /dev/kvm that opens need not run a guest. So boot one, within
+# ten seconds, and remember the answer until the machine reboots. RUN has an
+# initrd whose command is true.
+kvm_works() {
+	local answer=$CACHE/kvm-probe boot
+	[ -c /dev/kvm ] && [ "$ARCH" = "$(uname -m)" ] || return 1
+	boot=$(cat /proc/sys/kernel/random/boot_id)
+	if ! grep -q "^$boot " "$answer" 2>/dev/null; then
+		say "Finding out whether KVM runs a guest here (at most 10 s, once per boot of this machine)"
+		mkdir -p "$CACHE/$1"
+		pack_command "$1" '' '' true
+		qemu_command "$1" kvm 1 max 0 ''
+		if in_root --kvm timeout -k 1 10 "${QEMU[@]}" >/dev/null 2>&1 </dev/null &&
+			[ "$(cat "$CACHE/$1/status" 2>/dev/null)" = 0 ]; then
+			set_stamp "$answer" "$boot yes"
+		else
+			set_stamp "$answer" "$boot no"
+		fi
+		rm -rf "${CACHE:?}/$1"
+		say "  it $(grep -q yes "$answer" && echo does || echo 'does not; guests run under TCG')"
+	fi
+	grep -q "^$boot yes" "$answer"
+}
+
+# qemu_command RUN ACCEL SMP CPU ICOUNT SHARE: sets QEMU. RUN holds the initrd
+# and gets the guest's output: console, stdout, stderr and status. They are
+# plain files, which a guest cannot fill faster than they take.
+qemu_command() {
+	local run=$IN_CACHE/$1 accel=$2 smp=$3 cpu=$4 icount=$5 share=$6 name tty machine
+	case $ARCH in
+	x86_64) machine=(qemu-system-x86_64 -machine pc) tty=ttyS0 ;;
+	arm64) machine=(qemu-system-aarch64 -machine 'virt,gic-version=3') tty=ttyAMA0 ;;
+	esac
+	QEMU=("${machine[@]}" -nodefaults -no-user-config -display none -no-reboot
+		-m "${GUEST_MEMORY:-2G}" -smp "$smp" -cpu "$cpu"
+		-kernel "$IN_CACHE/$KERNEL/image" -initrd "$run/initrd"
+		-append "console=$tty loglevel=7 panic=-1 ${GUEST_CMDLINE:-}"
+		-serial "file:$run/console"
+		-device virtio-serial-pci)
+	if [ "$icount" = 1 ]; then
+		QEMU+=(-accel tcg -icount 'shift=0,sleep=off')
+	elif [ "$accel" = kvm ]; then
+		QEMU+=(-accel kvm)
+	else
+		QEMU+=(-accel 'tcg,thread=multi')
+	fi
+	for name in stdout stderr status; do
+		QEMU+=(-chardev "file,id=$name,path=$run/$name"
+			-device "virtserialport,chardev=$name,name=ostor.$name")
+	done
+	if [ -n "$share" ]; then
+		QEMU+=(-fsdev "local,id=share,path=/share,security_model=none,multidevs=remap"
+			-device 'virtio-9p-pci,fsdev=share,mount_tag=share')
+	fi
+}
