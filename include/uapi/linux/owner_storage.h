@@ -73,7 +73,8 @@ struct ostor_map_create {
  * @value_size:	must be the map's value size, or 0 if @value is 0
  * @flags:	for OSTOR_IOC_UPDATE one of OSTOR_ANY, _NOEXIST, _EXIST; else 0
  * @seq:	(out) number of the element: its turn among all that were ever
- *		created in this map, from 1. An update makes a new element.
+ *		created in this map, from 1. An update that replaces an element
+ *		keeps its number.
  * @created:	(out) 1 if the command created the element, else 0
  * @reserved:	must be zero
  *
@@ -192,7 +193,7 @@ struct ostor_map_info {
  * @owner_deaths:	owners that died while they had storage
  * @late_free:	owners found with live storage after their death notice was
  *		missed; not 0 means a fault in this module or its hooks
- * @deferred:	elements handed to the reaper still linked
+ * @deferred:	elements and storages handed to the reaper still linked
  * @finished:	those of them that the reaper has unlinked
  * @reserved:	zero
  */
@@ -256,8 +257,8 @@ struct ostor_op {
  * must link, and @inner.owner and @inner.map_fd name the bucket: inside the
  * storage's lock the driver makes that bucket's lock held as well, by deleting
  * an element of its own, and runs the inner operation within. The command
- * succeeds when both operations were run; what they returned is in @result.
- * Errors: as for struct ostor_elem, and EBUSY (another OSTOR_IOC_RECURSE runs).
+ * succeeds when the outer operation was run; what both returned is in @result.
+ * Errors: EINVAL, EBADF, ESRCH, ENOMEM, EFAULT.
  */
 struct ostor_recurse {
 	struct ostor_op outer;
@@ -283,6 +284,8 @@ struct ostor_recurse {
  * @iterations:	1 to OSTOR_BENCH_MAX
  * @ns:		(out) nanoseconds for all iterations
  * @empty_ns:	(out) nanoseconds for as many iterations of the empty loop
+ * @reap_ns:	(out) nanoseconds that the reaper then spent freeing what they
+ *		deleted, which @ns does not have in it
  * @reserved:	must be zero
  *
  * The calling thread must have no element in the map. Errors: EINVAL, EEXIST,
@@ -294,7 +297,8 @@ struct ostor_bench {
 	__u64 iterations;
 	__u64 ns;
 	__u64 empty_ns;
-	__u64 reserved[2];
+	__u64 reap_ns;
+	__u64 reserved;
 };
 
 #define OSTOR_IOC_MAGIC		0xD5

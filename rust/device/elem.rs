@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The commands on one element.
+
+use super::{
+    resolve,
+    Arg, //
+};
+use crate::{
+    storage::{
+        create::Mode,
+        error::Refusal,
+        map::ByteMap,
+        owner::Owner, //
+    },
+    sync::rcu,
+    uapi::{
+        ostor_elem,
+        OSTOR_ANY,
+        OSTOR_EXIST,
+        OSTOR_NOEXIST, //
+    }, //
+};
+use kernel::{
+    prelude::*,
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
+};
+
+/// A value in user space, and a copy of it.
+struct UserValue {
+    ptr: UserPtr,
+    bytes: KVVec<u8>,
+}
+
+impl UserValue {
+    /// Reads the value that `req` names.
+    fn read(map: &ByteMap, req: &ostor_elem) -> Result<Self> {
+        let size = map.raw().value_size();
+        if usize::try_from(req.value_size)? != size || req.value == 0 {
+            return Err(EINVAL);
+        }
+        let ptr = UserPtr::from_addr(usize::try_from(req.value)?);
+        let mut bytes = KVVec::with_capacity(size, GFP_KERNEL)?;
+        UserSlice::new(ptr, size).read_all(&mut bytes, GFP_KERNEL)?;
+        Ok(Self { ptr, bytes })
+    }
+
+    /// Reads it, and makes sure that it can be written, so that a command cannot take effect and
+    /// then fail to say so.
+    fn read_for_update(map: &ByteMap, req: &ostor_elem) -> Result<Self> {
+        let value = Self::read(map, req)?;
+        value.write()?;
+        Ok(value)
+    }
+
+    /// Copies a stored value, under RCU.
+    fn set(&mut self, stored: &[u8]) {
+        self.bytes.copy_from_slice(stored);
+    }
+
+    fn write(&self) -> Result {
+        UserSlice::new(self.ptr, self.bytes.len())
+            .writer()
+            .write_slice(&self.bytes)
+    }
+}
+
+fn read(arg: &Arg) -> Result<ostor_elem> {
+    let req: ostor_elem = arg.read_for_update()?;
+    if req.reserved != 0 {
+        return Err(EINVAL);
+    }
+    Ok(req)
+}
+
+fn read_without_flags(arg: &Arg) -> Result<ostor_elem> {
+    let req = read(arg)?;
+    if req.flags != 0 {
+        return Err(EINVAL);
+    }
+    Ok(req)
+}
+
+fn done(arg: &Arg, mut req: ostor_elem, seq: u64, created: bool) -> Result {
+    req.seq = seq;
+    req.created = created.into();
+    arg.write(&req)
+}
+
+pub(super) fn lookup(map: &ByteMap, arg: &Arg) -> Result {
+    let req = read_without_flags(arg)?;
+    let mut value = UserValue::read_for_update(map, &req)?;
+    let owner = resolve(&req.owner)?;
+    let seq = {
+        let rcu = rcu::read_lock();
+        let elem = map.raw().find(owner.id(), &rcu).ok_or(ENOENT)?;
+        value.set(map.value(elem));
+        elem.seq()
+    };
+    value.write()?;
+    done(arg, req, seq, false)
+}
+
+pub(super) fn get_or_create(map: &ByteMap, arg: &Arg) -> Result {
+    let req = read_without_flags(arg)?;
+    if req.value == 0 && req.value_size == 0 {
+        let owner = resolve(&req.owner)?;
+        let (seq, created) = {
+            let rcu = rcu::read_lock();
+            let stored = map.put(&*owner, Mode::Get, &[], &rcu)?;
+            (stored.seq, stored.created)
+        };
+        return done(arg, req, seq, created);
+    }
+    let mut value = UserValue::read_for_update(map, &req)?;
+    let owner = resolve(&req.owner)?;
+    let (seq, created) = {
+        let rcu = rcu::read_lock();
+        let stored = map.put(&*owner, Mode::Get, &value.bytes, &rcu)?;
+        let result = (stored.seq, stored.created);
+        value.set(stored.value);
+        result
+    };
+    value.write()?;
+    done(arg, req, seq, created)
+}
+
+/// The mode that the flags of an update name.
+pub(super) fn update_mode(flags: u32) -> Result<Mode> {
+    match flags {
+        OSTOR_ANY => Ok(Mode::Any),
+        OSTOR_NOEXIST => Ok(Mode::NoExist),
+        OSTOR_EXIST => Ok(Mode::Exist),
+        _ => Err(EINVAL),
+    }
+}
+
+pub(super) fn update(map: &ByteMap, arg: &Arg) -> Result {
+    let req = read(arg)?;
+    let mode = update_mode(req.flags)?;
+    let value = UserValue::read(map, &req)?;
+    let owner = resolve(&req.owner)?;
+    let (seq, created) = {
+        let rcu = rcu::read_lock();
+        let stored = map.put(&*owner, mode, &value.bytes, &rcu)?;
+        (stored.seq, stored.created)
+    };
+    done(arg, req, seq, created)
+}
+
+pub(super) fn delete(map: &ByteMap, arg: &Arg) -> Result {
+    let req = read_without_flags(arg)?;
+    if req.value != 0 || req.value_size != 0 {
+        return Err(EINVAL);
+    }
+    let owner = resolve(&req.owner)?;
+    let seq = {
+        let rcu = rcu::read_lock();
+        map.raw().delete(owner.id(), &rcu)?.seq()
+    };
+    done(arg, req, seq, false)
+}
+
+pub(super) fn take(map: &ByteMap, arg: &Arg) -> Result {
+    let req = read_without_flags(arg)?;
+    let mut value = UserValue::read_for_update(map, &req)?;
+    let owner = resolve(&req.owner)?;
+    let seq = {
+        let rcu = rcu::read_lock();
+        let elem = map.raw().delete(owner.id(), &rcu)?;
+        value.set(map.value(elem));
+        elem.seq()
+    };
+    value.write()?;
+    done(arg, req, seq, false)
+}
+
+/// Runs an operation that takes and returns no value, for the drivers. Any context.
+pub(super) fn run(
+    map: &ByteMap,
+    owner: &impl Owner,
+    op: Op,
+    seed: u64,
+    rcu: &rcu::Guard,
+) -> Result<(), Refusal> {
+    let seed = seed.to_ne_bytes();
+    let bytes = &seed[..seed.len().min(map.raw().value_size())];
+    match op {
+        Op::Lookup => map
+            .raw()
+            .find(owner.id(), rcu)
+            .map(|_| ())
+            .ok_or(Refusal::Missing),
+        Op::Put(mode) => map.put(owner, mode, bytes, rcu).map(|_| ()),
+        Op::Delete => map.raw().delete(owner.id(), rcu).map(|_| ()),
+    }
+}
+
+/// An operation for the drivers.
+#[derive(Copy, Clone)]
+pub(super) enum Op {
+    Lookup,
+    Put(Mode),
+    Delete,
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a map and the module tell of themselves.
+
+use super::Arg;
+use crate::{
+    storage::{
+        map::ByteMap,
+        runtime::Runtime, //
+    },
+    uapi::{
+        ostor_map_info,
+        ostor_stats, //
+    }, //
+};
+use kernel::prelude::*;
+
+pub(super) fn map(map: &ByteMap, arg: &Arg) -> Result {
+    let raw = map.raw();
+    let counters = raw.counters();
+    let elements = counters.elements.get();
+    arg.write(&ostor_map_info {
+        value_size: u32::try_from(raw.value_size())?,
+        element_size: u32::try_from(raw.element_size())?,
+        buckets: u32::try_from(raw.buckets())?,
+        flags: 0,
+        elements,
+        pending: (raw.unfreed() as u64).saturating_sub(elements),
+        bytes: raw.bytes(),
+        created: counters.created.get(),
+        deleted: counters.deleted.get(),
+        replaced: counters.replaced.get(),
+        owner_deaths: counters.owner_deaths.get(),
+        deadlocks: counters.deadlocks.get(),
+        timeouts: counters.timeouts.get(),
+        nomem: counters.nomem.get(),
+        deferred: counters.deferred.get(),
+        reserved: [0; 2],
+    })
+}
+
+pub(super) fn stats(arg: &Arg) -> Result {
+    let stats = &Runtime::get().ok_or(ENODEV)?.stats;
+    let freed = stats.freed.get();
+    let allocated = stats.allocated.get();
+    arg.write(&ostor_stats {
+        maps: stats.maps.get(),
+        elements: allocated.saturating_sub(freed),
+        storages: stats.storages.get(),
+        bytes: stats.bytes(),
+        allocated,
+        dropped: stats.dropped.get(),
+        freed,
+        owner_deaths: stats.owner_deaths.get(),
+        late_free: stats.late_free.get(),
+        deferred: stats.deferred.get(),
+        finished: stats.finished.get(),
+        reserved: [0; 5],
+    })
+}

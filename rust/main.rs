@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Owner-attached storage.
+//!
+//! Attaches values to tasks that the attaching code does not own, finds them in any context, and
+//! frees them once: when the owner dies, when the map goes, or when the module goes.
+//!
+//! The rooms, from the bottom: `shim` is C; [`sync`] makes it safe Rust; [`storage`] is the
+//! algorithm; [`owner`] are the kinds of owners; [`device`] is `/dev/owner_storage`. A room uses
+//! only those below it.
+
+#![crate_name = "owner_storage"]
+
+mod device;
+mod owner;
+mod shim;
+mod storage;
+mod sync;
+mod uapi;
+
+#[cfg(OSTOR_TEST)]
+#[path = "../kunit/mod.rs"]
+mod kunit;
+
+use kernel::{
+    miscdevice::{
+        MiscDeviceOptions,
+        MiscDeviceRegistration, //
+    },
+    prelude::*, //
+};
+
+#[cfg(not(OSTOR_TEST_MODULE))]
+module! {
+    type: OwnerStorage,
+    name: "owner_storage",
+    authors: ["The owner_storage developers"],
+    description: "Owner-attached storage: values attached to tasks, freed when they die",
+    license: "GPL",
+}
+
+#[cfg(OSTOR_TEST_MODULE)]
+module! {
+    type: OwnerStorage,
+    name: "owner_storage_test",
+    authors: ["The owner_storage developers"],
+    description: "Owner-attached storage, test flavour: KUnit suites and fault points",
+    license: "GPL",
+}
+
+/// The module. The order of the fields is the order in which it ends: no user first, then no
+/// notice, then nothing left to free.
+///
+/// Every open file of the device holds the module, and every map is such a file: when the module
+/// goes, no map is left.
+#[pin_data]
+struct OwnerStorage {
+    #[pin]
+    device: MiscDeviceRegistration<device::Handle>,
+    tasks: owner::task::TaskHooks,
+    runtime: storage::runtime::Running,
+}
+
+impl kernel::InPlaceModule for OwnerStorage {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        // Notices before users: who is created is seen to die. Fields are initialised in the order
+        // they are written here, and dropped in the order of the type.
+        try_pin_init!(Self {
+            runtime: storage::runtime::Running::start()?,
+            tasks: owner::task::TaskHooks::attach()?,
+            device <- MiscDeviceRegistration::register(MiscDeviceOptions {
+                name: c"owner_storage",
+            }),
+        })
+    }
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Owners that are not there: they let a test or the device put an element into a given bucket.
+
+use crate::{
+    storage::owner::{
+        Label,
+        Owner,
+        OwnerId, //
+    },
+    sync::rcu::Guard, //
+};
+use core::ptr;
+
+/// An owner at an address where no object can be: in the first pages.
+pub(crate) struct Phantom(usize);
+
+impl Phantom {
+    /// How many there are.
+    pub(crate) const COUNT: usize = 1 << 16;
+
+    /// Phantom number `n`.
+    pub(crate) fn new(n: usize) -> Self {
+        Self((n % Self::COUNT + 1) << 1)
+    }
+}
+
+// SAFETY: A phantom does not die, and its memory is not used at all.
+unsafe impl Owner for Phantom {
+    type Gate<'a> = ();
+
+    fn id(&self) -> OwnerId {
+        OwnerId::new(ptr::without_provenance::<u16>(self.0), 0)
+    }
+
+    fn label(&self) -> Label {
+        Label {
+            kind: 0,
+            id: self.0 as u64,
+        }
+    }
+
+    fn gate<'a>(&'a self, _rcu: &'a Guard) -> Option<()> {
+        Some(())
+    }
+}

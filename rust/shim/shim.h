@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What Rust cannot call itself: macros, static inlines, and objects whose
+ * types the kernel crate's bindings do not have. One of them per function;
+ * bindgen reads this header. No function here takes a lock or allocates
+ * unless its name says so.
+ */
+#ifndef OSTOR_SHIM_H
+#define OSTOR_SHIM_H
+
+#include <linux/fs.h>
+#include <linux/irq_work.h>
+#include <linux/pid.h>
+#include <linux/sched.h>
+#include <linux/tracepoint-defs.h>
+#include <linux/workqueue.h>
+#include <asm/rqspinlock.h>
+
+/* rqspinlock */
+void ostor_res_lock_init(rqspinlock_t *lock);
+int ostor_res_lock_irqsave(rqspinlock_t *lock, unsigned long *flags);
+void ostor_res_unlock_irqrestore(rqspinlock_t *lock, unsigned long flags);
+
+/* Memory that can be had in any context. */
+void *ostor_kmalloc_nolock(size_t size);
+void ostor_kfree_nolock(const void *ptr);
+void ostor_kfree(const void *ptr);
+
+/* From any context to process context. */
+void ostor_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *work));
+void ostor_init_delayed_work(struct delayed_work *work, void (*fn)(struct work_struct *work));
+void ostor_queue_delayed_work(struct workqueue_struct *wq, struct delayed_work *work,
+			      unsigned long delay);
+struct workqueue_struct *ostor_alloc_workqueue(void);
+void ostor_cond_resched(void);
+
+/* Tracepoints of this module, and the number the device knows them by. */
+#define OSTOR_TRACE_ENTER		0
+#define OSTOR_TRACE_STORAGE_LOCKED	1
+#define OSTOR_TRACE_BUCKET_LOCKED	2
+
+void ostor_trace_enter(unsigned long owner);
+void ostor_trace_storage_locked(unsigned long owner);
+void ostor_trace_bucket_locked(unsigned long owner);
+int ostor_trace_register(u32 event, void (*probe)(void *data, unsigned long owner), void *data);
+void ostor_trace_unregister(u32 event, void (*probe)(void *data, unsigned long owner), void *data);
+
+/* The kernel's tracepoints and functions. */
+struct tracepoint *ostor_tracepoint_find(const char *name);
+void ostor_tracepoint_sync(void);
+void *ostor_entry_hook_attach(const char *function, void (*fn)(unsigned long arg));
+void ostor_entry_hook_detach(void *hook);
+
+/* Tasks */
+bool ostor_task_alive(struct task_struct *task);
+struct task_struct *ostor_task_of_pidfd(struct file *file);
+
+#endif /* OSTOR_SHIM_H */

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Create and update.
+
+use super::{
+    element::Element,
+    error::Refusal,
+    owner::{
+        Label,
+        Owner,
+        OwnerId, //
+    },
+    raw_map::RawMap,
+    runtime::Runtime,
+    store::Storage,
+    unlink, //
+};
+use crate::sync::{
+    fault::Point,
+    nolock,
+    rcu::Guard,
+    trace::{
+        self,
+        Event, //
+    }, //
+};
+use core::{
+    mem,
+    ptr::NonNull, //
+};
+
+/// What is wanted of an element that exists, or does not.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Get it, or create it.
+    Get,
+    /// Replace it, or create it.
+    Any,
+    /// Create it, or refuse.
+    NoExist,
+    /// Replace it, or refuse.
+    Exist,
+}
+
+/// The element an operation ended with.
+pub(crate) struct Outcome<'a> {
+    /// It is live, or was when the operation took effect.
+    pub(crate) elem: &'a Element,
+    /// Whether the operation created it, not taking the place of another.
+    pub(crate) created: bool,
+}
+
+/// What became of a new element under its storage's lock.
+enum Linked<'a> {
+    /// It was linked; `replaced` was taken off the storage's list.
+    New { replaced: Option<&'a Element> },
+    /// It was not: there is one, and that was wanted.
+    Other(&'a Element),
+    /// It was not, for this reason.
+    Refused(Refusal),
+}
+
+impl RawMap {
+    /// Gets, creates or updates the owner's element. `init` writes the value of a new one.
+    ///
+    /// Any context. Takes the lock of the owner's storage unless what is there already decides.
+    /// Two who create the same element at once both get it, and one of them created it.
+    ///
+    /// An update that finds its element deleted while it replaces it counts as having come just
+    /// before that delete if it insisted on an element, and just after it if not.
+    ///
+    /// # Safety
+    ///
+    /// `init` must initialise a value of this map.
+    pub(super) unsafe fn put<'a, O: Owner>(
+        &'a self,
+        owner: &O,
+        mode: Mode,
+        init: impl FnOnce(NonNull<u8>),
+        rcu: &'a Guard,
+    ) -> Result<Outcome<'a>, Refusal> {
+        let id = owner.id();
+        match (self.find(id, rcu), mode) {
+            (Some(elem), Mode::Get) => {
+                return Ok(Outcome {
+                    elem,
+                    created: false,
+                })
+            }
+            (Some(_), Mode::NoExist) => return Err(Refusal::Exists),
+            (None, Mode::Exist) => return Err(Refusal::Missing),
+            _ => {}
+        }
+        // Held until the element is linked: a death notice after that finds it.
+        let _gate = owner.gate(rcu).ok_or(Refusal::OwnerDead)?;
+        let label = owner.label();
+        Unlinked::new(self, id, init)
+            .ok_or(Refusal::NoMemory)
+            .and_then(|new| self.attach(new, id, label, mode, rcu))
+            .map_err(|refusal| self.counters().refused(refusal))
+    }
+
+    fn attach<'a>(
+        &'a self,
+        new: Unlinked<'a>,
+        id: OwnerId,
+        label: Label,
+        mode: Mode,
+        rcu: &'a Guard,
+    ) -> Result<Outcome<'a>, Refusal> {
+        trace::event(Event::Enter, id.addr());
+        loop {
+            // None: the storage died or another one was first. Somebody got on, so look again.
+            let linked = match self.runtime.find_storage(id, rcu) {
+                Some(storage) => storage
+                    .lock
+                    .with(Point::StorageLock, |()| self.link(storage, &new, mode, rcu))?,
+                None if mode == Mode::Exist => return Err(Refusal::Missing),
+                None => {
+                    let fresh =
+                        Fresh::new(self.runtime, id, label).ok_or(Refusal::NoMemory)?;
+                    fresh.publish_with(id, rcu, |storage| self.link(storage, &new, mode, rcu))?
+                }
+            };
+            match linked {
+                None => {}
+                Some(Linked::Refused(refusal)) => return Err(refusal),
+                Some(Linked::Other(elem)) => {
+                    return Ok(Outcome {
+                        elem,
+                        created: false,
+                    })
+                }
+                Some(Linked::New { replaced }) => {
+                    let elem = new.into_linked();
+                    if let Some(old) = replaced {
+                        // SAFETY: `link` has claimed it.
+                        unsafe { unlink::bury(old, rcu) };
+                    }
+                    return Ok(Outcome {
+                        elem,
+                        created: replaced.is_none(),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Links `new`, with the lock of `storage` held, which makes creators of one owner come one
+    /// by one. [`None`]: the storage is dead.
+    fn link<'a>(
+        &'a self,
+        storage: &Storage,
+        new: &Unlinked<'a>,
+        mode: Mode,
+        rcu: &'a Guard,
+    ) -> Option<Linked<'a>> {
+        trace::event(Event::StorageLocked, storage.node.addr());
+        if !storage.node.is_live() {
+            return None;
+        }
+        let old = self.find(new.id, rcu);
+        match (old, mode) {
+            (Some(elem), Mode::Get) => return Some(Linked::Other(elem)),
+            (Some(_), Mode::NoExist) => return Some(Linked::Refused(Refusal::Exists)),
+            (None, Mode::Exist) => return Some(Linked::Refused(Refusal::Missing)),
+            _ => {}
+        }
+        let elem = new.element();
+        elem.set_seq(old.map_or_else(|| self.new_seq(), Element::seq));
+        elem.storage.set(Some(NonNull::from(storage)));
+        elem.remains.link_both();
+        let counters = self.counters();
+        counters.elements.add(1);
+        counters.created.add(1);
+        // SAFETY: The lock of the storage is held.
+        let mut peers = unsafe { storage.elements.assume_locked() };
+        // SAFETY: The element is new, and the reaper frees it a grace period after it is unlinked.
+        unsafe { peers.push(NonNull::from(&elem.peers)) };
+        // From here on the element can be found, and claimed.
+        //
+        // SAFETY: As above.
+        unsafe { self.table.push(NonNull::from(&elem.node), rcu) };
+        let Some(old) = old else {
+            return Some(Linked::New { replaced: None });
+        };
+        if old.node.claim() {
+            counters.ended(&counters.replaced);
+            // SAFETY: Live elements of this owner are on the list of its live storage.
+            unsafe { peers.remove(NonNull::from(&old.peers)) };
+            old.remains.left_storage();
+            return Some(Linked::New {
+                replaced: Some(old),
+            });
+        }
+        // A delete was faster. It leaves nothing of an update that came before it. The old element
+        // stays on the list as long as we hold the lock, so the storage is not empty.
+        if mode == Mode::Exist && elem.node.claim() {
+            counters.ended(&counters.replaced);
+            // SAFETY: It was put on this list above.
+            unsafe { peers.remove(NonNull::from(&elem.peers)) };
+            elem.remains.left_storage();
+            return Some(Linked::New {
+                replaced: Some(elem),
+            });
+        }
+        Some(Linked::New { replaced: None })
+    }
+}
+
+/// An element that its creator alone knows.
+struct Unlinked<'a> {
+    map: &'a RawMap,
+    id: OwnerId,
+    elem: NonNull<Element>,
+}
+
+impl<'a> Unlinked<'a> {
+    fn new(map: &'a RawMap, id: OwnerId, init: impl FnOnce(NonNull<u8>)) -> Option<Self> {
+        let elem = Element::alloc(map, id)?;
+        map.element_allocated();
+        let new = Self { map, id, elem };
+        init(new.element().value());
+        Some(new)
+    }
+
+    fn element(&self) -> &'a Element {
+        // SAFETY: Allocated and initialised by `new`; it stays until the reaper frees it, which
+        // is a grace period away from being handed over, and a map waits for that.
+        unsafe { self.elem.as_ref() }
+    }
+
+    fn into_linked(self) -> &'a Element {
+        let elem = self.element();
+        mem::forget(self);
+        elem
+    }
+}
+
+impl Drop for Unlinked<'_> {
+    /// Leaves the element to the reaper: this may be any context, and the value wants a better one.
+    fn drop(&mut self) {
+        // SAFETY: Nobody else has seen the element.
+        unsafe { self.map.runtime.reaper.free(&self.element().remains) };
+    }
+}
+
+/// A storage that its creator alone knows.
+struct Fresh {
+    runtime: &'static Runtime,
+    storage: NonNull<Storage>,
+}
+
+impl Fresh {
+    fn new(runtime: &'static Runtime, id: OwnerId, label: Label) -> Option<Self> {
+        let storage = Storage::alloc(id, label)?;
+        runtime.stats.storages.add(1);
+        Some(Self { runtime, storage })
+    }
+
+    /// Publishes the storage with its lock held, and runs `link` before anybody else can have it.
+    /// [`None`]: another storage of the owner was first, and this one is gone.
+    fn publish_with<'a>(
+        self,
+        id: OwnerId,
+        rcu: &'a Guard,
+        link: impl FnOnce(&Storage) -> Option<Linked<'a>>,
+    ) -> Result<Option<Linked<'a>>, Refusal> {
+        // SAFETY: Allocated and initialised by `new`; after it is published, the guard and the
+        // lock that is held keep it.
+        let storage: &'a Storage = unsafe { self.storage.as_ref() };
+        let mut published = false;
+        let linked = storage.lock.with(Point::StorageLock, |()| {
+            let node = NonNull::from(&storage.node);
+            // SAFETY: It is in no table, and the reaper frees it a grace period after it is out.
+            unsafe { self.runtime.index.push_unique(node, id, rcu) }.ok()?;
+            published = true;
+            link(storage)
+        });
+        if published {
+            mem::forget(self);
+        }
+        Ok(linked?)
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        self.runtime.stats.storages.sub(1);
+        // SAFETY: Nobody else has seen it.
+        unsafe { nolock::free(self.storage.cast()) };
+    }
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One owner's value in one map.
+
+use super::{
+    owner::OwnerId,
+    raw_map::RawMap,
+    reaper::{
+        Kind,
+        Remains, //
+    },
+    store::Storage,
+    table::Node, //
+};
+use crate::sync::{
+    fault::Point,
+    hlist::HNode,
+    nolock, //
+};
+use core::{
+    alloc::Layout,
+    cell::Cell,
+    mem::offset_of,
+    ptr::NonNull, //
+};
+
+/// An element: header, then the value.
+///
+/// The header's first line is for those who create and delete; the node and the beginning of the
+/// value share the second one, so that a lookup touches the bucket and one line more.
+///
+/// # Life
+///
+/// | state    | key in `node` | lists                | who may do what                         |
+/// |----------|---------------|----------------------|-----------------------------------------|
+/// | new      | live          | none                 | its creator alone                       |
+/// | linked   | live          | storage, then bucket | lookups find it; anyone may claim it    |
+/// | claimed  | dead          | as `linked` says     | the claimer unlinks it                  |
+/// | unlinked | dead          | none                 | readers may still stand on it           |
+/// | freed    |               |                      | a grace period later, by the reaper     |
+///
+/// `linked` and `remains` belong to the creator first, then to the claimer, then to the reaper, each
+/// of whom hands it on with full ordering (the push into the bucket, the claim, the reaper's list).
+#[repr(C)]
+pub(crate) struct Element {
+    pub(super) remains: Remains,
+    map: NonNull<RawMap>,
+    pub(super) storage: Cell<Option<NonNull<Storage>>>,
+    pub(super) peers: HNode,
+    seq: Cell<u64>,
+    pub(super) node: Node,
+}
+
+/// Where the value begins.
+const VALUE: usize = size_of::<Element>();
+
+/// Largest value in bytes.
+pub(crate) const VALUE_SIZE_MAX: usize = nolock::MAX_SIZE - 128;
+
+const _: () = assert!(VALUE <= 128 && VALUE % nolock::MAX_ALIGN == 0);
+
+impl Element {
+    /// Bytes of an element whose value has `value_size` bytes.
+    pub(super) const fn size(value_size: usize) -> usize {
+        VALUE + value_size
+    }
+
+    fn layout(map: &RawMap) -> Layout {
+        let size = Self::size(map.value_size());
+        // SAFETY: The alignment is a power of two, and the size far below the limit.
+        unsafe { Layout::from_size_align_unchecked(size, nolock::MAX_ALIGN) }
+    }
+
+    /// Allocates an element with an uninitialised value.
+    pub(super) fn alloc(map: &RawMap, id: OwnerId) -> Option<NonNull<Element>> {
+        let elem = nolock::alloc(Self::layout(map), Point::ElementAlloc)?.cast::<Element>();
+        let header = Element {
+            remains: Remains::new(Kind::Element),
+            map: NonNull::from(map),
+            storage: Cell::new(None),
+            peers: HNode::new(),
+            seq: Cell::new(0),
+            node: Node::new(id),
+        };
+        // SAFETY: The memory is large enough, aligned, and ours.
+        unsafe { elem.write(header) };
+        Some(elem)
+    }
+
+    /// The element that `node` is in.
+    ///
+    /// # Safety
+    ///
+    /// `node` must be the node of an element.
+    #[inline(always)]
+    pub(super) unsafe fn of_node(node: &Node) -> &Element {
+        // SAFETY: By the contract the element is around the node, and lives as long.
+        unsafe { &*kernel::container_of!(core::ptr::from_ref(node), Element, node) }
+    }
+
+    /// The element that `peers` is in.
+    ///
+    /// # Safety
+    ///
+    /// `peers` must be the list links of an element.
+    pub(super) unsafe fn of_peers(peers: &HNode) -> &Element {
+        // SAFETY: By the contract the element is around the links, and lives as long.
+        unsafe { &*kernel::container_of!(core::ptr::from_ref(peers), Element, peers) }
+    }
+
+    /// The value's address. Whether it may be read is between the map and its user.
+    #[inline(always)]
+    pub(super) fn value(&self) -> NonNull<u8> {
+        let node = NonNull::from(&self.node).cast::<u8>();
+        // SAFETY: The value is behind the header in the same allocation.
+        unsafe { node.add(VALUE - offset_of!(Element, node)) }
+    }
+
+    /// The map.
+    pub(super) fn map(&self) -> &RawMap {
+        // SAFETY: A map waits for its elements before it goes.
+        unsafe { self.map.as_ref() }
+    }
+
+    /// The element's number in its map, which an update passes on.
+    pub(crate) fn seq(&self) -> u64 {
+        self.seq.get()
+    }
+
+    /// Sets the number of an element that is new.
+    pub(super) fn set_seq(&self, seq: u64) {
+        self.seq.set(seq);
+    }
+}

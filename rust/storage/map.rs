@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Maps as their users see them: of values of a type, and of bytes.
+
+use super::{
+    create::Mode,
+    element::Element,
+    error::Refusal,
+    owner::Owner,
+    raw_map::RawMap, //
+};
+use crate::sync::{
+    nolock,
+    rcu::Guard, //
+};
+use core::{
+    marker::PhantomData,
+    ops::Deref,
+    ptr::NonNull,
+    slice, //
+};
+use kernel::prelude::*;
+
+/// A value, and whether the operation created its element.
+pub(crate) struct Stored<V> {
+    /// The value.
+    pub(crate) value: V,
+    /// The element's number in its map.
+    pub(crate) seq: u64,
+    /// Whether it was created just now.
+    pub(crate) created: bool,
+}
+
+/// A map that is ended when it is dropped; the drop may sleep.
+struct OwnedMap(Pin<KBox<RawMap>>);
+
+impl Deref for OwnedMap {
+    type Target = RawMap;
+
+    #[inline(always)]
+    fn deref(&self) -> &RawMap {
+        &self.0
+    }
+}
+
+impl Drop for OwnedMap {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// A map of values of type `T`, at most one for each owner.
+///
+/// A value that was stored is dropped once: a grace period after its element was deleted, replaced
+/// or died with its owner or the map, in a kworker, where its drop may sleep. The same happens to a
+/// value that was not stored after all. Dropping the map waits for all that, and may sleep.
+///
+/// All operations work in any context. References to values live as long as the RCU guard under
+/// which they were found.
+#[cfg_attr(not(OSTOR_TEST), allow(dead_code, reason = "the API for Rust code; the device has bytes"))]
+pub(crate) struct Map<T: Send + Sync + 'static> {
+    raw: OwnedMap,
+    _values: PhantomData<T>,
+}
+
+#[cfg_attr(not(OSTOR_TEST), allow(dead_code, reason = "the API for Rust code; the device has bytes"))]
+impl<T: Send + Sync + 'static> Map<T> {
+    /// An empty map. May sleep. Fails with `E2BIG` if a `T` is too large to be allocated in any
+    /// context.
+    pub(crate) fn new() -> Result<Self> {
+        const { assert!(align_of::<T>() <= nolock::MAX_ALIGN) };
+        let drop_value: Option<unsafe fn(NonNull<u8>)> = if core::mem::needs_drop::<T>() {
+            // SAFETY: The contract of `drop_value` is that of `drop_in_place`.
+            Some(|value| unsafe { value.cast::<T>().drop_in_place() })
+        } else {
+            None
+        };
+        // SAFETY: A `T` may be dropped on any thread.
+        let raw = unsafe { RawMap::new(size_of::<T>(), drop_value) }?;
+        Ok(Self {
+            raw: OwnedMap(raw),
+            _values: PhantomData,
+        })
+    }
+
+    /// The map without its type.
+    pub(crate) fn raw(&self) -> &RawMap {
+        &self.raw
+    }
+
+    fn value<'a>(&self, elem: &'a Element) -> &'a T {
+        // SAFETY: The elements of this map hold a `T` each, which is shared until the element is
+        // freed.
+        unsafe { elem.value().cast().as_ref() }
+    }
+
+    /// The owner's value. Takes no lock.
+    #[inline]
+    pub(crate) fn get<'a>(&'a self, owner: &impl Owner, rcu: &'a Guard) -> Option<&'a T> {
+        Some(self.value(self.raw.find(owner.id(), rcu)?))
+    }
+
+    /// The owner's value, created by `new` if there is none.
+    ///
+    /// When several create it at once, all get the same.
+    pub(crate) fn get_or_create<'a>(
+        &'a self,
+        owner: &impl Owner,
+        new: impl FnOnce() -> T,
+        rcu: &'a Guard,
+    ) -> Result<Stored<&'a T>, Refusal> {
+        self.put(owner, Mode::Get, new, rcu)
+    }
+
+    /// Stores `value` as `mode` says.
+    pub(crate) fn update<'a>(
+        &'a self,
+        owner: &impl Owner,
+        mode: Mode,
+        value: T,
+        rcu: &'a Guard,
+    ) -> Result<Stored<&'a T>, Refusal> {
+        self.put(owner, mode, || value, rcu)
+    }
+
+    fn put<'a>(
+        &'a self,
+        owner: &impl Owner,
+        mode: Mode,
+        new: impl FnOnce() -> T,
+        rcu: &'a Guard,
+    ) -> Result<Stored<&'a T>, Refusal> {
+        // SAFETY: A value of this map is a `T`, and there is room for one.
+        let init = |value: NonNull<u8>| unsafe { value.cast::<T>().write(new()) };
+        // SAFETY: `init` writes a `T`.
+        let outcome = unsafe { self.raw.put(owner, mode, init, rcu) }?;
+        Ok(Stored {
+            value: self.value(outcome.elem),
+            seq: outcome.elem.seq(),
+            created: outcome.created,
+        })
+    }
+
+    /// Deletes the owner's value and returns it. Takes no lock that it needs.
+    pub(crate) fn delete<'a>(
+        &'a self,
+        owner: &impl Owner,
+        rcu: &'a Guard,
+    ) -> Result<&'a T, Refusal> {
+        Ok(self.value(self.raw.delete(owner.id(), rcu)?))
+    }
+}
+
+/// A map of values of a number of bytes that is chosen when it is created.
+///
+/// Stored bytes do not change: an update makes a new element.
+pub(crate) struct ByteMap {
+    raw: OwnedMap,
+}
+
+impl ByteMap {
+    /// An empty map. May sleep. Fails with `EINVAL` for no bytes and with `E2BIG` for more than
+    /// can be allocated in any context.
+    pub(crate) fn new(value_size: usize) -> Result<Self> {
+        if value_size == 0 {
+            return Err(EINVAL);
+        }
+        // SAFETY: Bytes need no drop.
+        let raw = unsafe { RawMap::new(value_size, None) }?;
+        Ok(Self { raw: OwnedMap(raw) })
+    }
+
+    /// The map without its bytes.
+    pub(crate) fn raw(&self) -> &RawMap {
+        &self.raw
+    }
+
+    /// An element's value.
+    pub(crate) fn value<'a>(&self, elem: &'a Element) -> &'a [u8] {
+        // SAFETY: The elements of this map hold so many bytes, initialised when they were created
+        // and not written since.
+        unsafe { slice::from_raw_parts(elem.value().as_ptr(), self.raw.value_size()) }
+    }
+
+    /// Gets, creates or updates the owner's value as `mode` says; `bytes` that are missing are 0.
+    pub(crate) fn put<'a>(
+        &'a self,
+        owner: &impl Owner,
+        mode: Mode,
+        bytes: &[u8],
+        rcu: &'a Guard,
+    ) -> Result<Stored<&'a [u8]>, Refusal> {
+        let size = self.raw.value_size();
+        let init = |value: NonNull<u8>| {
+            let given = bytes.len().min(size);
+            // SAFETY: There is room for `size` bytes.
+            unsafe { value.copy_from_nonoverlapping(NonNull::from(bytes).cast(), given) };
+            // SAFETY: As above.
+            unsafe { value.add(given).write_bytes(0, size - given) };
+        };
+        // SAFETY: `init` writes all bytes.
+        let outcome = unsafe { self.raw.put(owner, mode, init, rcu) }?;
+        Ok(Stored {
+            value: self.value(outcome.elem),
+            seq: outcome.elem.seq(),
+            created: outcome.created,
+        })
+    }
+}

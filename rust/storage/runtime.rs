@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What all maps share: the owner index, the reaper, the statistics.
+
+use super::{
+    owner::OwnerId,
+    reaper::Reaper,
+    store::Storage,
+    table::Table,
+    element::Element, //
+};
+use crate::sync::{
+    counter::Counter,
+    deferred,
+    rcu::{
+        self,
+        Guard, //
+    },
+    Atomic, Relaxed,
+};
+use core::ptr;
+use kernel::prelude::*;
+
+/// Buckets of the owner index, as a power of two.
+const INDEX_BITS: u32 = 12;
+
+/// Counters of the whole module.
+#[derive(Default)]
+pub(crate) struct Stats {
+    /// Live maps.
+    pub(crate) maps: Counter,
+    /// Bytes of those, tables included.
+    pub(crate) map_bytes: Counter,
+    /// Bytes of the elements that are allocated.
+    pub(crate) element_bytes: Counter,
+    /// Elements ever allocated.
+    pub(crate) allocated: Counter,
+    /// Values ever dropped.
+    pub(crate) dropped: Counter,
+    /// Elements ever freed.
+    pub(crate) freed: Counter,
+    /// Storages that are allocated.
+    pub(crate) storages: Counter,
+    /// Owners that died while they had storage.
+    pub(crate) owner_deaths: Counter,
+    /// Owners whose notice of death was missed, seen by a backstop.
+    pub(crate) late_free: Counter,
+    /// Objects handed to the reaper still linked.
+    pub(crate) deferred: Counter,
+    /// Those of them that it has unlinked.
+    pub(crate) finished: Counter,
+    /// Nanoseconds spent dropping values and freeing.
+    pub(crate) reap_ns: Counter,
+}
+
+impl Stats {
+    /// Bytes of all that is allocated.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.map_bytes.get()
+            + self.element_bytes.get()
+            + self.storages.get() * size_of::<Storage>() as u64
+    }
+}
+
+/// The shared state.
+#[pin_data]
+pub(crate) struct Runtime {
+    /// The storages, by owner.
+    pub(super) index: Table,
+    #[pin]
+    pub(super) reaper: Reaper,
+    /// What happened so far.
+    pub(crate) stats: Stats,
+}
+
+/// The running [`Runtime`], or null. Set by [`Running::start`], cleared by its drop.
+static RUNTIME: Atomic<*mut Runtime> = Atomic::new(ptr::null_mut());
+
+impl Runtime {
+    /// The runtime, while a [`Running`] exists.
+    pub(crate) fn get() -> Option<&'static Runtime> {
+        // SAFETY: `Running` keeps what it has published until no map is left, no hook is attached
+        // and no work runs: nobody who calls this outlives it.
+        unsafe { RUNTIME.load(Relaxed).as_ref() }
+    }
+
+    /// Finds the owner's live storage.
+    pub(super) fn find_storage<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Storage> {
+        // SAFETY: The members of the index are nodes of storages.
+        Some(unsafe { Storage::of_node(self.index.find(id, rcu)?) })
+    }
+
+    /// The owner dies: ends all its elements. Returns whether it had a storage.
+    ///
+    /// Any context; takes no lock and waits for nobody. When it returns, nothing of the owner can
+    /// be found any more, and its memory is not touched again.
+    pub(crate) fn owner_died(&self, id: OwnerId) -> bool {
+        let rcu = rcu::read_lock();
+        let Some(storage) = self.find_storage(id, &rcu) else {
+            return false;
+        };
+        storage.node.claim();
+        self.stats.owner_deaths.add(1);
+        for peers in storage.elements.iter(&rcu) {
+            // SAFETY: The members of the list are elements.
+            let elem = unsafe { Element::of_peers(peers) };
+            if elem.node.claim() {
+                let counters = elem.map().counters();
+                counters.ended(&counters.owner_deaths);
+                counters.deferred.add(1);
+                // SAFETY: Claimed above.
+                unsafe { self.reaper.finish(&elem.remains) };
+            }
+        }
+        true
+    }
+
+    /// Waits until what has died so far is freed, if no lock fails. May sleep.
+    pub(crate) fn flush(&self) {
+        self.reaper.flush();
+    }
+
+    fn is_empty(&self) -> bool {
+        let stats = &self.stats;
+        stats.allocated.get() == stats.freed.get()
+            && stats.storages.get() == 0
+    }
+}
+
+/// The runtime's life. Dropping it waits until everything is freed: the maps must be gone, and
+/// the hooks detached. May sleep.
+pub(crate) struct Running(Pin<KBox<Runtime>>);
+
+impl Running {
+    /// Starts the runtime. Once at a time.
+    pub(crate) fn start() -> Result<Self> {
+        let reaper = Reaper::new()?;
+        let index = Table::new(INDEX_BITS)?;
+        let runtime = KBox::pin_init(
+            pin_init!(Runtime {
+                index,
+                reaper <- reaper,
+                stats: Stats::default(),
+            }),
+            GFP_KERNEL,
+        )?;
+        RUNTIME.store(ptr::from_ref(&*runtime).cast_mut(), Relaxed);
+        Ok(Self(runtime))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut rounds = 0u32;
+        while !self.0.is_empty() {
+            self.0.flush();
+            rounds += 1;
+            if rounds == 100 {
+                pr_warn!("unloading waits for elements whose locks are still held\n");
+            }
+            deferred::pause();
+        }
+        RUNTIME.store(ptr::null_mut(), Relaxed);
+    }
+}

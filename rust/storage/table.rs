@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A hash table of owners, read without locks in any context.
+//!
+//! A bucket is a singly linked list. Members are pushed in front with one compare and exchange, so
+//! that an insertion never waits for anybody. They are taken out under the bucket's lock, which
+//! keeps the links behind the head to one CPU.
+
+use super::owner::OwnerId;
+use crate::sync::{
+    fault::Point,
+    rcu::{
+        Guard,
+        RcuPtr, //
+    },
+    res_lock::{
+        LockError,
+        ResLock, //
+    },
+    trace::{
+        self,
+        Event, //
+    },
+    Atomic, Full, Relaxed,
+};
+use core::{
+    marker::PhantomData,
+    ptr::{
+        self,
+        NonNull, //
+    }, //
+};
+use kernel::{
+    prelude::*,
+    sync::barrier::{
+        self,
+        ordering::Read, //
+    }, //
+};
+
+/// What a member of a table has in it.
+///
+/// `key` has two states:
+///
+/// | value          | state | who may change it, and to what                                |
+/// |----------------|-------|---------------------------------------------------------------|
+/// | address        | live  | anyone, to dead, by [`Node::claim`]: one caller succeeds      |
+/// | address \| 1   | dead  | nobody; the one who claimed it takes the member out and frees |
+///
+/// A live member is found by its key; a dead one matches nothing. `claim` is fully ordered: who
+/// sees anything that the claimer does afterwards sees the member dead.
+pub(crate) struct Node {
+    next: RcuPtr<Node>,
+    key: Atomic<usize>,
+    stamp: u64,
+}
+
+const DEAD: usize = 1;
+
+impl Node {
+    /// A live member for `id` that is in no table yet.
+    pub(crate) fn new(id: OwnerId) -> Self {
+        Self {
+            next: RcuPtr::null(),
+            key: Atomic::new(id.addr()),
+            stamp: id.stamp(),
+        }
+    }
+
+    /// Ends the member's life and returns whether this call did it. Any context.
+    pub(crate) fn claim(&self) -> bool {
+        let key = self.key.load(Relaxed);
+        key & DEAD == 0 && self.key.cmpxchg(key, key | DEAD, Full).is_ok()
+    }
+
+    /// Whether the member can be found.
+    pub(crate) fn is_live(&self) -> bool {
+        self.key.load(Relaxed) & DEAD == 0
+    }
+
+    /// The owner's address, dead or alive.
+    pub(crate) fn addr(&self) -> usize {
+        self.key.load(Relaxed) & !DEAD
+    }
+
+    #[inline(always)]
+    fn matches(&self, id: OwnerId) -> bool {
+        self.key.load(Relaxed) == id.addr() && self.stamp == id.stamp()
+    }
+}
+
+struct Bucket {
+    head: RcuPtr<Node>,
+    /// Held to take a member out.
+    lock: ResLock<()>,
+}
+
+/// The table.
+///
+/// # Invariants
+///
+/// - There are `1 << (usize::BITS - shift)` buckets.
+/// - Every member is valid from its insertion until a grace period after its [`Table::unlink`].
+pub(crate) struct Table {
+    buckets: KVVec<Bucket>,
+    shift: u32,
+}
+
+// SAFETY: Members are shared by atomic operations, and by locks where it says so.
+unsafe impl Sync for Table {}
+// SAFETY: As above.
+unsafe impl Send for Table {}
+
+impl Table {
+    /// Bytes of one bucket.
+    pub(crate) const BUCKET_SIZE: usize = size_of::<Bucket>();
+
+    /// An empty table of `1 << bits` buckets. May sleep.
+    pub(crate) fn new(bits: u32) -> Result<Self> {
+        let mut buckets = KVVec::with_capacity(1 << bits, GFP_KERNEL)?;
+        for _ in 0..1usize << bits {
+            let bucket = Bucket {
+                head: RcuPtr::null(),
+                lock: ResLock::new(()),
+            };
+            buckets.push(bucket, GFP_KERNEL)?;
+        }
+        // INVARIANT: As many as `shift` says; no member yet.
+        Ok(Self {
+            buckets,
+            shift: usize::BITS - bits,
+        })
+    }
+
+    /// How many buckets there are.
+    pub(crate) fn len(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Multiplicative hashing by the golden ratio, as `hash_long()`: the high bits are good.
+    #[inline(always)]
+    fn bucket(&self, addr: usize) -> &Bucket {
+        let at = addr.wrapping_mul(0x61c8_8646_80b5_83eb) >> self.shift;
+        // SAFETY: In bounds by the type invariant.
+        unsafe { self.buckets.get_unchecked(at) }
+    }
+
+    /// Whether two addresses have one bucket.
+    pub(super) fn share_bucket(&self, one: usize, other: usize) -> bool {
+        ptr::eq(self.bucket(one), self.bucket(other))
+    }
+
+    /// Finds the live member for `id`. Any context; takes no lock.
+    ///
+    /// An update pushes the new member in front before it kills the old one. A walk that began
+    /// before the push can come to the old one's place after it is gone, and see neither: the head
+    /// tells, for it has changed.
+    #[inline]
+    pub(crate) fn find<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Node> {
+        let head = &self.bucket(id.addr()).head;
+        loop {
+            let first = head.load();
+            if let Some(node) = chain(first, rcu).find(|node| node.matches(id)) {
+                return Some(node);
+            }
+            if first.is_null() {
+                return None;
+            }
+            // Pairs with the full ordering of `claim`: the loads above come first.
+            barrier::smp_mb(Read);
+            if ptr::eq(head.load(), first) {
+                return None;
+            }
+        }
+    }
+
+    /// Inserts a member for whose identity the caller knows that there is no other, or that it is
+    /// about to be killed. Any context; takes no lock.
+    ///
+    /// # Safety
+    ///
+    /// `node` must be in no table, and valid until a grace period after it is unlinked.
+    pub(crate) unsafe fn push(&self, node: NonNull<Node>, _rcu: &Guard) {
+        // SAFETY: Valid by the contract.
+        let new = unsafe { node.as_ref() };
+        let head = &self.bucket(new.addr()).head;
+        loop {
+            // The guard keeps the head's memory from being reused, so that it cannot come back.
+            let first = head.load();
+            new.next.set(first);
+            if head.replace(first, node.as_ptr()) {
+                return;
+            }
+        }
+    }
+
+    /// Inserts a member unless a live one for its identity is there, which is returned then. Any
+    /// context; takes no lock.
+    ///
+    /// # Safety
+    ///
+    /// As [`Table::push`].
+    pub(crate) unsafe fn push_unique<'a>(
+        &self,
+        node: NonNull<Node>,
+        id: OwnerId,
+        rcu: &'a Guard,
+    ) -> Result<(), &'a Node> {
+        // SAFETY: Valid by the contract.
+        let new = unsafe { node.as_ref() };
+        let head = &self.bucket(id.addr()).head;
+        loop {
+            // Whoever comes in, comes in front. If the head is still the same at the exchange, the
+            // walk has seen everybody.
+            let first = head.load();
+            if let Some(other) = chain(first, rcu).find(|other| other.matches(id)) {
+                return Err(other);
+            }
+            new.next.set(first);
+            if head.replace(first, node.as_ptr()) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes a member out. Any context; takes the bucket's lock, and fails if that fails.
+    ///
+    /// # Safety
+    ///
+    /// `node` must be a member of this table, dead, and claimed by the caller.
+    pub(crate) unsafe fn unlink(
+        &self,
+        node: NonNull<Node>,
+        point: Point,
+        rcu: &Guard,
+    ) -> Result<(), LockError> {
+        // SAFETY: A member is valid by the type invariant.
+        let old = unsafe { node.as_ref() };
+        let bucket = self.bucket(old.addr());
+        bucket.lock.with(point, |()| {
+            if point == Point::BucketLock {
+                trace::event(Event::BucketLocked, old.addr());
+            }
+            let next = old.next.load();
+            if bucket.head.replace(node.as_ptr(), next) {
+                return;
+            }
+            // Somebody is in front, and will stay there while we hold the lock.
+            let before = chain(bucket.head.load(), rcu)
+                .find(|before| ptr::eq(before.next.load(), node.as_ptr()));
+            if let Some(before) = before {
+                before.next.set(next);
+            }
+        })
+    }
+
+    /// Walks the members of bucket number `at`, dead ones too.
+    pub(crate) fn iter<'a>(
+        &self,
+        at: usize,
+        rcu: &'a Guard,
+    ) -> impl Iterator<Item = &'a Node> + use<'a> {
+        chain(self.buckets.get(at).map_or(ptr::null_mut(), |b| b.head.load()), rcu)
+    }
+}
+
+/// A walk along a chain.
+struct Chain<'a>(*mut Node, PhantomData<&'a Guard>);
+
+#[inline(always)]
+fn chain(first: *mut Node, _rcu: &Guard) -> Chain<'_> {
+    Chain(first, PhantomData)
+}
+
+impl<'a> Iterator for Chain<'a> {
+    type Item = &'a Node;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'a Node> {
+        // SAFETY: A member that was reached under the guard is valid while the guard lives, by
+        // the invariant of `Table`.
+        let node: &'a Node = unsafe { self.0.as_ref() }?;
+        self.0 = node.next.load();
+        Some(node)
+    }
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Walking a map in pieces while it changes.
+
+use super::{
+    element::Element,
+    raw_map::RawMap,
+    store::Storage, //
+};
+use crate::sync::rcu::Guard;
+
+/// How far a walk has come: which elements were seen does not depend on any of them being there
+/// still.
+///
+/// Within a bucket elements are seen from the highest number down. What is created after the walk
+/// came to the bucket has a higher number than all before it and is not seen; what lives
+/// throughout keeps its number, through updates too, and is seen once.
+#[derive(Copy, Clone, Default)]
+pub(crate) struct Cursor {
+    /// The bucket the walk is in.
+    pub(crate) bucket: u64,
+    /// The number of the last element seen there, 0 for none.
+    pub(crate) seq: u64,
+}
+
+impl RawMap {
+    /// The next live element, or [`None`] at the end. Any context.
+    ///
+    /// One bucket that holds `n` elements costs `n` squared steps in all; tables keep `n` small.
+    pub(crate) fn next<'a>(&'a self, cursor: &mut Cursor, rcu: &'a Guard) -> Option<&'a Element> {
+        while let Ok(bucket) = usize::try_from(cursor.bucket) {
+            if bucket >= self.table.len() {
+                break;
+            }
+            let below = cursor.seq.wrapping_sub(1);
+            let next = self
+                .table
+                .iter(bucket, rcu)
+                .filter(|node| node.is_live())
+                // SAFETY: The members of a map's table are elements.
+                .map(|node| unsafe { Element::of_node(node) })
+                .filter(|elem| elem.seq() <= below)
+                .max_by_key(|elem| elem.seq());
+            if let Some(elem) = next {
+                cursor.seq = elem.seq();
+                return Some(elem);
+            }
+            cursor.bucket += 1;
+            cursor.seq = 0;
+        }
+        None
+    }
+}
+
+impl Element {
+    /// The storage the element was linked to, to be read under the guard that it was found under.
+    pub(crate) fn storage<'a>(&'a self, _rcu: &'a Guard) -> Option<&'a Storage> {
+        // SAFETY: The storage is freed no earlier than a grace period after the element was
+        // unlinked from it, so the guard keeps it.
+        self.storage.get().map(|storage| unsafe { storage.as_ref() })
+    }
+}

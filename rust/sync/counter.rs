@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Counters that many count on and nobody decides by.
+
+use super::{
+    Atomic,
+    Relaxed, //
+};
+
+/// A counter. Exact; two of them are not read at one instant.
+pub(crate) struct Counter(Atomic<u64>);
+
+impl Default for Counter {
+    fn default() -> Self {
+        Self(Atomic::new(0))
+    }
+}
+
+impl Counter {
+    /// Counts `n` up. Any context.
+    #[inline(always)]
+    pub(crate) fn add(&self, n: u64) {
+        self.0.add(n, Relaxed);
+    }
+
+    /// Counts `n` down. Any context.
+    #[inline(always)]
+    pub(crate) fn sub(&self, n: u64) {
+        self.0.add(n.wrapping_neg(), Relaxed);
+    }
+
+    /// How far it has counted.
+    #[inline(always)]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}

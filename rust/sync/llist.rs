@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A lock-free list that anyone may push to, in any context, and one takes as a whole.
+//!
+//! The algorithm is that of [`include/linux/llist.h`](srctree/include/linux/llist.h).
+
+use super::{
+    Atomic,
+    Full,
+    Relaxed, //
+};
+use core::{
+    cell::Cell,
+    ptr::{
+        self,
+        NonNull, //
+    }, //
+};
+
+/// The link of an object that can be on one [`LList`] at a time.
+pub(crate) struct Link(Cell<*mut Link>);
+
+impl Link {
+    /// The link of an object that is on no list.
+    pub(crate) const fn new() -> Self {
+        Self(Cell::new(ptr::null_mut()))
+    }
+}
+
+/// The list.
+///
+/// # Invariants
+///
+/// From `head` on, every link is valid, and is owned by the list: only [`LList::take`] ends that.
+pub(crate) struct LList {
+    head: Atomic<*mut Link>,
+}
+
+impl LList {
+    /// An empty list.
+    pub(crate) const fn new() -> Self {
+        Self {
+            head: Atomic::new(ptr::null_mut()),
+        }
+    }
+
+    /// Pushes `link` and returns whether the list was empty. NMI-safe.
+    ///
+    /// # Safety
+    ///
+    /// `link` must be valid until it comes out of [`LList::take`], be on no list, and be the
+    /// caller's alone.
+    pub(crate) unsafe fn push(&self, link: NonNull<Link>) -> bool {
+        let mut head = self.head.load(Relaxed);
+        loop {
+            // SAFETY: Valid, and nobody else accesses it before the exchange below.
+            unsafe { link.as_ref() }.0.set(head);
+            // Full: what was written to the object is visible to who takes it.
+            match self.head.cmpxchg(head, link.as_ptr(), Full) {
+                Ok(_) => return head.is_null(),
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// Takes all links, in the order in which they were pushed.
+    pub(crate) fn take(&self) -> Taken {
+        let mut newest = self.head.xchg(ptr::null_mut(), Full);
+        let mut oldest = ptr::null_mut();
+        while let Some(link) = NonNull::new(newest) {
+            // SAFETY: By the type invariant the link is valid, and the exchange made it ours.
+            let next = unsafe { link.as_ref() }.0.replace(oldest);
+            oldest = newest;
+            newest = next;
+        }
+        Taken(oldest)
+    }
+}
+
+/// Links that were taken from a list; iterating hands out one at a time for good.
+///
+/// # Invariants
+///
+/// From the pointer on, every link is valid and owned by this object.
+pub(crate) struct Taken(*mut Link);
+
+impl Iterator for Taken {
+    type Item = NonNull<Link>;
+
+    fn next(&mut self) -> Option<NonNull<Link>> {
+        let link = NonNull::new(self.0)?;
+        // SAFETY: By the type invariant the link is valid and ours.
+        self.0 = unsafe { link.as_ref() }.0.replace(ptr::null_mut());
+        Some(link)
+    }
+}

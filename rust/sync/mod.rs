@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Safe Rust over the kernel's primitives that the storage needs and the kernel crate lacks.
+//!
+//! Nothing here knows what is stored or who owns it. `model/` can stand in for this room with the
+//! same names, so that [`crate::storage`] compiles unchanged on a host.
+
+pub(crate) mod clock;
+pub(crate) mod counter;
+pub(crate) mod deferred;
+pub(crate) mod fault;
+pub(crate) mod hlist;
+pub(crate) mod llist;
+pub(crate) mod nolock;
+pub(crate) mod rcu;
+pub(crate) mod res_lock;
+pub(crate) mod trace;
+
+pub(crate) use kernel::sync::{
+    atomic::{
+        Atomic,
+        Full,
+        Relaxed,
+        Release, //
+    },
+    Completion, //
+};
