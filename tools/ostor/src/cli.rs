@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use ostor::device::{OpKind, Point};
+
+use crate::owner_name::OwnerName;
+
+const AFTER_HELP: &str = "\
+Owners:
+  pid:N     the process N           tid:N    the thread N
+  self      this very command       pidfd:N  the pidfd inherited as descriptor N
+
+Values:
+  Text, or bytes as hex:00ff2a. Shorter ones are filled up with zero bytes.
+
+A map lives as long as a descriptor of it. `ostor map create` starts a process
+in the background that holds one, until `ostor map rm`.
+
+Example:
+  ostor map create colours --value-size 16
+  ostor set --map colours pid:1 green
+  ostor list --map colours
+  ostor map rm colours
+
+Exit status:
+  0  done                            4  the device refused; its errno is shown
+  1  a check failed                  5  no map of that name
+  2  wrong usage                     6  the system failed otherwise
+  3  no device: module not loaded, or not root";
+
+/// How often `ostor stress race-create` races, unless told.
+pub(crate) const RACE_ROUNDS: u64 = 100_000;
+
+/// How many processes `ostor stress fork-reap` starts, unless told.
+pub(crate) const PROCESSES: u64 = 20_000;
+
+/// How long `ostor stress churn` churns, unless told.
+pub(crate) const CHURN_SECONDS: u64 = 30;
+
+/// Attach values to tasks, through /dev/owner_storage.
+#[derive(Debug, Parser)]
+#[command(name = "ostor", version, after_help = AFTER_HELP, infer_subcommands = true)]
+pub(crate) struct Cli {
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create, list, describe and remove maps
+    #[command(subcommand)]
+    Map(MapCommand),
+    /// Print an owner's value
+    Get(GetArgs),
+    /// Store an owner's value
+    Set(SetArgs),
+    /// Delete an owner's value
+    Delete(Target),
+    /// Delete an owner's value and print it
+    Take(Target),
+    /// List a map's values
+    List(ListArgs),
+    /// Print the module's statistics
+    Stats,
+    /// Run one operation inside another, and show what both return
+    Recurse(RecurseArgs),
+    /// Measure what the operations cost
+    Bench(BenchArgs),
+    /// Show all of it on real processes, then unload the module
+    Demo(DemoArgs),
+    /// Put the module under stress; without a subcommand, in every way
+    Stress(StressArgs),
+    /// Hold a map: what `map create` starts
+    #[command(hide = true)]
+    Hold(HoldArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MapCommand {
+    /// Create a map
+    Create {
+        /// What to call it
+        name: String,
+        /// Bytes per value
+        #[arg(long, value_name = "BYTES")]
+        value_size: u32,
+    },
+    /// Remove maps, with all their values
+    Rm {
+        /// Which
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// List the maps
+    Ls,
+    /// Print a map's figures
+    Info {
+        /// Which
+        name: String,
+    },
+}
+
+/// A map by name.
+#[derive(Debug, Args)]
+pub(crate) struct MapName {
+    /// The map
+    #[arg(short = 'm', long = "map", value_name = "NAME", env = "OSTOR_MAP")]
+    pub(crate) name: String,
+}
+
+/// An owner in a map.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    #[command(flatten)]
+    pub(crate) map: MapName,
+    /// The owner: pid:N, tid:N, pidfd:N or self
+    pub(crate) owner: OwnerName,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Create it from this value if there is none
+    #[arg(long, value_name = "VALUE")]
+    pub(crate) create: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetArgs {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The value
+    pub(crate) value: String,
+    /// Only if there is none yet
+    #[arg(long, conflicts_with = "exist")]
+    pub(crate) noexist: bool,
+    /// Only if there is one already
+    #[arg(long)]
+    pub(crate) exist: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) map: MapName,
+}
+
+/// Without options: every point, operation and owner, as a table.
+#[derive(Debug, Args)]
+pub(crate) struct RecurseArgs {
+    /// Where the inner operation runs
+    #[arg(long, requires_all = ["outer", "inner"])]
+    pub(crate) point: Option<Point>,
+    /// The outer operation
+    #[arg(long, requires = "point")]
+    pub(crate) outer: Option<OpKind>,
+    /// The inner operation
+    #[arg(long, requires = "point")]
+    pub(crate) inner: Option<OpKind>,
+    /// The outer operation finds an element
+    #[arg(long, requires = "point")]
+    pub(crate) outer_exists: bool,
+    /// The inner operation finds an element
+    #[arg(long, requires = "point")]
+    pub(crate) inner_exists: bool,
+    /// The inner operation is on another owner
+    #[arg(long, requires = "point")]
+    pub(crate) other_owner: bool,
+    /// The inner operation is in another map
+    #[arg(long, requires = "point")]
+    pub(crate) other_map: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Fewer iterations
+    #[arg(long)]
+    pub(crate) quick: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// How many processes
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(20..=10_000))]
+    pub(crate) processes: u32,
+    /// Leave the module loaded
+    #[arg(long)]
+    pub(crate) keep_module: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StressArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<StressCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StressCommand {
+    /// Two CPUs create the same element at once, again and again
+    RaceCreate {
+        /// How often
+        #[arg(long, default_value_t = RACE_ROUNDS)]
+        rounds: u64,
+    },
+    /// Processes die while their storage is created
+    ForkReap {
+        /// How many
+        #[arg(long, default_value_t = PROCESSES)]
+        count: u64,
+    },
+    /// Everything at once, from several processes and threads
+    Churn {
+        /// How long
+        #[arg(long, default_value_t = CHURN_SECONDS)]
+        seconds: u64,
+        /// What the sequence of operations starts from
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HoldArgs {
+    /// The map's name
+    pub(crate) name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn understands_what_a_person_types() {
+        Cli::try_parse_from(["ostor", "set", "-m", "m", "pid:7", "x", "--noexist"]).unwrap();
+        Cli::try_parse_from(["ostor", "recurse", "--json"]).unwrap();
+        Cli::try_parse_from([
+            "ostor",
+            "set",
+            "-m",
+            "m",
+            "self",
+            "x",
+            "--noexist",
+            "--exist",
+        ])
+        .unwrap_err();
+        Cli::try_parse_from(["ostor", "recurse", "--outer", "update"]).unwrap_err();
+        Cli::try_parse_from(["ostor", "get", "-m", "m", "7"]).unwrap_err();
+    }
+}

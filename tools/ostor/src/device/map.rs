@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A map, and the commands on its elements.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use uapi::{ostor_elem, ostor_map_create, ostor_map_info};
+
+use super::{Error, Owner, Result, open};
+use crate::sys::ioctl::{self, Buffer, ElemCommand};
+
+/// A map. It lives as long as any descriptor of it.
+#[derive(Debug)]
+pub struct Map {
+    fd: OwnedFd,
+    value_size: u32,
+}
+
+/// An element as a command returned it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elem {
+    /// The value.
+    pub value: Vec<u8>,
+    /// Its turn among all elements ever created in the map, from 1. An update
+    /// that replaces it keeps it.
+    pub seq: u64,
+    /// Whether the command created it.
+    pub created: bool,
+}
+
+/// When an update stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Always.
+    #[default]
+    Any,
+    /// Only if there is no element.
+    NoExist,
+    /// Only if there is one.
+    Exist,
+}
+
+impl Mode {
+    /// How the device is told.
+    pub fn to_uapi(self) -> u32 {
+        match self {
+            Self::Any => uapi::OSTOR_ANY,
+            Self::NoExist => uapi::OSTOR_NOEXIST,
+            Self::Exist => uapi::OSTOR_EXIST,
+        }
+    }
+}
+
+impl Map {
+    /// Creates a map of values of `value_size` bytes.
+    pub fn create(value_size: u32) -> Result<Self> {
+        let fd = OwnedFd::from(open()?);
+        let arg = ostor_map_create {
+            value_size,
+            ..ostor_map_create::default()
+        };
+        ioctl::map_create(fd.as_fd(), arg).map_err(Error::refused("create a map"))?;
+        Ok(Self { fd, value_size })
+    }
+
+    /// Takes over a descriptor of a map.
+    pub fn from_fd(fd: OwnedFd) -> Result<Self> {
+        let info = ioctl::map_info(fd.as_fd()).map_err(Error::refused("use this file as a map"))?;
+        Ok(Self {
+            fd,
+            value_size: info.value_size,
+        })
+    }
+
+    /// Bytes per value.
+    pub fn value_size(&self) -> u32 {
+        self.value_size
+    }
+
+    /// The owner's element.
+    pub fn get(&self, owner: Owner<'_>) -> Result<Elem> {
+        let value = Some(self.zeroes());
+        self.run(ElemCommand::Lookup, owner, Mode::Any, value, "get a value")
+    }
+
+    /// The owner's element, created from `value` unless there is one.
+    pub fn get_or_create(&self, owner: Owner<'_>, value: &[u8]) -> Result<Elem> {
+        let value = Some(self.padded(value)?);
+        self.run(
+            ElemCommand::GetOrCreate,
+            owner,
+            Mode::Any,
+            value,
+            "get or create a value",
+        )
+    }
+
+    /// Stores `value`, padded with zeroes.
+    pub fn update(&self, owner: Owner<'_>, value: &[u8], mode: Mode) -> Result<Elem> {
+        let value = Some(self.padded(value)?);
+        self.run(ElemCommand::Update, owner, mode, value, "store a value")
+    }
+
+    /// Deletes the owner's element.
+    pub fn delete(&self, owner: Owner<'_>) -> Result<()> {
+        self.run(
+            ElemCommand::Delete,
+            owner,
+            Mode::Any,
+            None,
+            "delete a value",
+        )
+        .map(drop)
+    }
+
+    /// Deletes the owner's element and returns what it held.
+    pub fn take(&self, owner: Owner<'_>) -> Result<Elem> {
+        let value = Some(self.zeroes());
+        self.run(ElemCommand::Take, owner, Mode::Any, value, "take a value")
+    }
+
+    /// The map's figures.
+    pub fn info(&self) -> Result<ostor_map_info> {
+        ioctl::map_info(self.as_fd()).map_err(Error::refused("read the map's figures"))
+    }
+
+    fn run(
+        &self,
+        command: ElemCommand,
+        owner: Owner<'_>,
+        mode: Mode,
+        value: Option<Vec<u8>>,
+        what: &'static str,
+    ) -> Result<Elem> {
+        let mut value = value.unwrap_or_default();
+        let mut arg = ostor_elem {
+            owner: owner.to_uapi(),
+            value_size: value.len() as u32,
+            flags: mode.to_uapi(),
+            ..ostor_elem::default()
+        };
+        let buffer = if value.is_empty() {
+            Buffer::Null
+        } else {
+            Buffer::At(&mut value)
+        };
+        ioctl::elem(self.as_fd(), command, &mut arg, buffer).map_err(Error::refused(what))?;
+        Ok(Elem {
+            value,
+            seq: arg.seq,
+            created: arg.created != 0,
+        })
+    }
+
+    fn zeroes(&self) -> Vec<u8> {
+        vec![0; self.value_size as usize]
+    }
+
+    fn padded(&self, value: &[u8]) -> Result<Vec<u8>> {
+        if value.len() > self.value_size as usize {
+            return Err(Error::TooLong {
+                len: value.len(),
+                value_size: self.value_size,
+            });
+        }
+        let mut padded = value.to_vec();
+        padded.resize(self.value_size as usize, 0);
+        Ok(padded)
+    }
+}
+
+impl AsFd for Map {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

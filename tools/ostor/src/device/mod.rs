@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The device as safe Rust: maps, owners, elements, and errors that say what
+//! happened, why, and what to do.
+
+mod bench;
+mod error;
+mod list;
+mod map;
+mod owner;
+mod recurse;
+
+use std::fs::{File, OpenOptions};
+use std::os::fd::AsFd;
+
+pub use bench::{Bench, BenchKind, Cost};
+pub use error::{Error, Result};
+pub use list::{Item, Listing};
+pub use map::{Elem, Map, Mode};
+pub use owner::Owner;
+pub use recurse::{Op, OpKind, Outcome, Point, Recursion};
+
+use crate::sys::ioctl;
+
+/// Where the device is.
+pub const DEVICE: &str = "/dev/owner_storage";
+
+/// Opens the device. The file is not a map yet.
+pub fn open() -> Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(DEVICE)
+        .map_err(Error::open)
+}
+
+/// The statistics of the whole module.
+pub fn stats() -> Result<uapi::ostor_stats> {
+    stats_of(&open()?)
+}
+
+/// The statistics of the whole module, through a file that is open already.
+pub fn stats_of(device: &impl AsFd) -> Result<uapi::ostor_stats> {
+    ioctl::stats(device.as_fd()).map_err(Error::refused("read the statistics"))
+}

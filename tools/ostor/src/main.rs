@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `ostor`, the command line of `/dev/owner_storage`.
+
+mod bench;
+mod cli;
+mod commands;
+mod cpus;
+mod demo;
+mod exit;
+mod holder;
+mod output;
+mod owner_name;
+mod progress;
+mod recurse;
+mod stress;
+mod value;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::exit::Exit;
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.json);
+    let exit = match run(cli.command, &output) {
+        Ok(exit) => exit,
+        Err(error) => {
+            let exit = Exit::of(&error);
+            output.error(&error, exit);
+            exit
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn run(command: Command, output: &Output) -> anyhow::Result<Exit> {
+    match command {
+        Command::Map(command) => commands::map(command, output),
+        Command::Get(args) => commands::get(&args, output),
+        Command::Set(args) => commands::set(&args, output),
+        Command::Delete(target) => commands::delete(&target, output),
+        Command::Take(target) => commands::take(&target, output),
+        Command::List(args) => commands::list(&args, output),
+        Command::Stats => commands::stats(output),
+        Command::Recurse(args) => recurse::run(&args, output),
+        Command::Bench(args) => bench::run(&args, output),
+        Command::Demo(args) => demo::run(&args, output),
+        Command::Stress(args) => stress::run(&args, output),
+        Command::Hold(args) => holder::serve(&args.name),
+    }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+//! How far a long command is: a bar on a terminal, else a line now and then.
+
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// How often a line is printed where there is no terminal.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// The progress of one command, on standard error.
+pub(crate) struct Progress {
+    what: &'static str,
+    total: u64,
+    start: Instant,
+    shown: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    pub(crate) fn new(what: &'static str, total: u64) -> Self {
+        let bar = stderr().is_terminal().then(|| {
+            let style = "{msg} {bar:30} {pos}/{len}, {eta} left";
+            ProgressBar::new(total)
+                .with_message(what)
+                .with_style(ProgressStyle::with_template(style).expect("a valid template"))
+        });
+        let now = Instant::now();
+        Self {
+            what,
+            total,
+            start: now,
+            shown: now,
+            bar,
+        }
+    }
+
+    /// `done` of the total is done.
+    pub(crate) fn at(&mut self, done: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+        } else if self.shown.elapsed() >= EVERY {
+            self.shown = Instant::now();
+            eprintln!(
+                "{}",
+                line(self.what, done, self.total, self.start.elapsed())
+            );
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn line(what: &str, done: u64, total: u64, elapsed: Duration) -> String {
+    let left = elapsed.as_secs_f64() * (total - done.min(total)) as f64 / done.max(1) as f64;
+    format!("{what}: {done} of {total}, {left:.0} s left")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_how_long_it_takes_still() {
+        assert_eq!(
+            line("race", 25, 100, Duration::from_secs(10)),
+            "race: 25 of 100, 30 s left"
+        );
+        assert_eq!(
+            line("race", 100, 100, Duration::from_secs(9)),
+            "race: 100 of 100, 0 s left"
+        );
+    }
+}

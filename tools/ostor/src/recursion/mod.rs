@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What one operation inside another must come to, and trying it.
+
+mod case;
+mod stage;
+
+pub use case::{Case, OpResult};
+pub use stage::{Stage, Verdict};

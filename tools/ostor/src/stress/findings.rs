@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a stress run found.
+
+use std::fmt::Debug;
+
+use anyhow::Result;
+use ostor::settle;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uapi::ostor_stats;
+
+use crate::exit::Exit;
+use crate::output::{Output, grouped, table};
+
+/// How many problems are kept; the first ones tell most.
+const MOST: usize = 20;
+
+/// Figures of a run, and what was not as it must be.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Findings {
+    figures: Vec<(String, u64)>,
+    problems: Vec<String>,
+}
+
+impl Findings {
+    /// Adds to a figure.
+    pub(crate) fn add(&mut self, name: &str, count: u64) {
+        match self.figures.iter_mut().find(|(known, _)| known == name) {
+            Some((_, total)) => *total += count,
+            None => self.figures.push((name.to_owned(), count)),
+        }
+    }
+
+    /// Notes what was not as it must be.
+    pub(crate) fn problem(&mut self, text: impl Into<String>) {
+        if self.problems.len() < MOST {
+            self.problems.push(text.into());
+        }
+    }
+
+    /// Notes a difference as a problem.
+    pub(crate) fn expect<T: PartialEq + Debug>(&mut self, what: &str, found: T, expected: T) {
+        if found != expected {
+            self.problem(format!("{what}: {found:?}, must be {expected:?}"));
+        }
+    }
+
+    /// Waits until all that the run created is gone, and notes what is not.
+    pub(crate) fn expect_nothing_left(&mut self, before: &ostor_stats) -> Result<()> {
+        let after = settle::stats_back_to(before)?;
+        let left = ["maps", "elements", "storages", "bytes"];
+        let counts = settle::alive(&after).into_iter().zip(settle::alive(before));
+        for (what, (after, before)) in left.into_iter().zip(counts) {
+            self.add(&format!("{what} left"), after.saturating_sub(before));
+            self.expect(&format!("{what} alive"), after, before);
+        }
+        self.add("late frees", after.late_free - before.late_free);
+        self.expect("late_free", after.late_free, before.late_free);
+        let allocated = after.allocated - before.allocated;
+        self.add("values allocated", allocated);
+        self.expect("values dropped", after.dropped - before.dropped, allocated);
+        self.expect("values freed", after.freed - before.freed, allocated);
+        Ok(())
+    }
+
+    /// Whether enough went wrong to stop.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        self.problems.len() >= MOST
+    }
+
+    /// Adds what another part of the run found.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (name, count) in other.figures {
+            self.add(&name, count);
+        }
+        for problem in other.problems {
+            self.problem(problem);
+        }
+    }
+
+    /// Prints the figures, the problems and the verdict.
+    pub(crate) fn print(&self, output: &Output) -> Result<Exit> {
+        let ok = self.problems.is_empty();
+        let rows = self
+            .figures
+            .iter()
+            .map(|(name, count)| [name.clone(), grouped(*count)]);
+        let mut text = table(["", "count"], rows).to_string();
+        for problem in &self.problems {
+            text.push_str(&format!("\nWRONG: {problem}"));
+        }
+        text.push_str(if ok {
+            "\nstress: ok"
+        } else {
+            "\nstress: FAILED"
+        });
+        let figures: serde_json::Map<_, _> = self
+            .figures
+            .iter()
+            .map(|(name, count)| (name.clone(), (*count).into()))
+            .collect();
+        output.result(
+            json!({ "figures": figures, "problems": self.problems, "ok": ok }),
+            text,
+        )?;
+        Ok(Exit::check(ok))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_fails_the_run() {
+        let output = Output::new(true);
+        let mut findings = Findings::default();
+        findings.expect("elements", 1, 1);
+        assert_eq!(findings.print(&output).unwrap(), Exit::Ok);
+        findings.expect("elements", 2, 1);
+        assert_eq!(findings.print(&output).unwrap(), Exit::CheckFailed);
+    }
+
+    #[test]
+    fn merging_adds_figures_and_keeps_problems() {
+        let mut all = Findings::default();
+        all.add("gets", 2);
+        let mut part = Findings::default();
+        part.add("gets", 3);
+        part.problem("lost");
+        all.merge(part);
+        assert_eq!(all.figures, [("gets".to_owned(), 5)]);
+        assert_eq!(all.problems, ["lost"]);
+    }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A repeatable sequence of choices.
+
+/// The xorshift64* generator.
+#[derive(Clone, Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    /// A sequence for each `seed` and `stream`.
+    pub(crate) fn new(seed: u64, stream: u64) -> Self {
+        let mixed = ((seed << 16) ^ stream)
+            .wrapping_add(1)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Self(mixed | 1)
+    }
+
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeats_and_reaches_everything() {
+        let draw = |stream| {
+            let mut random = Random::new(7, stream);
+            (0..100).map(|_| random.below(10)).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+        assert!((0..10).all(|number| draw(1).contains(&number)));
+    }
+}
