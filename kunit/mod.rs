@@ -1,3 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! KUnit suites, in the test flavour only.
+//!
+//! An assertion that fails ends its thread without running destructors, so what tests share with
+//! the module is on the heap.
+
+mod mock;
+mod storage_faults;
+mod storage_life;
+mod storage_ops;
+mod sync;

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Locks and allocations that fail.
+
+use kernel::prelude::*;
+
+#[kunit_tests(ostor_storage_faults)]
+mod tests {
+    use super::super::mock::{
+        Fixture,
+        Mock, //
+    };
+    use super::*;
+    use crate::{
+        storage::{
+            create::Mode,
+            error::Refusal,
+            runtime::Runtime, //
+        },
+        sync::{
+            deferred,
+            fault::{
+                self,
+                Point, //
+            },
+            rcu,
+            res_lock::LockError, //
+        },
+    };
+
+    fn wait_for_storages(count: u64) -> Result<bool> {
+        let stats = &Runtime::get().ok_or(ENODEV)?.stats;
+        for _ in 0..100 {
+            if stats.storages.get() == count && stats.deferred.get() == stats.finished.get() {
+                return Ok(true);
+            }
+            deferred::pause();
+        }
+        Ok(false)
+    }
+
+    #[test]
+    fn create_reports_the_lock() -> Result {
+        let f = Fixture::new()?;
+        let owner = Mock::new(1)?;
+        for existing in [false, true] {
+            if existing {
+                f.create(&owner, 1)?;
+            }
+            let g = Fixture::new()?;
+            let fault = fault::inject(Point::StorageLock, 1);
+            assert!(g.create(&owner, 2) == Err(EDEADLK));
+            drop(fault);
+            assert!(g.elements() == 0);
+            assert!(g.tally.wait_for(0));
+            assert!(g.create(&owner, 3) == Ok(3));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn update_reports_the_lock_and_changes_nothing() -> Result {
+        let f = Fixture::new()?;
+        let owner = Mock::new(1)?;
+        f.create(&owner, 1)?;
+        let fault = fault::inject(Point::StorageLock, 1);
+        let refusal = {
+            let rcu = rcu::read_lock();
+            let value = f.tally.value(2);
+            f.map.update(&*owner, Mode::Any, value, &rcu).err()
+        };
+        drop(fault);
+        assert!(refusal == Some(Refusal::Lock(LockError::Deadlock)));
+        assert!(f.number(&owner) == Some(1));
+        assert!(f.tally.wait_for(1));
+        Ok(())
+    }
+
+    #[test]
+    fn create_without_memory() -> Result {
+        let stats = &Runtime::get().ok_or(ENODEV)?.stats;
+        let storages = stats.storages.get();
+        let f = Fixture::new()?;
+        let owner = Mock::new(1)?;
+        for point in [Point::ElementAlloc, Point::StorageAlloc] {
+            let fault = fault::inject(point, 1);
+            assert!(f.create(&owner, 1) == Err(ENOMEM));
+            drop(fault);
+            assert!(f.elements() == 0);
+        }
+        assert!(f.map.raw().counters().nomem.get() == 2);
+        assert!(f.tally.wait_for(0));
+        assert!(stats.storages.get() == storages);
+        Ok(())
+    }
+
+    #[test]
+    fn delete_succeeds_whatever_lock_fails() -> Result {
+        for point in [Point::StorageLock, Point::BucketLock, Point::IndexLock] {
+            let storages = Runtime::get().ok_or(ENODEV)?.stats.storages.get();
+            let f = Fixture::new()?;
+            let owner = Mock::new(1)?;
+            f.create(&owner, 1)?;
+            let fault = fault::inject(point, 3);
+            assert!(f.map.delete(&*owner, &rcu::read_lock()).is_ok());
+            assert!(f.number(&owner).is_none());
+            assert!(f.tally.wait_for(0));
+            drop(fault);
+            assert!(wait_for_storages(storages)?);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_is_freed_while_it_is_linked() -> Result {
+        let f = Fixture::new()?;
+        let owner = Mock::new(1)?;
+        f.create(&owner, 1)?;
+        let fault = fault::inject(Point::BucketLock, -1);
+        assert!(f.map.delete(&*owner, &rcu::read_lock()).is_ok());
+        for _ in 0..5 {
+            rcu::synchronize_rcu();
+            deferred::pause();
+        }
+        assert!(f.tally.dropped() == 0);
+        assert!(f.map.raw().unfreed() == 1);
+        drop(fault);
+        assert!(f.tally.wait_for(0));
+        Ok(())
+    }
+
+    #[test]
+    fn a_new_life_beside_the_remains() -> Result {
+        let f = Fixture::new()?;
+        let owner = Mock::new(1)?;
+        f.create(&owner, 1)?;
+        let fault = fault::inject(Point::BucketLock, -1);
+        assert!(f.map.delete(&*owner, &rcu::read_lock()).is_ok());
+        assert!(f.create(&owner, 2) == Ok(2));
+        assert!(f.number(&owner) == Some(2));
+        drop(fault);
+        assert!(f.tally.wait_for(1));
+        assert!(f.number(&owner) == Some(2));
+        Ok(())
+    }
+
+    #[test]
+    fn death_and_end_with_all_locks_failing() -> Result {
+        let storages = Runtime::get().ok_or(ENODEV)?.stats.storages.get();
+        let Fixture { map, tally } = Fixture::new()?;
+        let mut owners = KVec::new();
+        for n in 0..64 {
+            let owner = Mock::new(n)?;
+            let rcu = rcu::read_lock();
+            map.update(&*owner, Mode::Any, tally.value(n), &rcu)?;
+            drop(rcu);
+            owners.push(owner, GFP_KERNEL)?;
+        }
+        let faults = [
+            fault::inject(Point::StorageLock, 200),
+            fault::inject(Point::BucketLock, 200),
+            fault::inject(Point::IndexLock, 200),
+        ];
+        for owner in &owners[..32] {
+            assert!(owner.die());
+        }
+        drop(map);
+        assert!(tally.dropped() == 64);
+        drop(faults);
+        assert!(wait_for_storages(storages)?);
+        Ok(())
+    }
+
+    #[test]
+    fn a_lost_notice_is_a_miss() -> Result {
+        let f = Fixture::new()?;
+        let mut owner = Mock::new(1)?;
+        f.create(&owner, 1)?;
+        owner.become_another();
+        assert!(f.number(&owner).is_none());
+        assert!(!owner.die());
+        owner.become_another();
+        assert!(f.create(&owner, 2) == Ok(2));
+        assert!(f.number(&owner) == Some(2));
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The primitives.
+
+use kernel::prelude::*;
+
+#[kunit_tests(ostor_sync)]
+mod tests {
+    use super::*;
+    use crate::sync::{
+        fault::{
+            self,
+            Point, //
+        },
+        hlist::{
+            HListHead,
+            HNode, //
+        },
+        llist::{
+            LList,
+            Link, //
+        },
+        nolock,
+        rcu,
+        res_lock::{
+            LockError,
+            ResLock, //
+        },
+        trace::{
+            self,
+            Event, //
+        }, //
+    };
+    use core::{
+        alloc::Layout,
+        ptr::{
+            self,
+            NonNull, //
+        }, //
+    };
+
+    #[test]
+    fn lock_gives_its_data() -> Result {
+        let lock = KBox::new(ResLock::new(1), GFP_KERNEL)?;
+        let twice = lock.with(Point::StorageLock, |n| {
+            *n *= 2;
+            *n
+        });
+        assert!(twice == Ok(2));
+        assert!(lock.with(Point::StorageLock, |n| *n) == Ok(2));
+        Ok(())
+    }
+
+    #[test]
+    fn lock_refuses_recursion_and_recovers() -> Result {
+        let lock = KBox::new(ResLock::new(()), GFP_KERNEL)?;
+        let inner = lock.with(Point::StorageLock, |()| lock.with(Point::StorageLock, |()| ()));
+        assert!(inner == Ok(Err(LockError::Deadlock)));
+        assert!(lock.with(Point::StorageLock, |()| ()).is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn locks_nest() -> Result {
+        let one = KBox::new(ResLock::new(()), GFP_KERNEL)?;
+        let two = KBox::new(ResLock::new(()), GFP_KERNEL)?;
+        let inner = one.with(Point::StorageLock, |()| {
+            two.with(Point::BucketLock, |()| one.with(Point::StorageLock, |()| ()))
+        });
+        assert!(inner == Ok(Ok(Err(LockError::Deadlock))));
+        assert!(two.with(Point::BucketLock, |()| ()).is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn faults_come_and_go() -> Result {
+        let lock = KBox::new(ResLock::new(()), GFP_KERNEL)?;
+        let fault = fault::inject(Point::BucketLock, 2);
+        assert!(lock.with(Point::StorageLock, |()| ()).is_ok());
+        assert!(lock.with(Point::BucketLock, |()| ()).is_err());
+        assert!(lock.with(Point::BucketLock, |()| ()).is_err());
+        assert!(lock.with(Point::BucketLock, |()| ()).is_ok());
+        drop(fault);
+        let fault = fault::inject(Point::BucketLock, -1);
+        assert!(lock.with(Point::BucketLock, |()| ()).is_err());
+        drop(fault);
+        assert!(lock.with(Point::BucketLock, |()| ()).is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn llist_keeps_the_order() -> Result {
+        let list = KBox::new(LList::new(), GFP_KERNEL)?;
+        let links = KBox::new([const { Link::new() }; 3], GFP_KERNEL)?;
+        for (i, link) in links.iter().enumerate() {
+            // SAFETY: Each link is pushed once, and taken before it goes.
+            let was_empty = unsafe { list.push(NonNull::from(link)) };
+            assert!(was_empty == (i == 0));
+        }
+        let mut taken = list.take();
+        for link in links.iter() {
+            assert!(taken.next() == Some(NonNull::from(link)));
+        }
+        assert!(taken.next().is_none());
+        assert!(list.take().next().is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn hlist_removes_anywhere() -> Result {
+        for gone in 0..3 {
+            let head = KBox::new(HListHead::new(), GFP_KERNEL)?;
+            let nodes = KBox::new([const { HNode::new() }; 3], GFP_KERNEL)?;
+            // SAFETY: Nobody else knows the list.
+            let mut list = unsafe { head.assume_locked() };
+            assert!(list.is_empty());
+            for node in nodes.iter() {
+                // SAFETY: Each node is pushed once, and outlives the list.
+                unsafe { list.push(NonNull::from(node)) };
+            }
+            // SAFETY: Pushed above.
+            unsafe { list.remove(NonNull::from(&nodes[gone])) };
+            let rcu = rcu::read_lock();
+            let left = nodes.iter().enumerate().filter(|(i, _)| *i != gone);
+            assert!(left.rev().map(|(_, node)| node).eq_by_address(head.iter(&rcu)));
+            for (_, node) in nodes.iter().enumerate().filter(|(i, _)| *i != gone) {
+                assert!(!list.is_empty());
+                // SAFETY: Pushed above, and not removed yet.
+                unsafe { list.remove(NonNull::from(node)) };
+            }
+            assert!(list.is_empty());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn nolock_allocates_up_to_its_limit() {
+        for size in [1, 8, 96, 4096, nolock::MAX_SIZE] {
+            let layout = Layout::from_size_align(size, nolock::MAX_ALIGN);
+            let Ok(layout) = layout else { continue };
+            let fault = fault::inject(Point::ElementAlloc, 1);
+            assert!(!nolock::alloc_and_free(layout));
+            drop(fault);
+            assert!(nolock::alloc_and_free(layout));
+        }
+    }
+
+    #[test]
+    fn probe_runs_once_inside() -> Result {
+        let mut order = [0; 2];
+        let mut at = 0;
+        let mut note = |what: usize| {
+            if at < order.len() {
+                order[at] = what;
+            }
+            at += 1;
+        };
+        let note = core::cell::RefCell::new(&mut note);
+        trace::with_probe(
+            Event::Enter,
+            42,
+            &mut || note.borrow_mut()(1),
+            || {
+                trace::event(Event::Enter, 43);
+                trace::event(Event::StorageLocked, 42);
+                trace::event(Event::Enter, 42);
+                trace::event(Event::Enter, 42);
+                note.borrow_mut()(2);
+            },
+        )?;
+        assert!(at == 2);
+        assert!(order == [1, 2]);
+        Ok(())
+    }
+
+    trait EqByAddress<'a, T: 'a> {
+        fn eq_by_address(self, other: impl Iterator<Item = &'a T>) -> bool;
+    }
+
+    impl<'a, T: 'a, I: Iterator<Item = &'a T>> EqByAddress<'a, T> for I {
+        fn eq_by_address(mut self, mut other: impl Iterator<Item = &'a T>) -> bool {
+            loop {
+                match (self.next(), other.next()) {
+                    (None, None) => return true,
+                    (Some(one), Some(two)) if ptr::eq(one, two) => {}
+                    _ => return false,
+                }
+            }
+        }
+    }
+}
