@@ -128,8 +128,8 @@ fn measure<R>(n: u64, mut op: impl FnMut(&Guard) -> R) -> Result<u64> {
 
 /// A lookup as a user's code calls it: not inlined into the loop.
 #[inline(never)]
-fn get<'a>(map: &'a ByteMap, task: &Task, rcu: &'a Guard) -> Option<&'a u8> {
-    map.value(map.raw().find(task.id(), rcu)?).first()
+fn get<'a>(map: &'a ByteMap, task: &Task, rcu: &'a Guard) -> Option<&'a [u8]> {
+    map.get(task, rcu)
 }
 
 #[inline(never)]

@@ -175,7 +175,14 @@ impl ByteMap {
         &self.raw
     }
 
+    /// The owner's value. Takes no lock.
+    #[inline]
+    pub(crate) fn get<'a>(&'a self, owner: &impl Owner, rcu: &'a Guard) -> Option<&'a [u8]> {
+        Some(self.value(self.raw.find(owner.id(), rcu)?))
+    }
+
     /// An element's value.
+    #[inline]
     pub(crate) fn value<'a>(&self, elem: &'a Element) -> &'a [u8] {
         // SAFETY: The elements of this map hold so many bytes, initialised when they were created
         // and not written since.

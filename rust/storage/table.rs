@@ -140,7 +140,7 @@ impl Table {
     /// Multiplicative hashing by the golden ratio, as `hash_long()`: the high bits are good.
     #[inline(always)]
     fn bucket(&self, addr: usize) -> &Bucket {
-        let at = addr.wrapping_mul(0x61c8_8646_80b5_83eb) >> self.shift;
+        let at = addr.wrapping_mul(0x61c8_8646_80b5_83eb).wrapping_shr(self.shift);
         // SAFETY: In bounds by the type invariant.
         unsafe { self.buckets.get_unchecked(at) }
     }
@@ -160,7 +160,7 @@ impl Table {
         let head = &self.bucket(id.addr()).head;
         loop {
             let first = head.load();
-            if let Some(node) = chain(first, rcu).find(|node| node.matches(id)) {
+            if let Some(node) = walk(first, rcu, |node| node.matches(id)) {
                 return Some(node);
             }
             if first.is_null() {
@@ -213,7 +213,7 @@ impl Table {
             // Whoever comes in, comes in front. If the head is still the same at the exchange, the
             // walk has seen everybody.
             let first = head.load();
-            if let Some(other) = chain(first, rcu).find(|other| other.matches(id)) {
+            if let Some(other) = walk(first, rcu, |other| other.matches(id)) {
                 return Err(other);
             }
             new.next.set(first);
@@ -246,8 +246,9 @@ impl Table {
                 return;
             }
             // Somebody is in front, and will stay there while we hold the lock.
-            let before = chain(bucket.head.load(), rcu)
-                .find(|before| ptr::eq(before.next.load(), node.as_ptr()));
+            let before = walk(bucket.head.load(), rcu, |before| {
+                ptr::eq(before.next.load(), node.as_ptr())
+            });
             if let Some(before) = before {
                 before.next.set(next);
             }
@@ -258,27 +259,40 @@ impl Table {
     pub(crate) fn iter<'a>(
         &self,
         at: usize,
-        rcu: &'a Guard,
+        _rcu: &'a Guard,
     ) -> impl Iterator<Item = &'a Node> + use<'a> {
-        chain(self.buckets.get(at).map_or(ptr::null_mut(), |b| b.head.load()), rcu)
+        let first = self.buckets.get(at).map_or(ptr::null_mut(), |bucket| bucket.head.load());
+        Chain(first, PhantomData::<&'a Guard>)
     }
 }
 
-/// A walk along a chain.
-struct Chain<'a>(*mut Node, PhantomData<&'a Guard>);
-
+/// Follows a chain from `first` to the first member that is wanted.
 #[inline(always)]
-fn chain(first: *mut Node, _rcu: &Guard) -> Chain<'_> {
-    Chain(first, PhantomData)
+fn walk<'a>(
+    first: *mut Node,
+    _rcu: &'a Guard,
+    mut wanted: impl FnMut(&Node) -> bool,
+) -> Option<&'a Node> {
+    let mut next = first;
+    loop {
+        // SAFETY: A member that was reached under the guard is valid while the guard lives, by
+        // the invariant of `Table`.
+        let node: &'a Node = unsafe { next.as_ref() }?;
+        if wanted(node) {
+            return Some(node);
+        }
+        next = node.next.load();
+    }
 }
+
+/// All members of a chain, from this one on.
+struct Chain<'a>(*mut Node, PhantomData<&'a Guard>);
 
 impl<'a> Iterator for Chain<'a> {
     type Item = &'a Node;
 
-    #[inline(always)]
     fn next(&mut self) -> Option<&'a Node> {
-        // SAFETY: A member that was reached under the guard is valid while the guard lives, by
-        // the invariant of `Table`.
+        // SAFETY: As in `walk`.
         let node: &'a Node = unsafe { self.0.as_ref() }?;
         self.0 = node.next.load();
         Some(node)
