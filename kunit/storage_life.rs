@@ -129,7 +129,9 @@ mod tests {
         let f = Fixture::new()?;
         let owner = Mock::new(1)?;
         let mut inner = Ok(0);
-        let outer = create_with(&f, &owner, Event::Enter, &mut || inner = f.create(&owner, 2))?;
+        let outer = create_with(&f, &owner, Event::Enter, &mut || {
+            inner = f.create(&owner, 2)
+        })?;
         assert!(inner == Ok(2));
         assert!(outer == Ok(2));
         assert!(f.elements() == 1);
@@ -233,7 +235,7 @@ mod tests {
             )?;
             assert!(update.ok() == left.map(|_| true));
             assert!(f.number(&owner) == left);
-            assert!(f.tally.wait_for(left.is_some() as u64));
+            assert!(f.tally.wait_for(left.map_or(0, |_| 1)));
         }
         Ok(())
     }

@@ -113,11 +113,20 @@ mod tests {
         let f = Fixture::new()?;
         let owner = Mock::new(1)?;
         let rcu = rcu::read_lock();
-        let first = f.map.update(&*owner, Mode::Any, f.tally.value(1), &rcu)?.seq;
-        let second = f.map.update(&*owner, Mode::Any, f.tally.value(2), &rcu)?.seq;
+        let first = f
+            .map
+            .update(&*owner, Mode::Any, f.tally.value(1), &rcu)?
+            .seq;
+        let second = f
+            .map
+            .update(&*owner, Mode::Any, f.tally.value(2), &rcu)?
+            .seq;
         assert!(first == second);
         f.map.delete(&*owner, &rcu)?;
-        let third = f.map.update(&*owner, Mode::Any, f.tally.value(3), &rcu)?.seq;
+        let third = f
+            .map
+            .update(&*owner, Mode::Any, f.tally.value(3), &rcu)?
+            .seq;
         assert!(third > second);
         Ok(())
     }
@@ -199,7 +208,8 @@ mod tests {
             // Even ones are replaced all the time, multiples of three go as the walk gets on.
             if steps % 2 == 0 {
                 let value = f.tally.value(1000);
-                f.map.update(&*owners[steps & !1], Mode::Exist, value, &rcu)?;
+                f.map
+                    .update(&*owners[steps & !1], Mode::Exist, value, &rcu)?;
             }
             if steps % 3 == 0 && steps % 2 == 1 {
                 f.map.delete(&*owners[steps], &rcu)?;

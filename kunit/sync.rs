@@ -54,7 +54,9 @@ mod tests {
     #[test]
     fn lock_refuses_recursion_and_recovers() -> Result {
         let lock = KBox::new(ResLock::new(()), GFP_KERNEL)?;
-        let inner = lock.with(Point::StorageLock, |()| lock.with(Point::StorageLock, |()| ()));
+        let inner = lock.with(Point::StorageLock, |()| {
+            lock.with(Point::StorageLock, |()| ())
+        });
         assert!(inner == Ok(Err(LockError::Deadlock)));
         assert!(lock.with(Point::StorageLock, |()| ()).is_ok());
         Ok(())
@@ -65,7 +67,9 @@ mod tests {
         let one = KBox::new(ResLock::new(()), GFP_KERNEL)?;
         let two = KBox::new(ResLock::new(()), GFP_KERNEL)?;
         let inner = one.with(Point::StorageLock, |()| {
-            two.with(Point::BucketLock, |()| one.with(Point::StorageLock, |()| ()))
+            two.with(Point::BucketLock, |()| {
+                one.with(Point::StorageLock, |()| ())
+            })
         });
         assert!(inner == Ok(Ok(Err(LockError::Deadlock))));
         assert!(two.with(Point::BucketLock, |()| ()).is_ok());
@@ -122,7 +126,10 @@ mod tests {
             unsafe { list.remove(NonNull::from(&nodes[gone])) };
             let rcu = rcu::read_lock();
             let left = nodes.iter().enumerate().filter(|(i, _)| *i != gone);
-            assert!(left.rev().map(|(_, node)| node).eq_by_address(head.iter(&rcu)));
+            assert!(left
+                .rev()
+                .map(|(_, node)| node)
+                .eq_by_address(head.iter(&rcu)));
             for (_, node) in nodes.iter().enumerate().filter(|(i, _)| *i != gone) {
                 assert!(!list.is_empty());
                 // SAFETY: Pushed above, and not removed yet.
@@ -156,18 +163,13 @@ mod tests {
             at += 1;
         };
         let note = core::cell::RefCell::new(&mut note);
-        trace::with_probe(
-            Event::Enter,
-            42,
-            &mut || note.borrow_mut()(1),
-            || {
-                trace::event(Event::Enter, 43);
-                trace::event(Event::StorageLocked, 42);
-                trace::event(Event::Enter, 42);
-                trace::event(Event::Enter, 42);
-                note.borrow_mut()(2);
-            },
-        )?;
+        trace::with_probe(Event::Enter, 42, &mut || note.borrow_mut()(1), || {
+            trace::event(Event::Enter, 43);
+            trace::event(Event::StorageLocked, 42);
+            trace::event(Event::Enter, 42);
+            trace::event(Event::Enter, 42);
+            note.borrow_mut()(2);
+        })?;
         assert!(at == 2);
         assert!(order == [1, 2]);
         Ok(())

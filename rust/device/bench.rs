@@ -89,11 +89,13 @@ pub(super) fn bench(map: &ByteMap, arg: &Arg) -> Result {
         }
         uapi::OSTOR_BENCH_LOCK => {
             let lock = ResLock::new(());
-            measure(n, |_| black_box(lock.with(Point::StorageLock, |()| ()).is_ok()))?
+            measure(n, |_| {
+                black_box(lock.with(Point::StorageLock, |()| ()).is_ok())
+            })?
         }
-        uapi::OSTOR_BENCH_ALLOC => {
-            measure(n, |_| black_box(nolock::alloc_and_free(Layout::new::<[u64; 16]>())))?
-        },
+        uapi::OSTOR_BENCH_ALLOC => measure(n, |_| {
+            black_box(nolock::alloc_and_free(Layout::new::<[u64; 16]>()))
+        })?,
         _ => return Err(EINVAL),
     };
     runtime.flush();
@@ -137,4 +139,3 @@ fn create_delete(map: &ByteMap, task: &Task, rcu: &Guard) {
     let created = map.put(task, Mode::Get, &[], rcu).is_ok();
     black_box(created && map.raw().delete(task.id(), rcu).is_ok());
 }
-

@@ -33,7 +33,12 @@ pub(super) fn list(map: &ByteMap, arg: &Arg) -> Result {
     if req.reserved != 0
         || req.entries == 0
         || !(1..=OSTOR_LIST_MAX).contains(&req.capacity)
-        || value_size != if with_values { map.raw().value_size() } else { 0 }
+        || value_size
+            != if with_values {
+                map.raw().value_size()
+            } else {
+                0
+            }
     {
         return Err(EINVAL);
     }

@@ -112,15 +112,17 @@ pub(super) fn recurse(own: &ByteMap, file: &File, arg: &Arg) -> Result {
         uapi::OSTOR_POINT_BOTH => {
             let helper = Helper::new(inner.map(own), &*inner.owner)?;
             let at_storage = || {
-                trace::with_probe(
-                    Event::StorageLocked,
-                    at,
-                    &mut || helper.delete(),
-                    || outer.run(own),
-                )
+                trace::with_probe(Event::StorageLocked, at, &mut || helper.delete(), || {
+                    outer.run(own)
+                })
             };
             let bucket_owner = helper.owner.id().addr();
-            trace::with_probe(Event::BucketLocked, bucket_owner, &mut run_inner, at_storage)??
+            trace::with_probe(
+                Event::BucketLocked,
+                bucket_owner,
+                &mut run_inner,
+                at_storage,
+            )??
         }
         _ => return Err(EINVAL),
     };

@@ -7,8 +7,10 @@
 //! read section, is therefore done before the notice begins. The memory goes another grace period
 //! later at the earliest. A tracepoint, unlike a probe, never skips a call.
 //!
-//! The backstop is the entry of `bpf_task_storage_free()`, which the kernel calls just before the
-//! memory goes. It finds something only if the notice was lost.
+//! A lost notice would hand the values on to the next task at the address, so there is a second,
+//! independent one: the backstop is the entry of `bpf_task_storage_free()`, which the
+//! kernel calls just before the memory goes. It finds something only if the first one was lost,
+//! and counts that.
 
 use crate::{
     shim,
@@ -48,16 +50,14 @@ use kernel::{
     task::Task, //
 };
 
-/// The identity of the task at `task`: the time it was started at differs between two tasks at
-/// one address.
+/// The identity of the task at `task`: its address alone.
 ///
-/// # Safety
-///
-/// `task` must be a task whose memory is not freed during the call.
+/// There is nothing to stamp it with. What tells two tasks apart, pid and start time, is not a
+/// task's for life: when a thread that is not the leader calls `execve()`, `de_thread()` gives it
+/// those of the leader. Its values must survive that, and would not be found again.
 #[inline(always)]
-unsafe fn id(task: *const bindings::task_struct) -> OwnerId {
-    // SAFETY: Valid by the contract, and never changed once the task is visible.
-    OwnerId::new(task, unsafe { (*task).start_boottime })
+fn id(task: *const bindings::task_struct) -> OwnerId {
+    OwnerId::new(task, 0)
 }
 
 // SAFETY:
@@ -71,8 +71,7 @@ unsafe impl Owner for Task {
 
     #[inline(always)]
     fn id(&self) -> OwnerId {
-        // SAFETY: A `&Task` is a valid task.
-        unsafe { id(self.as_ptr()) }
+        id(self.as_ptr())
     }
 
     fn label(&self) -> Label {
@@ -88,23 +87,26 @@ unsafe impl Owner for Task {
     }
 }
 
+/// # Safety
+///
+/// Called by the tracepoint `sched_process_free` only.
 unsafe extern "C" fn on_process_free(_data: *mut c_void, task: *mut bindings::task_struct) {
     if fault::skip(Point::DeathNotice) {
         return;
     }
     if let Some(runtime) = Runtime::get() {
-        // SAFETY: The tracepoint passes a task that is freed later.
-        runtime.owner_died(unsafe { id(task) });
+        runtime.owner_died(id(task));
     }
 }
 
+/// # Safety
+///
+/// Called at the entry of `bpf_task_storage_free()` only, with its argument.
 unsafe extern "C" fn on_task_storage_free(task: usize) {
     let Some(runtime) = Runtime::get() else {
         return;
     };
-    // SAFETY: `bpf_task_storage_free()` is called with a task that is freed afterwards.
-    let id = unsafe { id(ptr::with_exposed_provenance(task)) };
-    if runtime.owner_died(id) {
+    if runtime.owner_died(id(ptr::without_provenance(task))) {
         runtime.stats.late_free.add(1);
     }
 }

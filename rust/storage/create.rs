@@ -117,8 +117,7 @@ impl RawMap {
                     .with(Point::StorageLock, |()| self.link(storage, &new, mode, rcu))?,
                 None if mode == Mode::Exist => return Err(Refusal::Missing),
                 None => {
-                    let fresh =
-                        Fresh::new(self.runtime, id, label).ok_or(Refusal::NoMemory)?;
+                    let fresh = Fresh::new(self.runtime, id, label).ok_or(Refusal::NoMemory)?;
                     fresh.publish_with(id, rcu, |storage| self.link(storage, &new, mode, rcu))?
                 }
             };

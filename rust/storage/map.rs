@@ -57,13 +57,19 @@ impl Drop for OwnedMap {
 ///
 /// All operations work in any context. References to values live as long as the RCU guard under
 /// which they were found.
-#[cfg_attr(not(OSTOR_TEST), allow(dead_code, reason = "the API for Rust code; the device has bytes"))]
+#[cfg_attr(
+    not(OSTOR_TEST),
+    allow(dead_code, reason = "the API for Rust code; the device has bytes")
+)]
 pub(crate) struct Map<T: Send + Sync + 'static> {
     raw: OwnedMap,
     _values: PhantomData<T>,
 }
 
-#[cfg_attr(not(OSTOR_TEST), allow(dead_code, reason = "the API for Rust code; the device has bytes"))]
+#[cfg_attr(
+    not(OSTOR_TEST),
+    allow(dead_code, reason = "the API for Rust code; the device has bytes")
+)]
 impl<T: Send + Sync + 'static> Map<T> {
     /// An empty map. May sleep. Fails with `E2BIG` if a `T` is too large to be allocated in any
     /// context.

@@ -235,14 +235,11 @@ impl Reaper {
 /// The caller must own the element, and nobody else may be able to reach it.
 unsafe fn free_element(elem: NonNull<Element>) {
     // SAFETY: Valid by the contract.
-    let (map, value) = {
-        let elem = unsafe { elem.as_ref() };
-        (NonNull::from(elem.map()), elem.value())
-    };
-    // SAFETY: The map stays until `element_freed` has counted this element.
-    let map = unsafe { map.as_ref() };
+    let header = unsafe { elem.as_ref() };
+    // The map stays until `element_freed` has counted this element.
+    let map = header.map();
     // SAFETY: The value is initialised, and nobody else can reach it.
-    unsafe { map.drop_value(value) };
+    unsafe { map.drop_value(header.value()) };
     // SAFETY: It was allocated so, and the header needs no drop.
     unsafe { nolock::free_in_task(elem.cast()) };
     map.element_freed();

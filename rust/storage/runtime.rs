@@ -3,11 +3,11 @@
 //! What all maps share: the owner index, the reaper, the statistics.
 
 use super::{
+    element::Element, //
     owner::OwnerId,
     reaper::Reaper,
     store::Storage,
     table::Table,
-    element::Element, //
 };
 use crate::sync::{
     counter::Counter,
@@ -122,8 +122,7 @@ impl Runtime {
 
     fn is_empty(&self) -> bool {
         let stats = &self.stats;
-        stats.allocated.get() == stats.freed.get()
-            && stats.storages.get() == 0
+        stats.allocated.get() == stats.freed.get() && stats.storages.get() == 0
     }
 }
 

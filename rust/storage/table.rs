@@ -140,7 +140,9 @@ impl Table {
     /// Multiplicative hashing by the golden ratio, as `hash_long()`: the high bits are good.
     #[inline(always)]
     fn bucket(&self, addr: usize) -> &Bucket {
-        let at = addr.wrapping_mul(0x61c8_8646_80b5_83eb).wrapping_shr(self.shift);
+        let at = addr
+            .wrapping_mul(0x61c8_8646_80b5_83eb)
+            .wrapping_shr(self.shift);
         // SAFETY: In bounds by the type invariant.
         unsafe { self.buckets.get_unchecked(at) }
     }
@@ -261,7 +263,10 @@ impl Table {
         at: usize,
         _rcu: &'a Guard,
     ) -> impl Iterator<Item = &'a Node> + use<'a> {
-        let first = self.buckets.get(at).map_or(ptr::null_mut(), |bucket| bucket.head.load());
+        let first = self
+            .buckets
+            .get(at)
+            .map_or(ptr::null_mut(), |bucket| bucket.head.load());
         Chain(first, PhantomData::<&'a Guard>)
     }
 }

@@ -110,13 +110,18 @@ impl<L: Listener> Bell<L> {
         unsafe { bindings::flush_delayed_work(self.work.get()) };
     }
 
+    /// # Safety
+    ///
+    /// Called for the irq_work of a `Bell<L>` only.
     unsafe extern "C" fn in_irq(irq: *mut bindings::irq_work) {
-        // SAFETY: This function is only called for the irq_work of a `Bell<L>`, which is there
-        // until its drop has waited for this.
+        // SAFETY: By the contract there is a bell around it, whose drop waits for this.
         let bell = unsafe { &*kernel::container_of!(Opaque::cast_from(irq), Self, irq) };
         bell.ring_later(0);
     }
 
+    /// # Safety
+    ///
+    /// Called for the delayed_work of a `Bell<L>` only.
     unsafe extern "C" fn in_worker(_work: *mut bindings::work_struct) {
         L::answer();
     }

@@ -72,6 +72,9 @@ pub(crate) fn with_probe<R>(
     Ok(result)
 }
 
+/// # Safety
+///
+/// Called by a tracepoint only, with the data that [`with_probe`] registered.
 unsafe extern "C" fn fire(data: *mut c_void, addr: usize) {
     let probe = data.cast::<Probe<'_>>();
     // SAFETY: `with_probe` keeps the probe alive while it is registered, and these two fields
