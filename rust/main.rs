@@ -37,6 +37,16 @@ module! {
     authors: ["The owner_storage developers"],
     description: "Owner-attached storage: values attached to tasks, freed when they die",
     license: "GPL",
+    params: {
+        map_bits: u32 {
+            default: 10,
+            description: "Buckets of a map, as a power of two (4 to 20)",
+        },
+        index_bits: u32 {
+            default: 12,
+            description: "Buckets of the owner index, as a power of two (4 to 20)",
+        },
+    },
 }
 
 #[cfg(OSTOR_TEST_MODULE)]
@@ -46,6 +56,16 @@ module! {
     authors: ["The owner_storage developers"],
     description: "Owner-attached storage, test flavour: KUnit suites and fault points",
     license: "GPL",
+    params: {
+        map_bits: u32 {
+            default: 10,
+            description: "Buckets of a map, as a power of two (4 to 20)",
+        },
+        index_bits: u32 {
+            default: 12,
+            description: "Buckets of the owner index, as a power of two (4 to 20)",
+        },
+    },
 }
 
 /// The module. The order of the fields is the order in which it ends: no user first, then no
@@ -63,10 +83,14 @@ struct OwnerStorage {
 
 impl kernel::InPlaceModule for OwnerStorage {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        let sizes = storage::runtime::Sizes {
+            map_bits: module_parameters::map_bits.value(),
+            index_bits: module_parameters::index_bits.value(),
+        };
         // Notices before users: who is created is seen to die. Fields are initialised in the order
         // they are written here, and dropped in the order of the type.
         try_pin_init!(Self {
-            runtime: storage::runtime::Running::start()?,
+            runtime: storage::runtime::Running::start(sizes)?,
             tasks: owner::task::TaskHooks::attach()?,
             device <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"owner_storage",

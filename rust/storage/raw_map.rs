@@ -30,9 +30,6 @@ use crate::sync::{
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
-/// Buckets of a map's table, as a power of two.
-const TABLE_BITS: u32 = 10;
-
 /// What happened in a map.
 #[derive(Default)]
 pub(crate) struct Counters {
@@ -118,7 +115,7 @@ impl RawMap {
             return Err(E2BIG);
         }
         let runtime = Runtime::get().ok_or(ENODEV)?;
-        let table = Table::new(TABLE_BITS)?;
+        let table = Table::new(runtime.sizes.map_bits)?;
         let map = KBox::pin_init(
             pin_init!(Self {
                 table,

@@ -18,11 +18,20 @@ use crate::sync::{
     },
     Atomic, Relaxed,
 };
-use core::ptr;
+use core::{
+    ops::RangeInclusive,
+    ptr, //
+};
 use kernel::prelude::*;
 
-/// Buckets of the owner index, as a power of two.
-const INDEX_BITS: u32 = 12;
+/// How large the tables are: numbers of buckets, as powers of two.
+#[derive(Copy, Clone)]
+pub(crate) struct Sizes {
+    /// Of each map.
+    pub(crate) map_bits: u32,
+    /// Of the owner index.
+    pub(crate) index_bits: u32,
+}
 
 /// Counters of the whole module.
 #[derive(Default)]
@@ -69,6 +78,7 @@ pub(crate) struct Runtime {
     pub(super) index: Table,
     #[pin]
     pub(super) reaper: Reaper,
+    pub(super) sizes: Sizes,
     /// What happened so far.
     pub(crate) stats: Stats,
 }
@@ -131,14 +141,20 @@ impl Runtime {
 pub(crate) struct Running(Pin<KBox<Runtime>>);
 
 impl Running {
-    /// Starts the runtime. Once at a time.
-    pub(crate) fn start() -> Result<Self> {
+    /// Starts the runtime, once at a time. Fails with `EINVAL` if a size is out of bounds.
+    pub(crate) fn start(sizes: Sizes) -> Result<Self> {
+        const BITS: RangeInclusive<u32> = 4..=20;
+
+        if !BITS.contains(&sizes.map_bits) || !BITS.contains(&sizes.index_bits) {
+            return Err(EINVAL);
+        }
         let reaper = Reaper::new()?;
-        let index = Table::new(INDEX_BITS)?;
+        let index = Table::new(sizes.index_bits)?;
         let runtime = KBox::pin_init(
             pin_init!(Runtime {
                 index,
                 reaper <- reaper,
+                sizes,
                 stats: Stats::default(),
             }),
             GFP_KERNEL,
