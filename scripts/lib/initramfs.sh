@@ -37,7 +37,7 @@ build_initramfs() {
 		[ "$name" = busybox ] || ln -s busybox "$1/bin/$name"; done' links "$IN_CACHE/$INITRAMFS"
 	printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n' >"$dir/etc/passwd"
 	printf 'root:x:0:\nnogroup:x:65534:\n' >"$dir/etc/group"
-	find "$CACHE/$TOOLS_OUT" -maxdepth 1 -type f -perm -u=x -exec cp -t "$dir/usr/bin/" {} +
+	[ "$TOOLS_KEY" = none ] || find "$CACHE/$TOOLS_OUT" -maxdepth 1 -type f -perm -u=x -exec cp -t "$dir/usr/bin/" {} +
 	pack "$IN_CACHE/$INITRAMFS" "$IN_CACHE/$INITRAMFS.cpio.new"
 	mv "$dir.cpio.new" "$dir.cpio"
 }
@@ -50,6 +50,7 @@ ensure_initramfs() {
 		ensure_module "$way"
 		keys+=" $MODULE_KEY" ways+="-$way"
 	done
+	[ "$TOOLS_KEY" != none ] || ways+=-bare
 	initramfs_paths "$ways"
 	ensure "$CHECKOUT_LOCK-initramfs-$KERNEL_NAME$ways" "$CACHE/$INITRAMFS.stamp" \
 		"$({ echo "$keys $TOOLS_KEY $(kernel_key)"; cat "$SCRIPTS/guest/init"; declare -f build_initramfs; } | hash_of)" \

@@ -92,7 +92,6 @@ check_config() {
 
 configure_kernel() {
 	local file in_root_fragments=()
-	mkdir -p "$CACHE/$KERNEL/build"
 	for file in "${FRAGMENTS[@]}"; do
 		in_root_fragments+=("$IN_PROJECT/${file#"$PROJECT/"}")
 	done
@@ -103,13 +102,14 @@ configure_kernel() {
 	check_config "$CACHE/$KERNEL/build/.config" "${FRAGMENTS[@]}"
 }
 
-# How far a kernel is: make leaves a .cmd file beside each thing it has built.
-# shellcheck disable=SC2317
-count_built() {
-	find "$CACHE/$KERNEL/build" -name '.*.cmd' 2>/dev/null | wc -l
+build_kernel() {
+	configure_kernel
+	kernel_make -j"$(nproc)" all
+	cp "$CACHE/$KERNEL/build/$BUILT_IMAGE" "$KERNEL_IMAGE.new"
+	mv "$KERNEL_IMAGE.new" "$KERNEL_IMAGE"
 }
 
-build_kernel() {
+make_kernel() {
 	local built=$CACHE/$KERNEL/built-with
 	# With another compiler or source all is built anew; after a change of
 	# configuration, or an interruption, make knows what is left to do.
@@ -118,19 +118,19 @@ build_kernel() {
 		mkdir -p "$CACHE/$KERNEL"
 		set_stamp "$built" "$SOURCE $(toolchain_key)"
 	fi
-	configure_kernel
-	kernel_make -j"$(nproc)" all
-	cp "$CACHE/$KERNEL/build/$BUILT_IMAGE" "$KERNEL_IMAGE.new"
-	mv "$KERNEL_IMAGE.new" "$KERNEL_IMAGE"
-}
-
-make_kernel() {
+	begin_build "$CACHE/$KERNEL/build"
 	run_step "kernel-$KERNEL_NAME" 660 2790 count_built \
 		"Building the $ARCH test kernel, flavour $FLAVOUR" build_kernel
+	end_build
 }
 
+# Of the options only: what a comment says rebuilds nothing.
 kernel_key() {
-	{ cat "${FRAGMENTS[@]}"; echo "$SOURCE"; toolchain_key; } | hash_of
+	{
+		grep -hE '^(CONFIG_|# CONFIG_[A-Za-z0-9_]+ is not set)' "${FRAGMENTS[@]}"
+		echo "$SOURCE"
+		toolchain_key
+	} | hash_of
 }
 
 # ensure_kernel: the kernel of kernel_paths, built; its lock is held after.

@@ -20,15 +20,32 @@ count_lines() {
 	wc -l <"$1"
 }
 
+# A build tree's steps: make leaves a .cmd file beside each thing it has built.
+# Those of this build are newer than the marker that begin_build leaves; after
+# an interruption it goes on from there.
+begin_build() {
+	BUILD_TREE=$1
+	mkdir -p "$BUILD_TREE"
+	[ -f "$BUILD_TREE/.building" ] || touch "$BUILD_TREE/.building"
+}
+
+count_built() {
+	find "$BUILD_TREE" -name '.*.cmd' -newer "$BUILD_TREE/.building" 2>/dev/null | wc -l || true
+}
+
+end_build() {
+	rm -f "$BUILD_TREE/.building"
+}
+
 count_dpkg() {
 	grep -cE '^(Unpacking|Setting up) ' "$1" || true
 }
 
 # time_left STARTED-AT SECONDS STEPS DONE: by the steps once enough of them are
-# done to tell, by the usual time before.
+# done to tell, by the usual time before. Only this run's steps count.
 time_left() {
 	local elapsed=$((SECONDS - $1)) seconds=$2 steps=$3 count=$4 left
-	if [ "$count" -gt $((steps / 10)) ] && [ "$count" -lt "$steps" ]; then
+	if [ "$count" -gt $((steps / 10)) ] && [ "$steps" -gt 0 ] && [ "$count" -lt "$steps" ]; then
 		left=$((elapsed * (steps - count) / count))
 	else
 		left=$((seconds - elapsed))
@@ -49,9 +66,9 @@ progress_line() {
 	fi
 }
 
-# watch_step LOG SECONDS STEPS COUNTER
+# watch_step LOG SECONDS STEPS COUNTER BEFORE
 watch_step() {
-	local log=$1 seconds=$2 steps=$3 counter=$4 started=$SECONDS shown=$SECONDS count
+	local log=$1 seconds=$2 steps=$3 counter=$4 before=$5 started=$SECONDS shown=$SECONDS count
 	while kill -0 "$CHILD" 2>/dev/null; do
 		sleep 0.5
 		[ -t 2 ] || [ $((SECONDS - shown)) -ge "$PROGRESS_INTERVAL" ] || continue
@@ -59,7 +76,7 @@ watch_step() {
 		count=$("$counter" "$log")
 		[ "$count" -le "$steps" ] || count=$steps
 		progress_line "$(duration $((SECONDS - started))) gone, $count of about $steps steps, $(
-			time_left "$started" "$seconds" "$steps" "$count")"
+			time_left "$started" "$seconds" $((steps - before)) $((count - before)))"
 	done
 	[ ! -t 2 ] || printf '\r\033[K' >&2
 }
@@ -74,13 +91,15 @@ watch_step() {
 run_step() {
 	local name=$1 seconds=$2 steps=$3 counter=$4 title=$5
 	shift 5
-	local log=$CACHE/log/$name.log expect=$CACHE/expect/$name started=$SECONDS status=0 count
+	local log=$CACHE/log/$name.log expect=$CACHE/expect/$name started=$SECONDS status=0 count before
 	if [ -f "$expect" ]; then
 		read -r seconds steps <"$expect"
 	fi
 	say "$title (usually $(duration "$seconds"))"
+	: >"$log"
+	before=$("$counter" "$log")
 	start_child "$@" >"$log" 2>&1 </dev/null
-	watch_step "$log" "$seconds" "$steps" "$counter"
+	watch_step "$log" "$seconds" "$steps" "$counter" "$before"
 	end_child || status=$?
 	if [ "$status" -ne 0 ]; then
 		say "This step failed (status $status). The end of its log, $log:"
@@ -93,7 +112,7 @@ run_step() {
 	fi
 	count=$("$counter" "$log")
 	# A resumed run took less than a whole one and must not be the measure.
-	if [ "$count" -ge $((steps * 4 / 5)) ]; then
+	if [ $((count - before)) -ge $((steps * 4 / 5)) ]; then
 		printf '%d %d\n' $((SECONDS - started)) "$count" >"$expect"
 	fi
 	say "  done in $(duration $((SECONDS - started)))"

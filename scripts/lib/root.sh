@@ -130,7 +130,7 @@ in_root() {
 		*) break ;;
 		esac
 	done
-	for name in http_proxy https_proxy no_proxy TERM CI; do
+	for name in http_proxy https_proxy no_proxy CI; do
 		[ -z "${!name:-}" ] || pass+=("$name=${!name}")
 	done
 	unshare --mount --pid --fork --kill-child=KILL \
