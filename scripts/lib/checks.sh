@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# The static checks of scripts/lint: each prints what it finds and fails if it
+# finds something.
+
+UAPI=include/uapi/linux/owner_storage.h
+
+# project_files FIND-ARGUMENT…: files that belong to the project, one a line.
+project_files() {
+	(cd "$PROJECT" && find . \( -name .git -o -name target -o -name output -o -path ./build \) -prune -o \
+		-type f "$@" ! -name '*_generated.rs' ! -name '*.mod.c' -print | sed 's|^\./||' | sort)
+}
+
+# The first lines, where checkpatch and people look for it.
+check_license() {
+	local file bad=0
+	while read -r file; do
+		if ! head -n 3 "$PROJECT/$file" | grep -q 'SPDX-License-Identifier: GPL-2.0'; then
+			echo "$file has no SPDX-License-Identifier in its first three lines"
+			bad=1
+		fi
+	done < <(project_files \( -name '*.rs' -o -name '*.[ch]' -o -name '*.sh' -o -name '*.config' -o -name '*.toml' \
+		-o -name '*.kunitconfig' -o -name 'Kconfig*' -o -name Kbuild -o -name Makefile -o -path './scripts/*' \))
+	return "$bad"
+}
+
+shell_files() {
+	local file
+	while read -r file; do
+		if [ "${file%.sh}" != "$file" ] || head -n 1 "$PROJECT/$file" | grep -qE '^#!/bin/(ba|)sh'; then
+			echo "$file"
+		fi
+	done < <(project_files \( -path './scripts/*' -o -path './.ci/*' -o -name '*.sh' \))
+}
+
+check_shell() {
+	local files
+	mapfile -t files < <(shell_files)
+	in_root shellcheck "${files[@]}"
+}
+
+check_rustfmt() {
+	local files
+	mapfile -t files < <(project_files -name '*.rs' \( -path './rust/*' -o -path './samples/*' -o -path './kunit/*' \))
+	in_root rustfmt --check --edition 2021 --config-path "$IN_CACHE/$SOURCE/.rustfmt.toml" "${files[@]}"
+}
+
+check_cargo_fmt() {
+	tools_cargo fmt --all --check
+}
+
+check_cargo_clippy() {
+	tools_cargo clippy --locked --workspace --all-targets --release -- -D warnings
+}
+
+check_kernel_clippy() {
+	module_paths clippy
+	# make would not look again at what it has seen.
+	rm -rf "${CACHE:?}/$MODULE"
+	mkdir -p "$CACHE/$MODULE"
+	module_make modules
+}
+
+check_rustdoc() {
+	module_paths plain
+	rm -rf "${CACHE:?}/$CHECKOUT/rustdoc"
+	rustdoc_module "$IN_CACHE/$CHECKOUT/rustdoc" -Dwarnings
+}
+
+check_checkpatch() {
+	local files
+	mapfile -t files < <(project_files -name '*.[ch]')
+	in_root perl "$IN_CACHE/$SOURCE/scripts/checkpatch.pl" --no-tree --strict --terse --show-types \
+		--no-summary -f "${files[@]}"
+}
+
+check_header_doc() {
+	local files
+	mapfile -t files < <(project_files -name '*.h' -path './include/*')
+	in_root "$IN_CACHE/$SOURCE/scripts/kernel-doc" -none -Wall -Werror "${files[@]}"
+}
+
+# Fields, offsets and sizes of all of the header's structures. Their alignment
+# is left out: 32-bit x86 aligns 64-bit members to 4 bytes, which does no harm
+# where the offsets are the same.
+header_layout() {
+	in_root clang "$1" -x c -fsyntax-only -Iinclude/uapi -Xclang -fdump-record-layouts-complete \
+		-Xclang -fdump-record-layouts-simple "$UAPI" |
+		awk -v RS='' '/Type: struct ostor_/ { gsub(/ *Alignment:[0-9]*\n/, ""); print }'
+}
+
+check_header() {
+	local way=(-Wall -Wextra -Werror -Wpadded -pedantic -fsyntax-only -Iinclude/uapi) bits
+	in_root gcc -std=c90 "${way[@]}" -x c "$UAPI" || return 1
+	in_root clang -std=c90 "${way[@]}" -x c "$UAPI" || return 1
+	in_root g++ -std=c++98 "${way[@]}" -x c++ "$UAPI" || return 1
+	for bits in 64 32; do
+		header_layout "-m$bits" >"$CACHE/log/layout-$bits"
+	done
+	grep -q ostor_ "$CACHE/log/layout-64" || {
+		echo "the compiler printed no layout to compare"
+		return 1
+	}
+	diff "$CACHE/log/layout-64" "$CACHE/log/layout-32"
+}
