@@ -59,12 +59,12 @@ mod tests {
     fn owners_are_apart() -> Result {
         let f = Fixture::new()?;
         let mut owners = KVec::new();
-        for n in 0..200 {
+        for n in 0..64 {
             let owner = Mock::new(n)?;
             f.create(&owner, n)?;
             owners.push(owner, GFP_KERNEL)?;
         }
-        assert!(f.elements() == 200);
+        assert!(f.elements() == 64);
         for (n, owner) in owners.iter().enumerate() {
             assert!(f.number(owner) == Some(n as u64));
         }
@@ -190,12 +190,12 @@ mod tests {
     fn walk_sees_each_once() -> Result {
         let f = Fixture::new()?;
         let mut owners = KVec::new();
-        for n in 0..300 {
+        for n in 0..96 {
             let owner = Mock::new(n)?;
             f.create(&owner, n)?;
             owners.push(owner, GFP_KERNEL)?;
         }
-        let mut seen = KVec::from_elem(0u8, 300, GFP_KERNEL)?;
+        let mut seen = KVec::from_elem(0u8, 96, GFP_KERNEL)?;
         let mut cursor = Cursor::default();
         let mut steps = 0;
         loop {

@@ -5,8 +5,8 @@
 //! Attaches values to tasks that the attaching code does not own, finds them in any context, and
 //! frees them once: when the owner dies, when the map goes, or when the module goes.
 //!
-//! The rooms, from the bottom: `shim` is C; [`sync`] makes it safe Rust; [`storage`] is the
-//! algorithm; [`owner`] are the kinds of owners; [`device`] is `/dev/owner_storage`. A room uses
+//! The rooms, from the bottom: `shim` is C; `sync` makes it safe Rust; `storage` is the
+//! algorithm; `owner` are the kinds of owners; `device` is `/dev/owner_storage`. A room uses
 //! only those below it.
 
 #![crate_name = "owner_storage"]

@@ -1,10 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <linux/version.h>
-
-#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0) || \
-	LINUX_VERSION_CODE >= KERNEL_VERSION(7, 4, 0)
-#error "owner_storage supports Linux 7.3 only: the Rust kernel crate changes with every release"
-#endif
 #ifndef CONFIG_BPF_SYSCALL
 #error "owner_storage needs CONFIG_BPF_SYSCALL: rqspinlock is built with it"
 #endif

@@ -9,24 +9,30 @@
 
 /* A point that an operation on @owner passes. */
 DECLARE_EVENT_CLASS(ostor_point,
-	TP_PROTO(unsigned long owner),
-	TP_ARGS(owner),
-	TP_STRUCT__entry(__field(void *, owner)),
-	TP_fast_assign(__entry->owner = (void *)owner;),
-	TP_printk("owner=%p", __entry->owner)
+		    TP_PROTO(unsigned long owner),
+		    TP_ARGS(owner),
+		    TP_STRUCT__entry(__field(void *, owner)),
+		    TP_fast_assign(__entry->owner = (void *)owner;),
+		    TP_printk("owner=%p", __entry->owner)
 );
 
 /* A create, update or delete begins; it holds no lock. */
 DEFINE_EVENT(ostor_point, ostor_enter,
-	TP_PROTO(unsigned long owner), TP_ARGS(owner));
+	     TP_PROTO(unsigned long owner),
+	     TP_ARGS(owner)
+);
 
 /* This CPU has just taken the lock of the owner's storage. */
 DEFINE_EVENT(ostor_point, ostor_storage_locked,
-	TP_PROTO(unsigned long owner), TP_ARGS(owner));
+	     TP_PROTO(unsigned long owner),
+	     TP_ARGS(owner)
+);
 
-/* This CPU has just taken the lock of the owner's bucket in a table. */
+/* This CPU has just taken the lock of the owner's bucket in a map. */
 DEFINE_EVENT(ostor_point, ostor_bucket_locked,
-	TP_PROTO(unsigned long owner), TP_ARGS(owner));
+	     TP_PROTO(unsigned long owner),
+	     TP_ARGS(owner)
+);
 
 #endif /* OSTOR_TRACE_H */
 

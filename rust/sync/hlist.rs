@@ -39,8 +39,8 @@ impl HNode {
 ///
 /// # Invariants
 ///
-/// Every member is valid from its [`HListHead::push`] until a grace period after its
-/// [`HListHead::remove`].
+/// Every member is valid from its [`HListMut::push`] until a grace period after its
+/// [`HListMut::remove`].
 pub(crate) struct HListHead {
     first: RcuPtr<HNode>,
 }
