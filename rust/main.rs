@@ -30,43 +30,40 @@ use kernel::{
     prelude::*, //
 };
 
-#[cfg(not(OSTOR_TEST_MODULE))]
-module! {
-    type: OwnerStorage,
-    name: "owner_storage",
-    authors: ["The owner_storage developers"],
-    description: "Owner-attached storage: values attached to tasks, freed when they die",
-    license: "GPL",
-    params: {
-        map_bits: u32 {
-            default: 10,
-            description: "Buckets of a map, as a power of two (4 to 20)",
-        },
-        index_bits: u32 {
-            default: 12,
-            description: "Buckets of the owner index, as a power of two (4 to 20)",
-        },
-    },
+/// The two flavours of the module differ in name and description.
+macro_rules! flavour {
+    ($name:literal, $description:literal) => {
+        module! {
+            type: OwnerStorage,
+            name: $name,
+            authors: ["The owner_storage developers"],
+            description: $description,
+            license: "GPL",
+            params: {
+                map_bits: u32 {
+                    default: 10,
+                    description: "Buckets of a map, as a power of two (4 to 20)",
+                },
+                index_bits: u32 {
+                    default: 12,
+                    description: "Buckets of the owner index, as a power of two (4 to 20)",
+                },
+            },
+        }
+    };
 }
 
+#[cfg(not(OSTOR_TEST_MODULE))]
+flavour!(
+    "owner_storage",
+    "Owner-attached storage: values attached to tasks, freed when they die"
+);
+
 #[cfg(OSTOR_TEST_MODULE)]
-module! {
-    type: OwnerStorage,
-    name: "owner_storage_test",
-    authors: ["The owner_storage developers"],
-    description: "Owner-attached storage, test flavour: KUnit suites and fault points",
-    license: "GPL",
-    params: {
-        map_bits: u32 {
-            default: 10,
-            description: "Buckets of a map, as a power of two (4 to 20)",
-        },
-        index_bits: u32 {
-            default: 12,
-            description: "Buckets of the owner index, as a power of two (4 to 20)",
-        },
-    },
-}
+flavour!(
+    "owner_storage_test",
+    "Owner-attached storage, test flavour: KUnit suites and fault points"
+);
 
 /// The module. The order of the fields is the order in which it ends: no user first, then no
 /// notice, then nothing left to free.
