@@ -96,11 +96,11 @@ check_header() {
 	in_root clang -std=c90 "${way[@]}" -x c "$UAPI" || return 1
 	in_root g++ -std=c++98 "${way[@]}" -x c++ "$UAPI" || return 1
 	for bits in 64 32; do
-		header_layout "-m$bits" >"$CACHE/log/layout-$bits"
+		header_layout "-m$bits" >"$LOGS/layout-$bits"
 	done
-	grep -q ostor_ "$CACHE/log/layout-64" || {
+	grep -q ostor_ "$LOGS/layout-64" || {
 		echo "the compiler printed no layout to compare"
 		return 1
 	}
-	diff "$CACHE/log/layout-64" "$CACHE/log/layout-32"
+	diff "$LOGS/layout-64" "$LOGS/layout-32"
 }

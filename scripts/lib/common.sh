@@ -11,7 +11,7 @@ umask 022
 PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 SCRIPTS=$PROJECT/scripts
 CACHE=${OWNER_STORAGE_CACHE:-${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/owner_storage}
-mkdir -p "$CACHE/lock" "$CACHE/log" "$CACHE/expect"
+mkdir -p "$CACHE"
 CACHE=$(cd "$CACHE" && pwd -P)
 
 # Where the two are seen inside the root.
@@ -21,6 +21,8 @@ IN_CACHE=/cache IN_PROJECT=/work
 # make compares times, and those of two checkouts say nothing about each other.
 CHECKOUT=checkout/$(basename "$PROJECT")-$(printf %s "$PROJECT" | sha256sum | cut -c1-8)
 CHECKOUT_LOCK=$(basename "$CHECKOUT")
+LOGS=$CACHE/log/$CHECKOUT_LOCK
+mkdir -p "$CACHE/lock" "$CACHE/expect" "$LOGS"
 
 say() {
 	printf '%s\n' "$*" >&2

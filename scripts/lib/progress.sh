@@ -41,14 +41,13 @@ count_dpkg() {
 	grep -cE '^(Unpacking|Setting up) ' "$1" || true
 }
 
-# time_left STARTED-AT SECONDS STEPS DONE: by the steps once enough of them are
-# done to tell, by the usual time before. Only this run's steps count.
+# time_left STARTED-AT SECONDS STEPS DONE: by the usual time at first, and the
+# more steps are done, the more by the time that these took.
 time_left() {
 	local elapsed=$((SECONDS - $1)) seconds=$2 steps=$3 count=$4 left
-	if [ "$count" -gt $((steps / 10)) ] && [ "$steps" -gt 0 ] && [ "$count" -lt "$steps" ]; then
-		left=$((elapsed * (steps - count) / count))
-	else
-		left=$((seconds - elapsed))
+	left=$((seconds > elapsed ? seconds - elapsed : 0))
+	if [ "$count" -gt 0 ] && [ "$count" -lt "$steps" ]; then
+		left=$(((left * (steps - count) + elapsed * (steps - count)) / steps))
 	fi
 	if [ "$left" -gt 0 ]; then
 		printf 'about %s left' "$(duration "$left")"
@@ -91,7 +90,7 @@ watch_step() {
 run_step() {
 	local name=$1 seconds=$2 steps=$3 counter=$4 title=$5
 	shift 5
-	local log=$CACHE/log/$name.log expect=$CACHE/expect/$name started=$SECONDS status=0 count before
+	local log=$LOGS/$name.log expect=$CACHE/expect/$name started=$SECONDS status=0 count before
 	if [ -f "$expect" ]; then
 		read -r seconds steps <"$expect"
 	fi

@@ -5,7 +5,7 @@
 # one of two kinds: "counted" prints how many tests passed and failed, maybe more
 # than once, and "one" is one test. The script sets STAGES, their number.
 
-STAGE_LOGS=$CACHE/log/test
+STAGE_LOGS=$LOGS/test
 PASSED=0 FAILED=0 SKIPPED=0
 STAGES=${STAGES:-0} STAGE=0
 
