@@ -2,75 +2,89 @@
 //! `ostor bench`: what the operations cost.
 
 use anyhow::{Context, Result};
-use ostor::device::{Bench, BenchKind, Cost, Map};
+use ostor::device::{Bench, BenchKind, Map};
 use serde::Serialize;
 
 use crate::cli::BenchArgs;
 use crate::cpus;
 use crate::exit::Exit;
-use crate::output::{Output, table};
+use crate::output::{Output, grouped, table};
 use crate::progress::Progress;
 
 /// The value size that the figures of BPF were measured with.
 const VALUE_SIZE: u32 = 64;
 
+/// Iterations of a run. What a run deletes is freed before the next one, so with
+/// so few each finds the allocator as the one before did.
+const ITERATIONS: u64 = 256;
+
+/// How often each is run when it is to be quick.
+const QUICK_RUNS: usize = 20;
+
+/// How often else.
+const RUNS: usize = 500;
+
 const NOTE: &str = "\
-ns:     per operation, the empty loop's taken off. Under `scripts/vm --icount`
-        one ns is one instruction and the figures repeat exactly; elsewhere
-        they vary.
-later:  what freeing what was deleted costs the reaper, in the background.
-BPF:    task storage of Linux 7.3.4, 64-byte values, measured under -icount:
-        comparable only under --icount.";
+ns:       per operation, the empty loop's taken off, in the fastest run.
+          Under `scripts/vm --icount` one ns is one instruction.
+later:    what freeing what was deleted costs the reaper, to tens.
+repeats:  whether another run took exactly as long.
+most:     in the slowest run: the allocator had to find memory, or, without
+          --icount, something else ran.
+BPF:      task storage of Linux 7.3.4, 64-byte values, measured under -icount:
+          comparable only under --icount.";
 
 /// One line of the table.
 struct Line {
     what: &'static str,
     kind: BenchKind,
     maps: u32,
-    /// Iterations of a quick run.
-    quick: u64,
     /// The same in BPF's task storage, where it was measured.
-    bpf: Option<f64>,
+    bpf: Option<u64>,
 }
 
 const LINES: [Line; 8] = [
-    Line::new("get hit, 1 map", BenchKind::GetHit, 1, Some(28.0)),
-    Line::new("get hit, 16 maps", BenchKind::GetHit, 16, Some(28.0)),
-    Line::new("get hit, 32 maps", BenchKind::GetHit, 32, Some(227.0)),
+    Line::new("get hit, 1 map", BenchKind::GetHit, 1, Some(28)),
+    Line::new("get hit, 16 maps", BenchKind::GetHit, 16, Some(28)),
+    Line::new("get hit, 32 maps", BenchKind::GetHit, 32, Some(227)),
     Line::new("get miss, 1 map", BenchKind::GetMiss, 1, None),
     Line::new(
         "create + delete, the owner's first",
         BenchKind::CreateFirst,
         1,
-        Some(2225.0),
+        Some(2225),
     ),
     Line::new(
         "create + delete, a later one",
         BenchKind::CreateLater,
         2,
-        Some(1388.0),
+        Some(1388),
     ),
-    Line::new("rqspinlock lock + unlock", BenchKind::Lock, 1, Some(31.0)),
+    Line::new("rqspinlock lock + unlock", BenchKind::Lock, 1, Some(31)),
     Line::new(
         "nolock allocate + free, 128 bytes",
         BenchKind::Alloc,
         1,
-        Some(217.0),
+        Some(217),
     ),
 ];
 
-/// What was measured.
+/// What was measured, in nanoseconds per operation.
 #[derive(Serialize)]
 struct Measured {
     what: &'static str,
     #[serde(flatten)]
     bench: Bench,
-    /// What all iterations cost, each time.
-    costs: [Cost; 2],
-    ns_per_operation: f64,
-    reap_ns_per_operation: f64,
+    /// In the fastest run.
+    ns: u64,
+    /// What the reaper spent on it, at the least, to tens.
+    later_ns: u64,
+    /// Whether another run was exactly as fast.
     repeatable: bool,
-    bpf_under_icount: Option<f64>,
+    /// In the slowest run.
+    #[serde(skip)]
+    most_ns: u64,
+    bpf_ns: Option<u64>,
 }
 
 /// `ostor bench`
@@ -78,70 +92,85 @@ pub(crate) fn run(args: &BenchArgs, output: &Output) -> Result<Exit> {
     let cpu = cpus::usable()?.into_iter().next().context("no CPU")?;
     cpus::stay_on(cpu)?;
     let map = Map::create(VALUE_SIZE)?;
+    let runs = if args.quick { QUICK_RUNS } else { RUNS };
     let mut measured = Vec::new();
     let mut progress = Progress::new("bench", LINES.len() as u64);
     for line in &LINES {
-        measured.push(line.measure(&map, args.quick)?);
+        measured.push(line.measure(&map, runs)?);
         progress.at(measured.len() as u64);
     }
     drop(progress);
 
-    let head = ["operation", "ns", "later", "twice the same", "BPF"];
+    let head = ["operation", "ns", "later", "repeats", "most", "BPF"];
     let text = table(head, measured.iter().map(Measured::row)).to_string();
     output.result(&measured, format!("{text}\n\n{NOTE}"))?;
     Ok(Exit::Ok)
 }
 
 impl Line {
-    const fn new(what: &'static str, kind: BenchKind, maps: u32, bpf: Option<f64>) -> Self {
-        let quick = match kind {
-            BenchKind::GetHit | BenchKind::GetMiss | BenchKind::Lock => 100_000,
-            BenchKind::CreateFirst | BenchKind::CreateLater | BenchKind::Alloc => 10_000,
-        };
+    const fn new(what: &'static str, kind: BenchKind, maps: u32, bpf: Option<u64>) -> Self {
         Self {
             what,
             kind,
             maps,
-            quick,
             bpf,
         }
     }
 
-    fn measure(&self, map: &Map, quick: bool) -> Result<Measured> {
-        let iterations = if quick { self.quick } else { self.quick * 10 };
+    fn measure(&self, map: &Map, runs: usize) -> Result<Measured> {
         let bench = Bench {
             kind: self.kind,
             maps: self.maps,
-            iterations,
+            iterations: ITERATIONS,
         };
-        let costs = [bench.run(map)?, bench.run(map)?];
+        let mut figures = [Vec::new(), Vec::new()];
+        for _ in 0..runs {
+            let cost = bench.run(map)?;
+            for (figures, total) in figures.iter_mut().zip([cost.ns, cost.reap_ns]) {
+                figures.push(rounded(total, ITERATIONS));
+            }
+        }
+        figures.iter_mut().for_each(|figures| figures.sort());
+        let [ns, later_ns] = figures;
         Ok(Measured {
             what: self.what,
             bench,
-            costs,
-            ns_per_operation: costs[1].ns as f64 / iterations as f64,
-            reap_ns_per_operation: costs[1].reap_ns as f64 / iterations as f64,
-            repeatable: costs[0] == costs[1],
-            bpf_under_icount: self.bpf,
+            ns: ns[0],
+            later_ns: rounded(later_ns[0], 10) * 10,
+            repeatable: ns[0] == ns[1],
+            most_ns: ns[runs - 1],
+            bpf_ns: self.bpf,
         })
     }
 }
 
+/// A quotient to the nearest whole number: one reading of the clock more or
+/// less is no instruction more or less.
+fn rounded(total: u64, count: u64) -> u64 {
+    (total + count / 2) / count
+}
+
 impl Measured {
-    fn row(&self) -> [String; 5] {
-        let repeatable = if self.repeatable {
-            "yes".to_owned()
-        } else {
-            let per = |cost: Cost| cost.ns as f64 / self.bench.iterations as f64;
-            format!("no: {:.1}, {:.1}", per(self.costs[0]), per(self.costs[1]))
-        };
-        let bpf = self.bpf_under_icount.map(|ns| format!("{ns:.0}"));
+    fn row(&self) -> [String; 6] {
         [
             self.what.to_owned(),
-            format!("{:.1}", self.ns_per_operation),
-            format!("{:.1}", self.reap_ns_per_operation),
-            repeatable,
-            bpf.unwrap_or_else(|| "-".to_owned()),
+            grouped(self.ns),
+            grouped(self.later_ns),
+            if self.repeatable { "yes" } else { "no" }.to_owned(),
+            grouped(self.most_ns),
+            self.bpf_ns.map_or_else(|| "-".to_owned(), grouped),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_to_the_nearest() {
+        assert_eq!(rounded(2_699_999, 100_000), 27);
+        assert_eq!(rounded(2_700_002, 100_000), 27);
+        assert_eq!(rounded(198, 10) * 10, 200);
     }
 }

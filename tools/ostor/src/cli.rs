@@ -178,7 +178,7 @@ pub(crate) struct RecurseArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// Fewer iterations
+    /// Run each 20 times, not 500
     #[arg(long)]
     pub(crate) quick: bool,
 }

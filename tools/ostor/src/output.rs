@@ -28,11 +28,11 @@ impl Output {
         }
     }
 
-    /// A result: `value` for a program, `text` for a person.
+    /// A result: `value` for a program, `text` for a person, if it says anything.
     pub(crate) fn result(&self, value: impl Serialize, text: impl AsRef<str>) -> Result<()> {
         if self.json {
             println!("{}", serde_json::to_string_pretty(&value)?);
-        } else {
+        } else if !text.as_ref().is_empty() {
             self.line(text);
         }
         Ok(())

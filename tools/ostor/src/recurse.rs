@@ -111,11 +111,12 @@ fn chosen(args: &RecurseArgs, point: Point, outer: OpKind, inner: OpKind) -> Res
         same_map: !args.other_map,
     };
     if !case.fires() {
-        let why = match point {
-            Point::Bucket => "only a delete or update of an element that exists (--outer-exists)",
-            _ => "only an update, or a create of an element that does not exist,",
+        let who = match point {
+            Point::Bucket => "a delete or update of an element that exists (--outer-exists)",
+            Point::None => "an update, a delete, or a create of an element that does not exist",
+            _ => "an update, or a create of an element that does not exist",
         };
-        return Err(UsageError(format!("{why} takes that lock")).into());
+        return Err(UsageError(format!("only {who} comes past that point")).into());
     }
     Ok(case)
 }
