@@ -1,4 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Tests of `/dev/owner_storage`, to be run in a guest.
+//! Tests of `/dev/owner_storage`, to be run in a guest as root.
+//!
+//! They run one after another in one thread: they compare statistics of the
+//! whole module, and fork.
 
-fn main() {}
+mod attempt;
+mod bench;
+mod death;
+mod descriptors;
+mod elements;
+mod harness;
+mod info;
+mod kernel_log;
+mod listing;
+mod privilege;
+mod recursion;
+mod refused_commands;
+mod refused_elements;
+mod refused_lists;
+mod refused_maps;
+mod threads;
+mod tool;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(death::EXECED) {
+        death::idle();
+    }
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let suites = [
+        elements::suite(),
+        listing::suite(),
+        info::suite(),
+        death::suite(),
+        threads::suite(),
+        descriptors::suite(),
+        recursion::suite(),
+        bench::suite(),
+        privilege::suite(),
+        refused_maps::suite(),
+        refused_elements::suite(),
+        refused_lists::suite(),
+        refused_commands::suite(),
+        tool::suite(),
+    ];
+    let trials = suites.into_iter().flatten().collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}

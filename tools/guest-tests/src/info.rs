@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The figures of a map and of the module.
+
+use anyhow::Result;
+use ostor::device::{self, Mode, Owner};
+use ostor::process::Child;
+use ostor::settle;
+
+use crate::harness::{VALUE_SIZE, assert_elements_become, new_map};
+
+crate::suite![
+    a_new_map,
+    a_map_counts_what_is_done,
+    bytes_come_and_go,
+    the_module_counts_what_lives,
+    the_module_counts_what_was,
+];
+
+fn a_new_map() -> Result<()> {
+    let info = new_map()?.info()?;
+    assert_eq!(info.value_size, VALUE_SIZE);
+    assert!(
+        info.element_size >= VALUE_SIZE && info.buckets > 0 && info.bytes > 0,
+        "{info:?}"
+    );
+    let counts = [
+        info.elements,
+        info.pending,
+        info.created,
+        info.deleted,
+        info.replaced,
+        info.owner_deaths,
+        info.deadlocks,
+        info.timeouts,
+        info.nomem,
+        info.deferred,
+    ];
+    assert_eq!(counts, [0; 10]);
+    assert_eq!((info.flags, info.reserved), (0, [0; 2]));
+    Ok(())
+}
+
+fn a_map_counts_what_is_done() -> Result<()> {
+    let map = new_map()?;
+    let children = (0..4)
+        .map(|_| Child::idle())
+        .collect::<nix::Result<Vec<_>>>()?;
+    for child in &children {
+        map.update(Owner::task(child), &[], Mode::NoExist)?;
+    }
+    map.update(Owner::task(&children[0]), &[], Mode::Any)?;
+    map.delete(Owner::task(&children[0]))?;
+    map.take(Owner::task(&children[1]))?;
+    children[2].kill_and_reap()?;
+    assert_elements_become(&map, 1);
+    let info = map.info()?;
+    assert_eq!((info.replaced, info.deleted), (1, 2), "{info:?}");
+    assert_eq!(info.owner_deaths, 1, "{info:?}");
+    // An update that replaces an element creates another one.
+    assert_eq!(info.created, 5, "{info:?}");
+    assert_eq!(
+        (info.deadlocks, info.timeouts, info.nomem),
+        (0, 0, 0),
+        "{info:?}"
+    );
+    Ok(())
+}
+
+fn bytes_come_and_go() -> Result<()> {
+    let map = new_map()?;
+    let empty = map.info()?;
+    map.update(Owner::Current, &[], Mode::Any)?;
+    let one = map.info()?;
+    assert_eq!(one.bytes, empty.bytes + u64::from(one.element_size));
+    map.delete(Owner::Current)?;
+    let freed = settle::until(|| {
+        let now = map.info()?;
+        assert_eq!(now.elements, 0);
+        Ok(now.pending == 0 && now.bytes == empty.bytes)
+    })?;
+    assert!(freed, "{:?}, at first {empty:?}", map.info()?);
+    Ok(())
+}
+
+fn the_module_counts_what_lives() -> Result<()> {
+    let child = Child::idle()?;
+    let before = device::stats()?;
+    let maps = [new_map()?, new_map()?];
+    let empty = device::stats()?;
+    assert_eq!(empty.maps, before.maps + 2);
+    assert!(empty.bytes > before.bytes);
+
+    for map in &maps {
+        map.update(Owner::task(&child), &[], Mode::Any)?;
+    }
+    maps[0].update(Owner::Current, &[], Mode::Any)?;
+    let full = device::stats()?;
+    assert_eq!(full.elements, empty.elements + 3);
+    assert_eq!(full.storages, empty.storages + 2, "one for each owner");
+    assert!(full.bytes > empty.bytes);
+
+    drop(maps);
+    let after = device::stats()?;
+    assert_eq!(
+        after.maps, before.maps,
+        "a close returns when the map is gone"
+    );
+    assert_eq!(after.dropped, before.dropped + 3, "and every value");
+    Ok(())
+}
+
+fn the_module_counts_what_was() -> Result<()> {
+    let before = device::stats()?;
+    let (map, child) = (new_map()?, Child::idle()?);
+    map.update(Owner::task(&child), &[], Mode::Any)?;
+    map.update(Owner::Current, &[], Mode::Any)?;
+    assert_eq!(device::stats()?.allocated, before.allocated + 2);
+    child.kill_and_reap()?;
+    assert_elements_become(&map, 1);
+    drop(map);
+    let after = settle::stats_back_to(&before)?;
+    assert_eq!(after.owner_deaths, before.owner_deaths + 1);
+    assert_eq!(after.dropped, before.dropped + 2);
+    assert_eq!(after.reserved, [0; 5]);
+    Ok(())
+}
