@@ -69,10 +69,10 @@ unsafe impl Owner for Mock {
         OwnerId::new(self, self.stamp)
     }
 
-    fn label(&self) -> Label {
+    unsafe fn label(id: OwnerId, _rcu: &Guard) -> Label {
         Label {
             kind: 0,
-            id: self.stamp,
+            id: id.stamp(),
         }
     }
 

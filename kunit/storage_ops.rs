@@ -200,10 +200,9 @@ mod tests {
         let mut steps = 0;
         loop {
             let rcu = rcu::read_lock();
-            let Some(elem) = f.map.raw().next(&mut cursor, &rcu) else {
+            let Some((_, label)) = f.map.raw().next(&mut cursor, &rcu) else {
                 break;
             };
-            let label = elem.storage(&rcu).ok_or(EINVAL)?.label();
             seen[label.id as usize] += 1;
             // Even ones are replaced all the time, multiples of three go as the walk gets on.
             if steps % 2 == 0 {

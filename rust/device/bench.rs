@@ -61,6 +61,9 @@ pub(super) fn bench(map: &ByteMap, arg: &Arg) -> Result {
     let runtime = Runtime::get().ok_or(ENODEV)?;
     let owner = caller::current();
     let task = &*owner;
+    if get(map, task, &rcu::read_lock()).is_some() {
+        return Err(EEXIST);
+    }
     let n = req.iterations;
     let put = |map: &ByteMap| elem::run(map, task, Op::Put(Mode::NoExist), 0, &rcu::read_lock());
     let mut others = KVec::with_capacity(MAPS_MAX as usize, GFP_KERNEL)?;
@@ -82,9 +85,6 @@ pub(super) fn bench(map: &ByteMap, arg: &Arg) -> Result {
         }
         uapi::OSTOR_BENCH_GET_MISS => measure(n, |rcu| black_box(get(map, task, rcu).is_some()))?,
         uapi::OSTOR_BENCH_CREATE_FIRST | uapi::OSTOR_BENCH_CREATE_LATER => {
-            if get(map, task, &rcu::read_lock()).is_some() {
-                return Err(EEXIST);
-            }
             measure(n, |rcu| create_delete(map, task, rcu))?
         }
         uapi::OSTOR_BENCH_LOCK => {

@@ -79,8 +79,7 @@ pub(super) fn list(map: &ByteMap, arg: &Arg) -> Result {
 /// The next element's entry; its value is copied if `value` has room for it.
 fn next(map: &ByteMap, cursor: &mut Cursor, value: &mut [u8]) -> Option<ostor_entry> {
     let rcu = rcu::read_lock();
-    let elem = map.raw().next(cursor, &rcu)?;
-    let label = elem.storage(&rcu)?.label();
+    let (elem, label) = map.raw().next(cursor, &rcu)?;
     if !value.is_empty() {
         value.copy_from_slice(map.value(elem));
     }

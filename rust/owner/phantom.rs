@@ -33,10 +33,10 @@ unsafe impl Owner for Phantom {
         OwnerId::new(ptr::without_provenance::<u16>(self.0), 0)
     }
 
-    fn label(&self) -> Label {
+    unsafe fn label(id: OwnerId, _rcu: &Guard) -> Label {
         Label {
             kind: 0,
-            id: self.0 as u64,
+            id: id.addr() as u64,
         }
     }
 

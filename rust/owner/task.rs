@@ -74,10 +74,16 @@ unsafe impl Owner for Task {
         id(self.as_ptr())
     }
 
-    fn label(&self) -> Label {
+    unsafe fn label(id: OwnerId, _rcu: &Guard) -> Label {
+        let task = ptr::with_exposed_provenance::<bindings::task_struct>(id.addr());
+        // The memory goes a grace period after the notice at the earliest, which had not begun
+        // when the guard was taken. Read once, since `de_thread()` writes it.
+        //
+        // SAFETY: Valid for that reason.
+        let pid = unsafe { (&raw const (*task).pid).read_volatile() };
         Label {
             kind: OSTOR_KIND_TASK,
-            id: u64::from(self.pid().unsigned_abs()),
+            id: u64::from(pid.unsigned_abs()),
         }
     }
 

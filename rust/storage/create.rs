@@ -6,13 +6,15 @@ use super::{
     element::Element,
     error::Refusal,
     owner::{
-        Label,
         Owner,
         OwnerId, //
     },
     raw_map::RawMap,
     runtime::Runtime,
-    store::Storage,
+    store::{
+        Describe,
+        Storage, //
+    },
     unlink, //
 };
 use crate::sync::{
@@ -93,10 +95,9 @@ impl RawMap {
         }
         // Held until the element is linked: a death notice after that finds it.
         let _gate = owner.gate(rcu).ok_or(Refusal::OwnerDead)?;
-        let label = owner.label();
         Unlinked::new(self, id, init)
             .ok_or(Refusal::NoMemory)
-            .and_then(|new| self.attach(new, id, label, mode, rcu))
+            .and_then(|new| self.attach(new, id, O::label, mode, rcu))
             .map_err(|refusal| self.counters().refused(refusal))
     }
 
@@ -104,7 +105,7 @@ impl RawMap {
         &'a self,
         new: Unlinked<'a>,
         id: OwnerId,
-        label: Label,
+        label: Describe,
         mode: Mode,
         rcu: &'a Guard,
     ) -> Result<Outcome<'a>, Refusal> {
@@ -251,7 +252,7 @@ struct Fresh {
 }
 
 impl Fresh {
-    fn new(runtime: &'static Runtime, id: OwnerId, label: Label) -> Option<Self> {
+    fn new(runtime: &'static Runtime, id: OwnerId, label: Describe) -> Option<Self> {
         let storage = Storage::alloc(id, label)?;
         runtime.stats.storages.add(1);
         Some(Self { runtime, storage })

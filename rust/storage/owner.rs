@@ -75,8 +75,13 @@ pub(crate) unsafe trait Owner {
     /// The identity, the same for the owner's whole life.
     fn id(&self) -> OwnerId;
 
-    /// How to show it.
-    fn label(&self) -> Label;
+    /// How to show the owner that is known as `id`. Any context.
+    ///
+    /// # Safety
+    ///
+    /// An element of the owner must have been seen live under `rcu`: the notice of death had not
+    /// begun when the guard was taken.
+    unsafe fn label(id: OwnerId, rcu: &Guard) -> Label;
 
     /// Lets through who wants to link an element, or refuses if the owner is dead or dying. Any
     /// context.

@@ -17,6 +17,7 @@ use crate::sync::{
     fault::Point,
     hlist::HListHead,
     nolock,
+    rcu::Guard,
     res_lock::ResLock, //
 };
 use core::{
@@ -48,14 +49,18 @@ pub(crate) struct Storage {
     pub(super) node: Node,
     pub(super) lock: ResLock<()>,
     pub(super) elements: HListHead,
-    label: Label,
+    label: Describe,
 }
+
+/// [`Owner::label`](super::owner::Owner::label) of the owner's kind: what is shown may change while
+/// the owner lives.
+pub(super) type Describe = unsafe fn(OwnerId, &Guard) -> Label;
 
 impl Storage {
     const LAYOUT: Layout = Layout::new::<Storage>();
 
     /// Allocates an empty storage that is in no index yet.
-    pub(super) fn alloc(id: OwnerId, label: Label) -> Option<NonNull<Storage>> {
+    pub(super) fn alloc(id: OwnerId, label: Describe) -> Option<NonNull<Storage>> {
         let storage = nolock::alloc(Self::LAYOUT, Point::StorageAlloc)?.cast::<Storage>();
         let new = Storage {
             remains: Remains::new(Kind::Storage),
@@ -80,7 +85,12 @@ impl Storage {
     }
 
     /// How the owner is shown.
-    pub(crate) fn label(&self) -> Label {
-        self.label
+    ///
+    /// # Safety
+    ///
+    /// An element of this storage must have been seen live under `rcu`.
+    pub(super) unsafe fn label(&self, rcu: &Guard) -> Label {
+        // SAFETY: By the contract.
+        unsafe { (self.label)(self.node.id(), rcu) }
     }
 }

@@ -74,8 +74,13 @@ impl Node {
     }
 
     /// Whether the member can be found.
-    pub(crate) fn is_live(&self) -> bool {
+    pub(super) fn is_live(&self) -> bool {
         self.key.load(Relaxed) & DEAD == 0
+    }
+
+    /// The owner's identity, dead or alive.
+    pub(super) fn id(&self) -> OwnerId {
+        OwnerId::new(ptr::without_provenance::<u16>(self.addr()), self.stamp)
     }
 
     /// The owner's address, dead or alive.
@@ -93,6 +98,23 @@ struct Bucket {
     head: RcuPtr<Node>,
     /// Held to take a member out.
     lock: ResLock<()>,
+}
+
+impl Bucket {
+    /// Whether a walk that began at `first` has seen all who were live all the time.
+    ///
+    /// An update pushes the new member in front before it kills the old one. A walk that began
+    /// before the push can come to the old one's place after it is dead or gone, and see neither:
+    /// the head tells, for it has changed.
+    #[inline]
+    fn saw_all(&self, first: *mut Node) -> bool {
+        if first.is_null() {
+            return true;
+        }
+        // Pairs with the full ordering of `claim`: the loads of the walk come first.
+        barrier::smp_mb(Read);
+        ptr::eq(self.head.load(), first)
+    }
 }
 
 /// The table.
@@ -154,24 +176,37 @@ impl Table {
 
     /// Finds the live member for `id`. Any context; takes no lock.
     ///
-    /// An update pushes the new member in front before it kills the old one. A walk that began
-    /// before the push can come to the old one's place after it is gone, and see neither: the head
-    /// tells, for it has changed.
     #[inline]
     pub(crate) fn find<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Node> {
-        let head = &self.bucket(id.addr()).head;
+        let bucket = self.bucket(id.addr());
         loop {
-            let first = head.load();
+            let first = bucket.head.load();
             if let Some(node) = walk(first, rcu, |node| node.matches(id)) {
                 return Some(node);
             }
-            if first.is_null() {
+            if bucket.saw_all(first) {
                 return None;
             }
-            // Pairs with the full ordering of `claim`: the loads above come first.
-            barrier::smp_mb(Read);
-            if ptr::eq(head.load(), first) {
-                return None;
+        }
+    }
+
+    /// Of the live members in bucket number `at` that have a key, the one with the greatest. Any
+    /// context; takes no lock.
+    pub(super) fn max_live<'a, K: Ord>(
+        &self,
+        at: usize,
+        key: impl Fn(&Node) -> Option<K>,
+        _rcu: &'a Guard,
+    ) -> Option<&'a Node> {
+        let bucket = self.buckets.get(at)?;
+        loop {
+            let first = bucket.head.load();
+            let greatest = Chain(first, PhantomData::<&'a Guard>)
+                .filter(|node| node.is_live())
+                .filter_map(|node| Some((key(node)?, node)))
+                .max_by(|(one, _), (other, _)| one.cmp(other));
+            if bucket.saw_all(first) {
+                return Some(greatest?.1);
             }
         }
     }

@@ -4,8 +4,10 @@
 
 use super::{
     element::Element,
+    owner::Label,
     raw_map::RawMap,
-    store::Storage, //
+    store::Storage,
+    table::Node, //
 };
 use crate::sync::rcu::Guard;
 
@@ -24,26 +26,31 @@ pub(crate) struct Cursor {
 }
 
 impl RawMap {
-    /// The next live element, or [`None`] at the end. Any context.
+    /// The next live element and how its owner is shown now, or [`None`] at the end. Any context.
     ///
     /// One bucket that holds `n` elements costs `n` squared steps in all; tables keep `n` small.
-    pub(crate) fn next<'a>(&'a self, cursor: &mut Cursor, rcu: &'a Guard) -> Option<&'a Element> {
+    pub(crate) fn next<'a>(
+        &'a self,
+        cursor: &mut Cursor,
+        rcu: &'a Guard,
+    ) -> Option<(&'a Element, Label)> {
         while let Ok(bucket) = usize::try_from(cursor.bucket) {
             if bucket >= self.table.len() {
                 break;
             }
             let below = cursor.seq.wrapping_sub(1);
-            let next = self
-                .table
-                .iter(bucket, rcu)
-                .filter(|node| node.is_live())
+            let seq = |node: &Node| {
                 // SAFETY: The members of a map's table are elements.
-                .map(|node| unsafe { Element::of_node(node) })
-                .filter(|elem| elem.seq() <= below)
-                .max_by_key(|elem| elem.seq());
-            if let Some(elem) = next {
+                let seq = unsafe { Element::of_node(node) }.seq();
+                (seq <= below).then_some(seq)
+            };
+            if let Some(node) = self.table.max_live(bucket, seq, rcu) {
+                // SAFETY: As above.
+                let elem = unsafe { Element::of_node(node) };
                 cursor.seq = elem.seq();
-                return Some(elem);
+                // SAFETY: The element was live under this guard.
+                let label = unsafe { elem.storage(rcu)?.label(rcu) };
+                return Some((elem, label));
             }
             cursor.bucket += 1;
             cursor.seq = 0;
@@ -54,7 +61,7 @@ impl RawMap {
 
 impl Element {
     /// The storage the element was linked to, to be read under the guard that it was found under.
-    pub(crate) fn storage<'a>(&'a self, _rcu: &'a Guard) -> Option<&'a Storage> {
+    fn storage<'a>(&'a self, _rcu: &'a Guard) -> Option<&'a Storage> {
         let storage = self.storage.get()?;
         // SAFETY: The storage is freed no earlier than a grace period after the element was
         // unlinked from it, so the guard keeps it.

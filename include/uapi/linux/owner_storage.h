@@ -87,8 +87,8 @@ struct ostor_map_create {
  * OSTOR_IOC_TAKE deletes the element and copies what was stored to @value.
  *
  * Errors: EINVAL (flags, reserved, sizes, no map in this file), EBADF (no such
- * descriptor, or of another kind), ESRCH (the owner is dead or dying), ENOENT
- * (no element), EEXIST, ENOMEM, EFAULT, EDEADLK (this CPU holds the owner's
+ * descriptor, or of another kind), ESRCH (the owner is dead: a task that has
+ * been reaped, a zombie is none), ENOENT (no element), EEXIST, ENOMEM, EFAULT, EDEADLK (this CPU holds the owner's
  * lock already: recursion), ETIMEDOUT (the lock's holder is stuck).
  */
 struct ostor_elem {
@@ -118,7 +118,8 @@ struct ostor_entry {
 /**
  * struct ostor_list - argument of OSTOR_IOC_LIST
  * @pos:	(in, out) cursor, 0 at first, then as the last call left it
- * @seq:	(in, out) cursor, likewise
+ * @seq:	(in, out) cursor, likewise. Any other cursor is harmless: it begins
+ *		somewhere, or at the end
  * @entries:	address of @capacity struct ostor_entry
  * @values:	address of @capacity values of @value_size bytes, or 0
  * @value_size:	the map's value size, or 0 if @values is 0
@@ -151,7 +152,7 @@ struct ostor_list {
  * @elements:		live elements
  * @pending:		elements deleted but not yet freed
  * @bytes:		the map, its table and all elements, pending ones too
- * @created:		elements ever created
+ * @created:		elements ever created, those that replaced one too
  * @deleted:		elements deleted by a command
  * @replaced:		elements replaced by an update
  * @owner_deaths:	elements that died with their owner
@@ -251,7 +252,8 @@ struct ostor_op {
  *		one never came past the point
  * @reserved:	must be zero
  *
- * The outer operation has to come past the point: for STORAGE it must link
+ * The outer operation has to come past the point: for NONE it must be a create,
+ * update or delete that has something to do, for STORAGE it must link
  * an element (a create or update that has something to do), for BUCKET unlink
  * one (a delete or replacing update of an element that exists). For BOTH it
  * must link, and @inner.owner and @inner.map_fd name the bucket: inside the
@@ -279,8 +281,9 @@ struct ostor_recurse {
 /**
  * struct ostor_bench - argument of OSTOR_IOC_BENCH
  * @bench:	one of OSTOR_BENCH_*
- * @maps:	1 to 64: the owner has elements in this many maps; the map of
- *		this file is the one that is used
+ * @maps:	1 to 64: the owner has elements in this many maps, at least 2 for
+ *		OSTOR_BENCH_CREATE_LATER; the map of this file is the one that is
+ *		used. OSTOR_BENCH_LOCK and _ALLOC use none
  * @iterations:	1 to OSTOR_BENCH_MAX
  * @ns:		(out) nanoseconds for all iterations
  * @empty_ns:	(out) nanoseconds for as many iterations of the empty loop
