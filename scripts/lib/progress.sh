@@ -94,6 +94,8 @@ run_step() {
 	if [ -f "$expect" ]; then
 		read -r seconds steps <"$expect"
 	fi
+	# A distclean may have come between.
+	mkdir -p "${log%/*}" "${expect%/*}"
 	say "$title (usually $(duration "$seconds"))"
 	: >"$log"
 	before=$("$counter" "$log")
