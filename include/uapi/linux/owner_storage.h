@@ -88,8 +88,9 @@ struct ostor_map_create {
  *
  * Errors: EINVAL (flags, reserved, sizes, no map in this file), EBADF (no such
  * descriptor, or of another kind), ESRCH (the owner is dead: a task that has
- * been reaped, a zombie is none), ENOENT (no element), EEXIST, ENOMEM, EFAULT, EDEADLK (this CPU holds the owner's
- * lock already: recursion), ETIMEDOUT (the lock's holder is stuck).
+ * been reaped, which a zombie has not), ENOENT (no element), EEXIST, ENOMEM,
+ * EFAULT, EDEADLK (this CPU holds the owner's lock already: recursion),
+ * ETIMEDOUT (the lock's holder is stuck).
  */
 struct ostor_elem {
 	struct ostor_owner owner;
