@@ -35,11 +35,11 @@ use core::{
 /// |----------|---------------|----------------------|-----------------------------------------|
 /// | new      | live          | none                 | its creator alone                       |
 /// | linked   | live          | storage, then bucket | lookups find it; anyone may claim it    |
-/// | claimed  | dead          | as `linked` says     | the claimer unlinks it                  |
+/// | claimed  | dead          | as `remains` says    | the claimer unlinks it                  |
 /// | unlinked | dead          | none                 | readers may still stand on it           |
 /// | freed    |               |                      | a grace period later, by the reaper     |
 ///
-/// `linked` and `remains` belong to the creator first, then to the claimer, then to the reaper, each
+/// `remains` belongs to the creator first, then to the claimer, then to the reaper, each
 /// of whom hands it on with full ordering (the push into the bucket, the claim, the reaper's list).
 #[repr(C)]
 pub(crate) struct Element {
@@ -57,6 +57,8 @@ const VALUE: usize = size_of::<Element>();
 /// Largest value in bytes.
 pub(crate) const VALUE_SIZE_MAX: usize = nolock::MAX_SIZE - 128;
 
+// The reaper comes back from the remains to the element.
+const _: () = assert!(offset_of!(Element, remains) == 0);
 const _: () = assert!(VALUE <= 128 && VALUE % nolock::MAX_ALIGN == 0);
 
 impl Element {

@@ -22,6 +22,7 @@ use crate::sync::{
 };
 use core::{
     alloc::Layout,
+    mem::offset_of,
     ptr::NonNull, //
 };
 
@@ -44,6 +45,7 @@ use core::{
 /// # Invariants
 ///
 /// `elements` is changed only with `lock` held.
+#[repr(C)]
 pub(crate) struct Storage {
     pub(super) remains: Remains,
     pub(super) node: Node,
@@ -51,6 +53,9 @@ pub(crate) struct Storage {
     pub(super) elements: HListHead,
     label: Describe,
 }
+
+// The reaper comes back from the remains to the storage.
+const _: () = assert!(offset_of!(Storage, remains) == 0);
 
 /// [`Owner::label`](super::owner::Owner::label) of the owner's kind: what is shown may change while
 /// the owner lives.
