@@ -40,7 +40,10 @@ fn every_kind_is_measured_and_leaves_nothing() -> Result<()> {
     let map = new_map()?;
     for kind in KINDS {
         for maps in [1, 2, 64] {
-            assert!(measure(&map, kind, maps)?.ns > 0, "{kind:?} costs nothing");
+            // A host that is busy elsewhere during the empty loop makes a run look free.
+            let mut costs = (0..20).map(|_| measure(&map, kind, maps));
+            let costly = costs.find(|cost| !matches!(cost, Ok(cost) if cost.ns == 0));
+            assert!(costly.transpose()?.is_some(), "{kind:?} costs nothing");
             assert_eq!(map.info()?.elements, 0, "{kind:?}");
         }
     }
