@@ -43,6 +43,17 @@ need_mmdebstrap() {
 		die "mmdebstrap could not be installed." "Install it by hand and run this again."
 }
 
+# What mmdebstrap runs last, given the root: arm64 guests want a busybox too,
+# which cannot be installed beside the one of this machine.
+# shellcheck disable=SC2016
+UNPACK_ARM64='set -eu
+	dir=$1/opt/arm64
+	mkdir -p "$dir"
+	cd "$dir"
+	APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -o APT::Sandbox::User=root download busybox-static:arm64
+	dpkg-deb -x busybox-static_*.deb .
+	rm busybox-static_*.deb'
+
 # What bootstraps the root. Part of the root's key: a change here rebuilds it.
 bootstrap() {
 	local to=$1 site=$2 suite sources=()
@@ -50,10 +61,11 @@ bootstrap() {
 		sources+=("deb $site $suite main")
 	done
 	# Mirrors that stand still have Release files past their date.
-	mmdebstrap --verbose --variant=apt --architectures=amd64 \
+	mmdebstrap --verbose --variant=apt --architectures=amd64,arm64 \
 		--aptopt='Acquire::Check-Valid-Until "false"' \
 		--aptopt='APT::Install-Recommends "false"' \
 		--include="$(packages | paste -sd,)" \
+		--customize-hook="$UNPACK_ARM64" \
 		"${ROOT_SUITES[0]}" "$to" "${sources[@]}"
 	mkdir -p "$to$IN_CACHE" "$to$IN_PROJECT" "$to/share"
 }
@@ -78,7 +90,7 @@ make_root() {
 ensure_root() {
 	need_root_user
 	ensure root "$CACHE/root.stamp" \
-		"$({ packages; declare -p ROOT_SUITES; declare -f bootstrap; } | hash_of)" make_root
+		"$({ packages; declare -p ROOT_SUITES UNPACK_ARM64; declare -f bootstrap; } | hash_of)" make_root
 }
 
 toolchain_key() {
