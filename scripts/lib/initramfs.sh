@@ -8,6 +8,10 @@
 # initramfs_paths WAYS: for one set of module ways.
 initramfs_paths() {
 	INITRAMFS=$CHECKOUT/initramfs/$KERNEL_NAME$1
+	case $ARCH in
+	x86_64) BUSYBOX=$ROOT/usr/bin/busybox ;;
+	arm64) BUSYBOX=$ROOT/opt/arm64/usr/bin/busybox ;;
+	esac
 }
 
 # pack DIR FILE: both as seen in the root.
@@ -32,7 +36,8 @@ build_initramfs() {
 		in_root depmod -b "$IN_CACHE/$INITRAMFS" "$release"
 	fi
 	cp "$SCRIPTS/guest/init" "$dir/init"
-	cp "$ROOT/usr/bin/busybox" "$dir/bin/busybox"
+	cp "$BUSYBOX" "$dir/bin/busybox"
+	# Both architectures' busybox is of one source, and does the same.
 	in_root sh -c 'busybox --list | while read -r name; do
 		[ "$name" = busybox ] || ln -s busybox "$1/bin/$name"; done' links "$IN_CACHE/$INITRAMFS"
 	printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n' >"$dir/etc/passwd"

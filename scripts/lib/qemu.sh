@@ -31,15 +31,18 @@ kvm_works() {
 # and gets the guest's output: console, stdout, stderr and status. They are
 # plain files, which a guest cannot fill faster than they take.
 qemu_command() {
-	local run=$IN_CACHE/$1 accel=$2 smp=$3 cpu=$4 icount=$5 share=$6 name tty machine
+	local run=$IN_CACHE/$1 accel=$2 smp=$3 cpu=$4 icount=$5 share=$6 name machine cmdline
 	case $ARCH in
-	x86_64) machine=(qemu-system-x86_64 -machine pc) tty=ttyS0 ;;
-	arm64) machine=(qemu-system-aarch64 -machine 'virt,gic-version=3') tty=ttyAMA0 ;;
+	x86_64) machine=(qemu-system-x86_64 -machine pc) cmdline=console=ttyS0 ;;
+	arm64)
+		machine=(qemu-system-aarch64 -machine 'virt,gic-version=3')
+		# NMIs are interrupts of a high priority there, and must be asked for.
+		cmdline='console=ttyAMA0 irqchip.gicv3_pseudo_nmi=1' ;;
 	esac
 	QEMU=("${machine[@]}" -nodefaults -no-user-config -display none -no-reboot
 		-m "${GUEST_MEMORY:-2G}" -smp "$smp" -cpu "$cpu"
 		-kernel "$IN_CACHE/$KERNEL/image" -initrd "$run/initrd"
-		-append "console=$tty loglevel=7 panic=-1 ${GUEST_CMDLINE:-}"
+		-append "$cmdline loglevel=7 panic=-1 ${GUEST_CMDLINE:-}"
 		-serial "file:$run/console"
 		-device virtio-serial-pci)
 	if [ "$icount" = 1 ]; then

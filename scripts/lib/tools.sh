@@ -5,8 +5,17 @@
 # the root. Needs root.sh, and its lock held.
 
 TOOLS=$CHECKOUT/tools
-TOOLS_TARGET=x86_64-unknown-linux-gnu
-TOOLS_OUT=$TOOLS/$TOOLS_TARGET/release
+
+# tools_paths ARCH: where the tools for one architecture's guests are.
+tools_paths() {
+	TOOLS_ARCH=$1
+	case $TOOLS_ARCH in
+	x86_64) TOOLS_TARGET=x86_64-unknown-linux-gnu ;;
+	arm64) TOOLS_TARGET=aarch64-unknown-linux-gnu ;;
+	*) die "there are no tools for \"$TOOLS_ARCH\"." "Known are x86_64 and arm64." ;;
+	esac
+	TOOLS_OUT=$TOOLS/$TOOLS_TARGET/release
+}
 
 tools_sources() {
 	(cd "$PROJECT" && find tools include/uapi -name target -prune -o -type f -print0 |
@@ -14,7 +23,9 @@ tools_sources() {
 }
 
 # cargo on the workspace, in the root. Programs are static since the guest has
-# no libraries; naming the target keeps that off build scripts and macros.
+# no libraries; naming the target keeps that off build scripts and macros. The
+# other architecture's linker is named in tools/.cargo; clang, and with it
+# bindgen, finds its headers beside it.
 tools_cargo() {
 	in_root -C "$IN_PROJECT/tools" CARGO_TARGET_DIR="$IN_CACHE/$TOOLS" CARGO_BUILD_TARGET="$TOOLS_TARGET" \
 		RUSTFLAGS='-C target-feature=+crt-static' CARGO_TERM_COLOR=never cargo "$@"
@@ -25,11 +36,14 @@ build_tools() {
 }
 
 make_tools() {
-	STEP_LINES=200 STEP_WARNINGS=1 run_step tools 60 90 count_lines "Building the tools" build_tools
+	STEP_LINES=200 STEP_WARNINGS=1 run_step "tools-$TOOLS_ARCH" 60 90 count_lines \
+		"Building the tools for $TOOLS_ARCH" build_tools
 }
 
+# ensure_tools ARCH
 ensure_tools() {
+	tools_paths "$1"
 	lock shared "$CHECKOUT_LOCK"
-	TOOLS_KEY=$({ tools_sources; toolchain_key; } | hash_of)
-	ensure "$CHECKOUT_LOCK-tools" "$CACHE/$TOOLS.stamp" "$TOOLS_KEY" make_tools
+	TOOLS_KEY=$({ echo "$TOOLS_TARGET"; tools_sources; toolchain_key; } | hash_of)
+	ensure "$CHECKOUT_LOCK-tools-$TOOLS_ARCH" "$CACHE/$TOOLS-$TOOLS_ARCH.stamp" "$TOOLS_KEY" make_tools
 }
