@@ -45,7 +45,6 @@ need_mmdebstrap() {
 
 # What mmdebstrap runs last, given the root: arm64 guests want a busybox too,
 # which cannot be installed beside the one of this machine.
-# shellcheck disable=SC2016
 UNPACK_ARM64='set -eu
 	dir=$1/opt/arm64
 	mkdir -p "$dir"
@@ -90,7 +89,7 @@ make_root() {
 ensure_root() {
 	need_root_user
 	ensure root "$CACHE/root.stamp" \
-		"$({ packages; declare -p ROOT_SUITES UNPACK_ARM64; declare -f bootstrap; } | hash_of)" make_root
+		"$({ packages; declare -p ROOT_SUITES; echo "$UNPACK_ARM64"; declare -f bootstrap; } | hash_of)" make_root
 }
 
 toolchain_key() {
@@ -131,8 +130,9 @@ ENTER='
 '
 
 # in_root [--share DIR] [--kvm] COMMAND…: run COMMAND, which may begin with
-# env's options and variables, in the root, in the project's directory. Needs the root's lock. Whatever way it ends, its mounts
-# and all its processes go with its namespaces.
+# env's options and variables, in the root, in the project's directory. Needs
+# the root's lock. Whatever way it ends, its mounts and all its processes go
+# with its namespaces.
 in_root() {
 	local share='' kvm='' pass=() name
 	while :; do
