@@ -4,9 +4,10 @@
 
 use crate::{
     storage::{
+        error::Refusal,
         map::Map,
         owner::{
-            Label,
+            Kind,
             Owner,
             OwnerId, //
         },
@@ -17,9 +18,12 @@ use crate::{
             self,
             Guard, //
         },
-        Atomic, Relaxed,
+        Atomic,
+        Full,
+        Relaxed, //
     },
 };
+use core::ptr;
 use kernel::{
     prelude::*,
     sync::Arc, //
@@ -27,29 +31,77 @@ use kernel::{
 
 /// An owner that dies when it is told to, or when it is dropped.
 pub(super) struct Mock {
-    stamp: u64,
+    serial: u64,
     alive: Atomic<bool>,
+    /// Bytes that are charged, and the most that may be; [`None`] if it is not charged.
+    charged: Atomic<u32>,
+    limit: Option<u32>,
 }
 
+static FREE: Kind = Kind {
+    number: 0,
+    number_of: |id, _| id.serial(),
+    uncharge: None,
+};
+
+static CHARGED: Kind = Kind {
+    number: 15,
+    number_of: |id, _| id.serial(),
+    uncharge: Some(Mock::uncharge),
+};
+
 impl Mock {
-    pub(super) fn new(stamp: u64) -> Result<KBox<Self>> {
+    pub(super) fn new(serial: u64) -> Result<KBox<Self>> {
+        Self::with_limit(serial, None)
+    }
+
+    /// One that is charged up to `limit` bytes.
+    pub(super) fn charged(serial: u64, limit: u32) -> Result<KBox<Self>> {
+        Self::with_limit(serial, Some(limit))
+    }
+
+    fn with_limit(serial: u64, limit: Option<u32>) -> Result<KBox<Self>> {
         let mock = Self {
-            stamp,
+            serial,
             alive: Atomic::new(true),
+            charged: Atomic::new(0),
+            limit,
         };
         Ok(KBox::new(mock, GFP_KERNEL)?)
+    }
+
+    /// Bytes that are charged.
+    pub(super) fn charge_now(&self) -> u32 {
+        self.charged.load(Relaxed)
+    }
+
+    /// Sets the limit.
+    pub(super) fn set_limit(&mut self, limit: u32) {
+        self.limit = Some(limit);
+    }
+
+    /// # Safety
+    ///
+    /// As [`Kind::uncharge`].
+    unsafe fn uncharge(id: OwnerId, bytes: u32) {
+        let mock = ptr::with_exposed_provenance::<Mock>(id.addr());
+        // SAFETY: A mock stays until its notice of death is over.
+        unsafe { &*mock }.charged.fetch_sub(bytes, Full);
     }
 
     /// Dies as a task does: whoever was let through is done before the notice comes.
     pub(super) fn die(&self) -> bool {
         self.alive.store(false, Relaxed);
         rcu::synchronize_rcu();
-        Runtime::get().is_some_and(|runtime| runtime.owner_died(self.id()))
+        Runtime::get().is_some_and(|runtime| {
+            // SAFETY: The mock's notice of death.
+            unsafe { runtime.owner_died(self.id()) }
+        })
     }
 
     /// The memory is used again, by another owner; nobody was told.
     pub(super) fn become_another(&mut self) {
-        self.stamp += 1;
+        self.serial += 1;
         *self.alive.get_mut() = true;
     }
 }
@@ -65,19 +117,36 @@ impl Drop for Mock {
 unsafe impl Owner for Mock {
     type Gate<'a> = &'a Guard;
 
-    fn id(&self) -> OwnerId {
-        OwnerId::new(self, self.stamp)
-    }
-
-    unsafe fn label(id: OwnerId, _rcu: &Guard) -> Label {
-        Label {
-            kind: 0,
-            id: id.stamp(),
+    fn kind(&self) -> &'static Kind {
+        if self.limit.is_some() {
+            &CHARGED
+        } else {
+            &FREE
         }
     }
 
-    fn gate<'a>(&'a self, rcu: &'a Guard) -> Option<&'a Guard> {
-        self.alive.load(Relaxed).then_some(rcu)
+    fn id(&self) -> OwnerId {
+        OwnerId::new(self, self.kind(), self.serial)
+    }
+
+    fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {
+        if self.alive.load(Relaxed) {
+            Ok(rcu)
+        } else {
+            Err(Refusal::OwnerDead)
+        }
+    }
+
+    fn charge(&self, bytes: u32) -> bool {
+        let limit = self.limit.unwrap_or(0);
+        let mut now = self.charged.load(Relaxed);
+        while now + bytes <= limit {
+            match self.charged.cmpxchg(now, now + bytes, Full) {
+                Ok(_) => return true,
+                Err(other) => now = other,
+            }
+        }
+        false
     }
 }
 
@@ -122,6 +191,12 @@ impl Tally {
     }
 }
 
+impl Clone for Value {
+    fn clone(&self) -> Self {
+        self.tally.value(self.number)
+    }
+}
+
 /// A value that counts.
 pub(super) struct Value {
     pub(super) number: u64,
@@ -144,6 +219,14 @@ impl Fixture {
     pub(super) fn new() -> Result<Self> {
         Ok(Self {
             map: Map::new()?,
+            tally: Tally::new()?,
+        })
+    }
+
+    /// With a map that clones.
+    pub(super) fn cloning() -> Result<Self> {
+        Ok(Self {
+            map: Map::new_cloning()?,
             tally: Tally::new()?,
         })
     }

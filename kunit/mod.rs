@@ -6,7 +6,9 @@
 //! the module is on the heap.
 
 mod mock;
+mod storage_charge;
 mod storage_faults;
 mod storage_life;
 mod storage_ops;
+mod storage_owners;
 mod sync;

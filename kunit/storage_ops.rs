@@ -230,10 +230,10 @@ mod tests {
         let before = owner.id();
         owner.become_another();
         assert!(f.number(&owner).is_none());
+        assert!(f.elements() == 1);
+        assert!(f.map.raw().find(before, &rcu::read_lock()).is_some());
         assert!(f.create(&owner, 8)? == 8);
-        assert!(f.elements() == 2);
-        let rcu = rcu::read_lock();
-        assert!(f.map.raw().find(before, &rcu).is_some());
+        assert!(f.number(&owner) == Some(8));
         Ok(())
     }
 }

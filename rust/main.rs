@@ -2,8 +2,9 @@
 
 //! Owner-attached storage.
 //!
-//! Attaches values to tasks that the attaching code does not own, finds them in any context, and
-//! frees them once: when the owner dies, when the map goes, or when the module goes.
+//! Attaches values to tasks, cgroups and sockets that the attaching code does not own, finds them
+//! in any context, and frees them once: when the owner dies, when the map goes, or when the module
+//! goes.
 //!
 //! The rooms, from the bottom: `shim` is C; `sync` makes it safe Rust; `storage` is the
 //! algorithm; `owner` are the kinds of owners; `device` is `/dev/owner_storage`. A room uses
@@ -32,7 +33,7 @@ use kernel::{
 
 /// The two flavours of the module differ in name and description.
 macro_rules! flavour {
-    ($name:literal, $description:literal) => {
+    ($name:literal, $description:literal $(, $($param:tt)*)?) => {
         module! {
             type: OwnerStorage,
             name: $name,
@@ -48,6 +49,7 @@ macro_rules! flavour {
                     default: 12,
                     description: "Buckets of the owner index, as a power of two (4 to 20)",
                 },
+                $($($param)*)?
             },
         }
     };
@@ -56,14 +58,28 @@ macro_rules! flavour {
 #[cfg(not(OSTOR_TEST_MODULE))]
 flavour!(
     "owner_storage",
-    "Owner-attached storage: values attached to tasks, freed when they die"
+    "Owner-attached storage: values attached to tasks, cgroups and sockets"
 );
 
 #[cfg(OSTOR_TEST_MODULE)]
 flavour!(
     "owner_storage_test",
-    "Owner-attached storage, test flavour: KUnit suites and fault points"
+    "Owner-attached storage, test flavour: KUnit suites and fault points",
+    mute_deaths: u32 {
+        default: 0,
+        description: "Kinds whose notices of death are lost: the sum of 1 << OSTOR_KIND_*",
+    },
 );
+
+#[cfg(OSTOR_TEST_MODULE)]
+fn mute_deaths() -> u32 {
+    module_parameters::mute_deaths.value()
+}
+
+#[cfg(not(OSTOR_TEST_MODULE))]
+fn mute_deaths() -> u32 {
+    0
+}
 
 /// The module. The order of the fields is the order in which it ends: no user first, then no
 /// notice, then nothing left to free.
@@ -74,7 +90,7 @@ flavour!(
 struct OwnerStorage {
     #[pin]
     device: MiscDeviceRegistration<device::Handle>,
-    tasks: owner::task::TaskHooks,
+    hooks: owner::kinds::AllHooks,
     runtime: storage::runtime::Running,
 }
 
@@ -88,7 +104,7 @@ impl kernel::InPlaceModule for OwnerStorage {
         // they are written here, and dropped in the order of the type.
         try_pin_init!(Self {
             runtime: storage::runtime::Running::start(sizes)?,
-            tasks: owner::task::TaskHooks::attach()?,
+            hooks: owner::kinds::AllHooks::attach(mute_deaths()),
             device <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"owner_storage",
             }),

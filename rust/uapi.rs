@@ -43,11 +43,13 @@ plain! {
     ostor_elem: 48,
     ostor_entry: 24,
     ostor_list: 56,
-    ostor_map_info: 120,
-    ostor_stats: 128,
+    ostor_owned: 24,
+    ostor_list_owner: 48,
+    ostor_map_info: 152,
+    ostor_stats: 144,
     ostor_op: 40,
     ostor_recurse: 104,
-    ostor_bench: 48,
+    ostor_bench: 64,
 }
 
 const MAGIC: u32 = OSTOR_IOC_MAGIC;
@@ -63,3 +65,4 @@ pub(crate) const LIST: u32 = _IOWR::<ostor_list>(MAGIC, 0x07);
 pub(crate) const STATS: u32 = _IOR::<ostor_stats>(MAGIC, 0x08);
 pub(crate) const RECURSE: u32 = _IOWR::<ostor_recurse>(MAGIC, 0x09);
 pub(crate) const BENCH: u32 = _IOWR::<ostor_bench>(MAGIC, 0x0a);
+pub(crate) const LIST_OWNER: u32 = _IOWR::<ostor_list_owner>(MAGIC, 0x0b);

@@ -8,10 +8,14 @@ use super::{
         self,
         Op, //
     },
-    Arg,
+    resolve,
+    Arg, //
 };
 use crate::{
-    owner::caller,
+    owner::{
+        caller,
+        kinds::Visitor, //
+    },
     storage::{
         create::Mode,
         map::ByteMap,
@@ -40,8 +44,7 @@ use core::{
 };
 use kernel::{
     interrupt::local_interrupt_disable,
-    prelude::*,
-    task::Task, //
+    prelude::*, //
 };
 
 /// Iterations under one RCU guard.
@@ -58,49 +61,66 @@ pub(super) fn bench(map: &ByteMap, arg: &Arg) -> Result {
     {
         return Err(EINVAL);
     }
-    let runtime = Runtime::get().ok_or(ENODEV)?;
-    let owner = caller::current();
-    let task = &*owner;
-    if get(map, task, &rcu::read_lock()).is_some() {
-        return Err(EEXIST);
-    }
-    let n = req.iterations;
-    let put = |map: &ByteMap| elem::run(map, task, Op::Put(Mode::NoExist), 0, &rcu::read_lock());
-    let mut others = KVec::with_capacity(MAPS_MAX as usize, GFP_KERNEL)?;
-    let with_others = req.maps > 1 || req.bench == uapi::OSTOR_BENCH_CREATE_LATER;
-    for _ in 0..if with_others { req.maps.max(2) - 1 } else { 0 } {
-        let other = ByteMap::new(map.raw().value_size())?;
-        put(&other)?;
-        others.push(other, GFP_KERNEL)?;
-    }
-    req.empty_ns = measure(n, |_| black_box(()))?;
-    runtime.flush();
-    let reaped = runtime.stats.reap_ns.get();
-    req.ns = match req.bench {
-        uapi::OSTOR_BENCH_GET_HIT => {
-            put(map)?;
-            let ns = measure(n, |rcu| black_box(get(map, task, rcu).is_some()));
-            let _ = map.raw().delete(task.id(), &rcu::read_lock());
-            ns?
-        }
-        uapi::OSTOR_BENCH_GET_MISS => measure(n, |rcu| black_box(get(map, task, rcu).is_some()))?,
-        uapi::OSTOR_BENCH_CREATE_FIRST | uapi::OSTOR_BENCH_CREATE_LATER => {
-            measure(n, |rcu| create_delete(map, task, rcu))?
-        }
-        uapi::OSTOR_BENCH_LOCK => {
-            let lock = ResLock::new(());
-            measure(n, |_| {
-                black_box(lock.with(Point::StorageLock, |()| ()).is_ok())
-            })?
-        }
-        uapi::OSTOR_BENCH_ALLOC => measure(n, |_| {
-            black_box(nolock::alloc_and_free(Layout::new::<[u64; 16]>()))
-        })?,
-        _ => return Err(EINVAL),
-    };
-    runtime.flush();
-    req.reap_ns = runtime.stats.reap_ns.get() - reaped;
+    let owner = resolve(&req.owner)?;
+    owner.visit(Bench { map, req: &mut req })?;
     arg.write(&req)
+}
+
+struct Bench<'a> {
+    map: &'a ByteMap,
+    req: &'a mut ostor_bench,
+}
+
+impl Visitor for Bench<'_> {
+    type Output = Result;
+
+    fn visit<O: Owner + Sync>(self, owner: &O) -> Result {
+        let Self { map, req } = self;
+        let runtime = Runtime::get().ok_or(ENODEV)?;
+        if get(map, owner, &rcu::read_lock()).is_some() {
+            return Err(EEXIST);
+        }
+        let n = req.iterations;
+        let put =
+            |map: &ByteMap| elem::run(map, owner, Op::Put(Mode::NoExist), 0, &rcu::read_lock());
+        let mut others = KVec::with_capacity(MAPS_MAX as usize, GFP_KERNEL)?;
+        let with_others = req.maps > 1 || req.bench == uapi::OSTOR_BENCH_CREATE_LATER;
+        for _ in 0..if with_others { req.maps.max(2) - 1 } else { 0 } {
+            let other = ByteMap::new(map.raw().value_size())?;
+            put(&other)?;
+            others.push(other, GFP_KERNEL)?;
+        }
+        req.empty_ns = measure(n, |_| black_box(()))?;
+        runtime.flush();
+        let reaped = runtime.stats.reap_ns.get();
+        req.ns = match req.bench {
+            uapi::OSTOR_BENCH_GET_HIT => {
+                put(map)?;
+                let ns = measure(n, |rcu| black_box(get(map, owner, rcu).is_some()));
+                let _ = map.raw().delete(owner.id(), &rcu::read_lock());
+                ns?
+            }
+            uapi::OSTOR_BENCH_GET_MISS => {
+                measure(n, |rcu| black_box(get(map, owner, rcu).is_some()))?
+            }
+            uapi::OSTOR_BENCH_CREATE_FIRST | uapi::OSTOR_BENCH_CREATE_LATER => {
+                measure(n, |rcu| create_delete(map, owner, rcu))?
+            }
+            uapi::OSTOR_BENCH_LOCK => {
+                let lock = ResLock::new(());
+                measure(n, |_| {
+                    black_box(lock.with(Point::StorageLock, |()| ()).is_ok())
+                })?
+            }
+            uapi::OSTOR_BENCH_ALLOC => measure(n, |_| {
+                black_box(nolock::alloc_and_free(Layout::new::<[u64; 16]>()))
+            })?,
+            _ => return Err(EINVAL),
+        };
+        runtime.flush();
+        req.reap_ns = runtime.stats.reap_ns.get() - reaped;
+        Ok(())
+    }
 }
 
 /// Nanoseconds that `n` calls of `op` take.
@@ -130,12 +150,12 @@ fn measure<R>(n: u64, mut op: impl FnMut(&Guard) -> R) -> Result<u64> {
 
 /// A lookup as a user's code calls it: not inlined into the loop.
 #[inline(never)]
-fn get<'a>(map: &'a ByteMap, task: &Task, rcu: &'a Guard) -> Option<&'a [u8]> {
-    map.get(task, rcu)
+fn get<'a>(map: &'a ByteMap, owner: &impl Owner, rcu: &'a Guard) -> Option<&'a [u8]> {
+    map.get(owner, rcu)
 }
 
 #[inline(never)]
-fn create_delete(map: &ByteMap, task: &Task, rcu: &Guard) {
-    let created = map.put(task, Mode::Get, &[], rcu).is_ok();
-    black_box(created && map.raw().delete(task.id(), rcu).is_ok());
+fn create_delete(map: &ByteMap, owner: &impl Owner, rcu: &Guard) {
+    let created = map.put(owner, Mode::Get, &[], rcu).is_ok();
+    black_box(created && map.raw().delete(owner.id(), rcu).is_ok());
 }

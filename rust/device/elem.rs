@@ -110,7 +110,7 @@ pub(super) fn get_or_create(map: &ByteMap, arg: &Arg) -> Result {
         let owner = resolve(&req.owner)?;
         let (seq, created) = {
             let rcu = rcu::read_lock();
-            let stored = map.put(&*owner, Mode::Get, &[], &rcu)?;
+            let stored = map.put(&owner, Mode::Get, &[], &rcu)?;
             (stored.seq, stored.created)
         };
         return done(arg, req, seq, created);
@@ -119,7 +119,7 @@ pub(super) fn get_or_create(map: &ByteMap, arg: &Arg) -> Result {
     let owner = resolve(&req.owner)?;
     let (seq, created) = {
         let rcu = rcu::read_lock();
-        let stored = map.put(&*owner, Mode::Get, &value.bytes, &rcu)?;
+        let stored = map.put(&owner, Mode::Get, &value.bytes, &rcu)?;
         let result = (stored.seq, stored.created);
         value.set(stored.value);
         result
@@ -145,7 +145,7 @@ pub(super) fn update(map: &ByteMap, arg: &Arg) -> Result {
     let owner = resolve(&req.owner)?;
     let (seq, created) = {
         let rcu = rcu::read_lock();
-        let stored = map.put(&*owner, mode, &value.bytes, &rcu)?;
+        let stored = map.put(&owner, mode, &value.bytes, &rcu)?;
         (stored.seq, stored.created)
     };
     done(arg, req, seq, created)

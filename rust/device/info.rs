@@ -4,13 +4,19 @@
 
 use super::Arg;
 use crate::{
+    owner::{
+        kinds,
+        socket, //
+    },
     storage::{
         map::ByteMap,
+        raw_map::RawMap,
         runtime::Runtime, //
     },
     uapi::{
         ostor_map_info,
-        ostor_stats, //
+        ostor_stats,
+        OSTOR_MAP_CLONE, //
     }, //
 };
 use kernel::prelude::*;
@@ -23,7 +29,8 @@ pub(super) fn map(map: &ByteMap, arg: &Arg) -> Result {
         value_size: u32::try_from(raw.value_size())?,
         element_size: u32::try_from(raw.element_size())?,
         buckets: u32::try_from(raw.buckets())?,
-        flags: 0,
+        flags: flags(raw),
+        id: raw.id(),
         elements,
         pending: (raw.unfreed() as u64).saturating_sub(elements),
         bytes: raw.bytes(),
@@ -35,8 +42,19 @@ pub(super) fn map(map: &ByteMap, arg: &Arg) -> Result {
         timeouts: counters.timeouts.get(),
         nomem: counters.nomem.get(),
         deferred: counters.deferred.get(),
-        reserved: [0; 2],
+        clones: counters.clones.get(),
+        clone_failures: counters.clone_failures.get(),
+        reserved: [0; 3],
     })
+}
+
+/// A map's flags as user space gave them.
+pub(super) fn flags(map: &RawMap) -> u32 {
+    if map.clones() {
+        OSTOR_MAP_CLONE
+    } else {
+        0
+    }
 }
 
 pub(super) fn stats(arg: &Arg) -> Result {
@@ -55,6 +73,11 @@ pub(super) fn stats(arg: &Arg) -> Result {
         late_free: stats.late_free.get(),
         deferred: stats.deferred.get(),
         finished: stats.finished.get(),
-        reserved: [0; 5],
+        stale: stats.stale.get(),
+        charged: stats.charged.get(),
+        omem_left: socket::omem_left(),
+        kinds: kinds::served(),
+        pad: 0,
+        reserved: [0; 3],
     })
 }

@@ -6,14 +6,30 @@ mod bench;
 mod elem;
 mod info;
 mod list;
+mod list_owner;
 mod recurse;
 
 use crate::{
-    owner::caller::{
-        self,
-        Peer, //
+    owner::{
+        caller::{
+            self,
+            Peer, //
+        },
+        cgroup::Cgroup,
+        kinds::{
+            self,
+            AnyOwner, //
+        },
+        netns::NetNs,
+        socket::{
+            self,
+            Socket, //
+        },
     },
-    storage::map::ByteMap,
+    storage::{
+        map::ByteMap,
+        owner::Owner, //
+    },
     uapi::{
         self,
         ostor_map_create,
@@ -28,11 +44,7 @@ use kernel::{
         MiscDeviceRegistration, //
     },
     prelude::*,
-    sync::{
-        aref::ARef,
-        SetOnce, //
-    },
-    task::Task,
+    sync::SetOnce,
     transmute::{
         AsBytes,
         FromBytes, //
@@ -77,6 +89,7 @@ impl MiscDevice for Handle {
             uapi::DELETE => elem::delete(handle.map()?, &arg),
             uapi::TAKE => elem::take(handle.map()?, &arg),
             uapi::LIST => list::list(handle.map()?, &arg),
+            uapi::LIST_OWNER => list_owner::list(&arg),
             uapi::RECURSE => recurse::recurse(handle.map()?, file, &arg),
             uapi::BENCH => bench::bench(handle.map()?, &arg),
             _ => return Err(ENOTTY),
@@ -88,13 +101,19 @@ impl MiscDevice for Handle {
 impl Handle {
     fn create(&self, arg: &Arg) -> Result {
         let req: ostor_map_create = arg.read()?;
-        if req.flags != 0 || req.reserved != [0; 3] {
+        let new = match req.flags {
+            0 => ByteMap::new,
+            uapi::OSTOR_MAP_CLONE if !socket::clones() => return Err(EOPNOTSUPP),
+            uapi::OSTOR_MAP_CLONE => ByteMap::new_cloning,
+            _ => return Err(EINVAL),
+        };
+        if req.reserved != [0; 3] {
             return Err(EINVAL);
         }
         if self.map.as_ref().is_some() {
             return Err(EBUSY);
         }
-        let map = ByteMap::new(usize::try_from(req.value_size)?)?;
+        let map = new(usize::try_from(req.value_size)?)?;
         if self.map.populate(map) {
             Ok(())
         } else {
@@ -138,14 +157,27 @@ impl Arg {
     }
 }
 
-/// The task that `owner` names.
-fn resolve(owner: &ostor_owner) -> Result<ARef<Task>> {
-    if owner.id != 0 {
+/// What `owner` names. Fails with `EOPNOTSUPP` if it is of a kind that cannot be an owner here.
+fn resolve(owner: &ostor_owner) -> Result<AnyOwner> {
+    let unused = match owner.by {
+        uapi::OSTOR_BY_SELF => owner.fd != 0 || owner.id != 0,
+        uapi::OSTOR_BY_CGROUP_ID => owner.fd != 0,
+        _ => owner.id != 0,
+    };
+    if unused {
         return Err(EINVAL);
     }
-    match owner.by {
-        uapi::OSTOR_BY_SELF if owner.fd == 0 => Ok(caller::current()),
-        uapi::OSTOR_BY_PIDFD => caller::task_of_pidfd(owner.fd),
-        _ => Err(EINVAL),
+    let found = match owner.by {
+        uapi::OSTOR_BY_SELF => AnyOwner::Task(caller::current()),
+        uapi::OSTOR_BY_PIDFD => AnyOwner::Task(caller::task_of_pidfd(owner.fd)?),
+        uapi::OSTOR_BY_CGROUP_FD => AnyOwner::Cgroup(Cgroup::of_dir(&*caller::file_of(owner.fd)?)?),
+        uapi::OSTOR_BY_CGROUP_ID => AnyOwner::Cgroup(Cgroup::of_id(owner.id)?),
+        uapi::OSTOR_BY_SOCKET => AnyOwner::Socket(Socket::of_fd(owner.fd)?),
+        uapi::OSTOR_BY_NETNS => AnyOwner::NetNs(NetNs::of_fd(owner.fd)?),
+        _ => return Err(EINVAL),
+    };
+    if kinds::served() & 1 << found.kind().number == 0 {
+        return Err(EOPNOTSUPP);
     }
+    Ok(found)
 }

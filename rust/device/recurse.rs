@@ -12,6 +12,7 @@ use super::{
 use crate::{
     owner::{
         caller::Peer,
+        kinds::AnyOwner,
         phantom::Phantom, //
     },
     storage::{
@@ -34,15 +35,13 @@ use crate::{
 };
 use kernel::{
     fs::File,
-    prelude::*,
-    sync::aref::ARef,
-    task::Task, //
+    prelude::*, //
 };
 
 /// One of the two operations, ready to be run in any context.
 struct Prepared {
     op: Op,
-    owner: ARef<Task>,
+    owner: AnyOwner,
     seed: u64,
     /// The other map, if it is not the command's.
     file: Option<Peer<KBox<Handle>>>,
@@ -83,7 +82,7 @@ impl Prepared {
     /// Runs the operation and returns 0 or a negative errno value. Any context.
     fn run(&self, own: &ByteMap) -> i32 {
         let rcu = rcu::read_lock();
-        match elem::run(self.map(own), &*self.owner, self.op, self.seed, &rcu) {
+        match elem::run(self.map(own), &self.owner, self.op, self.seed, &rcu) {
             Ok(()) => 0,
             Err(refusal) => Error::from(refusal).to_errno(),
         }
@@ -110,7 +109,7 @@ pub(super) fn recurse(own: &ByteMap, file: &File, arg: &Arg) -> Result {
         uapi::OSTOR_POINT_STORAGE => run(Event::StorageLocked)?,
         uapi::OSTOR_POINT_BUCKET => run(Event::BucketLocked)?,
         uapi::OSTOR_POINT_BOTH => {
-            let helper = Helper::new(inner.map(own), &*inner.owner)?;
+            let helper = Helper::new(inner.map(own), &inner.owner)?;
             let at_storage = || {
                 trace::with_probe(Event::StorageLocked, at, &mut || helper.delete(), || {
                     outer.run(own)

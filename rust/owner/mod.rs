@@ -3,5 +3,10 @@
 //! The kinds of owners, and who calls.
 
 pub(crate) mod caller;
+pub(crate) mod cgroup;
+mod hook;
+pub(crate) mod kinds;
+pub(crate) mod netns;
 pub(crate) mod phantom;
-pub(crate) mod task;
+pub(crate) mod socket;
+mod task;

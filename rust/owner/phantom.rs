@@ -3,10 +3,13 @@
 //! Owners that are not there: they let a test or the device put an element into a given bucket.
 
 use crate::{
-    storage::owner::{
-        Label,
-        Owner,
-        OwnerId, //
+    storage::{
+        error::Refusal,
+        owner::{
+            Kind,
+            Owner,
+            OwnerId, //
+        }, //
     },
     sync::rcu::Guard, //
 };
@@ -25,22 +28,25 @@ impl Phantom {
     }
 }
 
+static KIND: Kind = Kind {
+    number: 0,
+    number_of: |id, _| id.addr() as u64,
+    uncharge: None,
+};
+
 // SAFETY: A phantom does not die, and its memory is not used at all.
 unsafe impl Owner for Phantom {
     type Gate<'a> = ();
 
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
     fn id(&self) -> OwnerId {
-        OwnerId::new(ptr::without_provenance::<u16>(self.0), 0)
+        OwnerId::new(ptr::without_provenance::<u16>(self.0), &KIND, 0)
     }
 
-    unsafe fn label(id: OwnerId, _rcu: &Guard) -> Label {
-        Label {
-            kind: 0,
-            id: id.addr() as u64,
-        }
-    }
-
-    fn gate<'a>(&'a self, _rcu: &'a Guard) -> Option<()> {
-        Some(())
+    fn gate<'a>(&'a self, _rcu: &'a Guard) -> Result<(), Refusal> {
+        Ok(())
     }
 }

@@ -14,7 +14,10 @@
 #include <linux/sched.h>
 #include <linux/tracepoint-defs.h>
 #include <linux/workqueue.h>
+#include <net/sock.h>
 #include <asm/rqspinlock.h>
+
+struct mem_cgroup;
 
 /* rqspinlock */
 void ostor_res_lock_init(rqspinlock_t *lock);
@@ -22,9 +25,13 @@ int ostor_res_lock_irqsave(rqspinlock_t *lock, unsigned long *flags);
 void ostor_res_unlock_irqrestore(rqspinlock_t *lock, unsigned long flags);
 
 /* Memory that can be had in any context. */
-void *ostor_kmalloc_nolock(size_t size);
+void *ostor_kmalloc_nolock(size_t size, struct mem_cgroup *memcg);
 void ostor_kfree_nolock(const void *ptr);
 void ostor_kfree(const void *ptr);
+
+/* Interrupts of this CPU */
+unsigned long ostor_irq_save(void);
+void ostor_irq_restore(unsigned long flags);
 
 /* From any context to process context. */
 void ostor_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *work));
@@ -48,11 +55,44 @@ void ostor_trace_unregister(u32 event, void (*probe)(void *data, unsigned long o
 /* The kernel's tracepoints and functions. */
 struct tracepoint *ostor_tracepoint_find(const char *name);
 void ostor_tracepoint_sync(void);
-void *ostor_entry_hook_attach(const char *function, void (*fn)(unsigned long arg));
+void *ostor_entry_hook_attach(const char *function,
+			      void (*fn)(unsigned long arg0, unsigned long arg1));
 void ostor_entry_hook_detach(void *hook);
 
-/* Tasks */
-bool ostor_task_alive(struct task_struct *task);
+/*
+ * Owners. Those that look an object up return a reference, or an ERR_PTR. The
+ * memory cgroups are valid under RCU; NULL is the root, or none.
+ */
 struct task_struct *ostor_task_of_pidfd(struct file *file);
+bool ostor_task_alive(struct task_struct *task);
+struct mem_cgroup *ostor_task_memcg(struct task_struct *task);
+
+struct cgroup *ostor_cgroup_of_dir(struct file *file);
+struct cgroup *ostor_cgroup_of_id(u64 id);
+void ostor_cgroup_get(struct cgroup *cgrp);
+void ostor_cgroup_put(struct cgroup *cgrp);
+bool ostor_cgroup_alive(struct cgroup *cgrp);
+u32 ostor_cgroup_hierarchy(struct cgroup *cgrp);
+struct mem_cgroup *ostor_cgroup_memcg(struct cgroup *cgrp);
+
+/* Where a socket's cookie is: bindgen does not translate struct sock. */
+static const size_t OSTOR_SOCK_COOKIE = offsetof(struct sock, sk_cookie);
+
+struct sock *ostor_sock_of_fd(int fd);
+void ostor_sock_hold(struct sock *sk);
+void ostor_sock_put(struct sock *sk);
+bool ostor_sock_alive(struct sock *sk);
+bool ostor_sock_is_tcp(const struct sock *sk);
+u64 ostor_sock_gen_cookie(struct sock *sk);
+bool ostor_sock_charge(struct sock *sk, u32 bytes);
+void ostor_sock_uncharge(struct sock *sk, u32 bytes);
+u32 ostor_sock_omem_left(const struct sock *sk);
+
+struct net *ostor_net_of_fd(int fd);
+void ostor_net_get(struct net *net);
+void ostor_net_put(struct net *net);
+bool ostor_net_alive(const struct net *net);
+int ostor_net_hook_attach(void (*fn)(struct net *net));
+void ostor_net_hook_detach(void);
 
 #endif /* OSTOR_SHIM_H */

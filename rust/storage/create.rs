@@ -11,15 +11,15 @@ use super::{
     },
     raw_map::RawMap,
     runtime::Runtime,
-    store::{
-        Describe,
-        Storage, //
-    },
+    store::Storage,
     unlink, //
 };
 use crate::sync::{
     fault::Point,
-    nolock,
+    nolock::{
+        self,
+        Payer, //
+    },
     rcu::Guard,
     trace::{
         self,
@@ -94,32 +94,34 @@ impl RawMap {
             _ => {}
         }
         // Held until the element is linked: a death notice after that finds it.
-        let _gate = owner.gate(rcu).ok_or(Refusal::OwnerDead)?;
-        Unlinked::new(self, id, init)
+        let _gate = owner.gate(rcu)?;
+        Unlinked::new(self, id, owner.payer(rcu), init)
             .ok_or(Refusal::NoMemory)
-            .and_then(|new| self.attach(new, id, O::label, mode, rcu))
+            .and_then(|new| self.attach(new, owner, mode, rcu))
             .map_err(|refusal| self.counters().refused(refusal))
     }
 
     fn attach<'a>(
         &'a self,
         new: Unlinked<'a>,
-        id: OwnerId,
-        label: Describe,
+        owner: &impl Owner,
         mode: Mode,
         rcu: &'a Guard,
     ) -> Result<Outcome<'a>, Refusal> {
+        let id = new.id;
         trace::event(Event::Enter, id.addr());
         loop {
             // None: the storage died or another one was first. Somebody got on, so look again.
             let linked = match self.runtime.find_storage(id, rcu) {
-                Some(storage) => storage
-                    .lock
-                    .with(Point::StorageLock, |()| self.link(storage, &new, mode, rcu))?,
+                Some(storage) => storage.lock.with(Point::StorageLock, |()| {
+                    self.link(storage, &new, owner, mode, rcu)
+                })?,
                 None if mode == Mode::Exist => return Err(Refusal::Missing),
                 None => {
-                    let fresh = Fresh::new(self.runtime, id, label).ok_or(Refusal::NoMemory)?;
-                    fresh.publish_with(id, rcu, |storage| self.link(storage, &new, mode, rcu))?
+                    self.runtime.evict_stale(id, rcu);
+                    let fresh = Fresh::new(self.runtime, id, owner, rcu)?;
+                    let link = |storage: &_| self.link(storage, &new, owner, mode, rcu);
+                    fresh.publish_with(&new, owner, link, rcu)?
                 }
             };
             match linked {
@@ -148,10 +150,14 @@ impl RawMap {
 
     /// Links `new`, with the lock of `storage` held, which makes creators of one owner come one
     /// by one. [`None`]: the storage is dead.
+    ///
+    /// The owner is charged for a new element. One that takes the place of another takes over its
+    /// charge too, so that an update needs no room below the owner's limit.
     fn link<'a>(
         &'a self,
         storage: &Storage,
         new: &Unlinked<'a>,
+        owner: &impl Owner,
         mode: Mode,
         rcu: &'a Guard,
     ) -> Option<Linked<'a>> {
@@ -167,6 +173,10 @@ impl RawMap {
             _ => {}
         }
         let elem = new.element();
+        let stats = &self.runtime.stats;
+        if old.is_none() && !storage.pay(elem, owner, stats) {
+            return Some(Linked::Refused(Refusal::NoMemory));
+        }
         elem.set_seq(old.map_or_else(|| self.new_seq(), Element::seq));
         elem.storage.set(Some(NonNull::from(storage)));
         elem.remains.link_both();
@@ -189,13 +199,19 @@ impl RawMap {
             // SAFETY: Live elements of this owner are on the list of its live storage.
             unsafe { peers.remove(NonNull::from(&old.peers)) };
             old.remains.left_storage();
+            if old.remains.paid.take() && !elem.remains.paid.give() {
+                // SAFETY: The caller has the owner.
+                unsafe { storage.give_back(self.charge(), stats) };
+            }
             return Some(Linked::New {
                 replaced: Some(old),
             });
         }
-        // A delete was faster. It leaves nothing of an update that came before it. The old element
-        // stays on the list as long as we hold the lock, so the storage is not empty.
-        if mode == Mode::Exist && elem.node.claim() {
+        // A delete was faster. It leaves nothing of an update that came before it, and that is
+        // where this one goes if it must, or if there is no room any more. The old element stays
+        // on the list as long as we hold the lock, so the storage is not empty.
+        let before = mode == Mode::Exist || !storage.pay(elem, owner, stats);
+        if before && elem.node.claim() {
             counters.ended(&counters.replaced);
             // SAFETY: It was put on this list above.
             unsafe { peers.remove(NonNull::from(&elem.peers)) };
@@ -216,8 +232,13 @@ struct Unlinked<'a> {
 }
 
 impl<'a> Unlinked<'a> {
-    fn new(map: &'a RawMap, id: OwnerId, init: impl FnOnce(NonNull<u8>)) -> Option<Self> {
-        let elem = Element::alloc(map, id)?;
+    fn new(
+        map: &'a RawMap,
+        id: OwnerId,
+        payer: Payer<'_>,
+        init: impl FnOnce(NonNull<u8>),
+    ) -> Option<Self> {
+        let elem = Element::alloc(map, id, payer)?;
         map.element_allocated();
         let new = Self { map, id, elem };
         init(new.element().value());
@@ -252,35 +273,50 @@ struct Fresh {
 }
 
 impl Fresh {
-    fn new(runtime: &'static Runtime, id: OwnerId, label: Describe) -> Option<Self> {
-        let storage = Storage::alloc(id, label)?;
+    fn new(
+        runtime: &'static Runtime,
+        id: OwnerId,
+        owner: &impl Owner,
+        rcu: &Guard,
+    ) -> Result<Self, Refusal> {
+        let storage = Storage::alloc(id, owner.kind(), owner.payer(rcu));
+        let storage = storage.ok_or(Refusal::NoMemory)?;
         runtime.stats.storages.add(1);
-        Some(Self { runtime, storage })
+        Ok(Self { runtime, storage })
     }
 
-    /// Publishes the storage with its lock held, and runs `link` before anybody else can have it.
-    /// [`None`]: another storage of the owner was first, and this one is gone.
+    /// Charges the owner for the storage and `first`, publishes the storage with its lock held, and
+    /// runs `link` before anybody else can have it. [`None`]: another storage of the owner was
+    /// first, and this one is gone.
     fn publish_with<'a>(
         self,
-        id: OwnerId,
-        rcu: &'a Guard,
+        first: &Unlinked<'a>,
+        owner: &impl Owner,
         link: impl FnOnce(&Storage) -> Option<Linked<'a>>,
+        rcu: &'a Guard,
     ) -> Result<Option<Linked<'a>>, Refusal> {
         // SAFETY: Allocated and initialised by `new`; after it is published, the guard and the
         // lock that is held keep it.
         let storage: &'a Storage = unsafe { self.storage.as_ref() };
+        let stats = &self.runtime.stats;
         let mut published = false;
         let linked = storage.lock.with(Point::StorageLock, |()| {
+            if !storage.pay_first(first.element(), owner, stats) {
+                return Err(Refusal::NoMemory);
+            }
             let node = NonNull::from(&storage.node);
             // SAFETY: It is in no table, and the reaper frees it a grace period after it is out.
-            unsafe { self.runtime.index.push_unique(node, id, rcu) }.ok()?;
+            if unsafe { self.runtime.index.push_unique(node, first.id, rcu) }.is_err() {
+                storage.undo_first(first.element(), stats);
+                return Ok(None);
+            }
             published = true;
-            link(storage)
+            Ok(link(storage))
         });
         if published {
             mem::forget(self);
         }
-        Ok(linked?)
+        linked?
     }
 }
 

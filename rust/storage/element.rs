@@ -15,7 +15,10 @@ use super::{
 use crate::sync::{
     fault::Point,
     hlist::HNode,
-    nolock, //
+    nolock::{
+        self,
+        Payer, //
+    }, //
 };
 use core::{
     alloc::Layout,
@@ -74,8 +77,8 @@ impl Element {
     }
 
     /// Allocates an element with an uninitialised value.
-    pub(super) fn alloc(map: &RawMap, id: OwnerId) -> Option<NonNull<Element>> {
-        let elem = nolock::alloc(Self::layout(map), Point::ElementAlloc)?.cast::<Element>();
+    pub(super) fn alloc(map: &RawMap, id: OwnerId, payer: Payer<'_>) -> Option<NonNull<Element>> {
+        let elem = nolock::alloc(Self::layout(map), Point::ElementAlloc, payer)?.cast::<Element>();
         let header = Element {
             remains: Remains::new(Kind::Element),
             map: NonNull::from(map),
@@ -119,7 +122,7 @@ impl Element {
     }
 
     /// The map.
-    pub(super) fn map(&self) -> &RawMap {
+    pub(crate) fn map(&self) -> &RawMap {
         // SAFETY: A map waits for its elements before it goes.
         unsafe { self.map.as_ref() }
     }

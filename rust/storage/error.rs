@@ -8,6 +8,7 @@ use kernel::prelude::{
     EEXIST,
     ENOENT,
     ENOMEM,
+    EOPNOTSUPP,
     ESRCH, //
 };
 
@@ -24,6 +25,8 @@ pub(crate) enum Refusal {
     Missing,
     /// The owner is dead or dying (`ESRCH`).
     OwnerDead,
+    /// This kernel does not tell of the death of such owners (`EOPNOTSUPP`).
+    Unsupported,
 }
 
 impl From<LockError> for Refusal {
@@ -40,6 +43,7 @@ impl From<Refusal> for Error {
             Refusal::Exists => EEXIST,
             Refusal::Missing => ENOENT,
             Refusal::OwnerDead => ESRCH,
+            Refusal::Unsupported => EOPNOTSUPP,
         }
     }
 }

@@ -7,7 +7,11 @@ use super::{
     element::Element,
     error::Refusal,
     owner::Owner,
-    raw_map::RawMap, //
+    raw_map::{
+        CloneValue,
+        RawMap,
+        Values, //
+    }, //
 };
 use crate::sync::{
     nolock,
@@ -74,15 +78,41 @@ impl<T: Send + Sync + 'static> Map<T> {
     /// An empty map. May sleep. Fails with `E2BIG` if a `T` is too large to be allocated in any
     /// context.
     pub(crate) fn new() -> Result<Self> {
-        const { assert!(align_of::<T>() <= nolock::MAX_ALIGN) };
-        let drop_value: Option<unsafe fn(NonNull<u8>)> = if core::mem::needs_drop::<T>() {
-            // SAFETY: The contract of `drop_value` is that of `drop_in_place`.
+        Self::with_values(Self::VALUES)
+    }
+
+    /// An empty map that gives an owner which is born of another one, as an accepted socket is, a
+    /// clone of that one's value. `T::clone()` is called in any context.
+    pub(crate) fn new_cloning() -> Result<Self>
+    where
+        T: Clone,
+    {
+        let clone: CloneValue = |from, to, _| {
+            // SAFETY: The contract is that there is a `T`.
+            let value = unsafe { from.cast::<T>().as_ref() };
+            // SAFETY: The contract is that there is room for one.
+            unsafe { to.cast::<T>().write(value.clone()) };
+        };
+        Self::with_values(Values {
+            clone: Some(clone),
+            ..Self::VALUES
+        })
+    }
+
+    const VALUES: Values = Values {
+        drop: if core::mem::needs_drop::<T>() {
+            // SAFETY: The contract is that of `drop_in_place`.
             Some(|value| unsafe { value.cast::<T>().drop_in_place() })
         } else {
             None
-        };
-        // SAFETY: A `T` may be dropped on any thread.
-        let raw = unsafe { RawMap::new(size_of::<T>(), drop_value) }?;
+        },
+        clone: None,
+    };
+
+    fn with_values(values: Values) -> Result<Self> {
+        const { assert!(align_of::<T>() <= nolock::MAX_ALIGN) };
+        // SAFETY: A `T` may be dropped and cloned on any thread.
+        let raw = unsafe { RawMap::new(size_of::<T>(), values) }?;
         Ok(Self {
             raw: OwnedMap(raw),
             _values: PhantomData,
@@ -168,11 +198,29 @@ impl ByteMap {
     /// An empty map. May sleep. Fails with `EINVAL` for no bytes and with `E2BIG` for more than
     /// can be allocated in any context.
     pub(crate) fn new(value_size: usize) -> Result<Self> {
+        Self::with_values(value_size, Values::default())
+    }
+
+    /// An empty map that gives an owner which is born of another one, as an accepted socket is, a
+    /// copy of that one's value. As [`ByteMap::new`].
+    pub(crate) fn new_cloning(value_size: usize) -> Result<Self> {
+        let copy: CloneValue = |from, to, size| {
+            // SAFETY: The contract is that the addresses have a value and room for one.
+            unsafe { to.copy_from_nonoverlapping(from, size) };
+        };
+        let values = Values {
+            drop: None,
+            clone: Some(copy),
+        };
+        Self::with_values(value_size, values)
+    }
+
+    fn with_values(value_size: usize, values: Values) -> Result<Self> {
         if value_size == 0 {
             return Err(EINVAL);
         }
-        // SAFETY: Bytes need no drop.
-        let raw = unsafe { RawMap::new(value_size, None) }?;
+        // SAFETY: Bytes need no drop, and can be copied anywhere.
+        let raw = unsafe { RawMap::new(value_size, values) }?;
         Ok(Self { raw: OwnedMap(raw) })
     }
 

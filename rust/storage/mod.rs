@@ -24,9 +24,11 @@
 //!
 //! Nothing here names a kind of owner, an ioctl or a C symbol.
 
+pub(crate) mod charge;
 pub(crate) mod create;
 pub(crate) mod element;
 pub(crate) mod error;
+pub(crate) mod inherit;
 pub(crate) mod map;
 pub(crate) mod owner;
 pub(crate) mod raw_map;

@@ -2,13 +2,17 @@
 
 //! What the storage knows of an owner.
 
-use crate::sync::rcu::Guard;
+use super::error::Refusal;
+use crate::sync::{
+    nolock::Payer,
+    rcu::Guard, //
+};
 
 /// What tells one owner from every other that is or was.
 ///
 /// Addresses are used again. The stamp differs between two owners that have the same address one
 /// after the other, so that a missed notice of death ends in a miss and never in another owner's
-/// value.
+/// value. Its high bits are the kind, since the memory of one kind may become another kind's.
 ///
 /// # Invariants
 ///
@@ -20,15 +24,33 @@ pub(crate) struct OwnerId {
 }
 
 impl OwnerId {
-    /// The identity of the object at `object`, which must have an alignment of 2 or more.
+    /// Bits of a serial number.
+    const SERIAL_BITS: u32 = 60;
+
+    /// Largest serial number.
+    pub(crate) const SERIAL_MAX: u64 = (1 << Self::SERIAL_BITS) - 1;
+
+    /// The identity of the object of `kind` at `object`, which must have an alignment of 2 or more,
+    /// and whose `serial` number the next object there must not have.
     #[inline(always)]
-    pub(crate) fn new<T>(object: *const T, stamp: u64) -> Self {
+    pub(crate) fn new<T>(object: *const T, kind: &Kind, serial: u64) -> Self {
         const { assert!(align_of::<T>() > 1) };
         // INVARIANT: Objects are not at null, and aligned.
         Self {
             addr: object as usize,
-            stamp,
+            stamp: u64::from(kind.number) << Self::SERIAL_BITS | serial & Self::SERIAL_MAX,
         }
+    }
+
+    /// An identity from its parts.
+    ///
+    /// # Safety
+    ///
+    /// The parts must come from one.
+    #[inline(always)]
+    pub(super) unsafe fn from_parts(addr: usize, stamp: u64) -> Self {
+        // INVARIANT: By the contract.
+        Self { addr, stamp }
     }
 
     /// The address.
@@ -39,18 +61,39 @@ impl OwnerId {
 
     /// The stamp.
     #[inline(always)]
-    pub(crate) fn stamp(self) -> u64 {
+    pub(super) fn stamp(self) -> u64 {
         self.stamp
+    }
+
+    /// The serial number.
+    pub(crate) fn serial(self) -> u64 {
+        self.stamp & Self::SERIAL_MAX
     }
 }
 
 /// How an owner is shown to people: what it is and its number, which need not be unique.
 #[derive(Copy, Clone)]
 pub(crate) struct Label {
-    /// One of the kinds that the device lists.
+    /// The number of its kind.
     pub(crate) kind: u32,
     /// A pid, an id, a cookie.
     pub(crate) id: u64,
+}
+
+/// What the owners of one kind have in common, for when only the identity of one is at hand.
+pub(crate) struct Kind {
+    /// The number the kind is listed by, 15 at most; 0 is for owners that are no objects.
+    pub(crate) number: u32,
+    /// The number that the owner is shown with now. Any context.
+    ///
+    /// To be called if an element of the owner was seen live under the guard: the notice of death
+    /// had not begun when the guard was taken.
+    pub(crate) number_of: unsafe fn(OwnerId, &Guard) -> u64,
+    /// Takes bytes off what [`Owner::charge`] put on; [`None`] if such owners are not charged. Any
+    /// context.
+    ///
+    /// To be called before the owner's notice of death is over.
+    pub(crate) uncharge: Option<unsafe fn(OwnerId, u32)>,
 }
 
 /// An object that values can be attached to.
@@ -61,9 +104,10 @@ pub(crate) struct Label {
 ///
 /// - While a [`Owner::Gate`] exists, the owner's notice of death has not begun, nor will it before
 ///   the gate and the RCU guard it came from are gone.
-/// - After [`Owner::gate`] has refused once, it refuses for ever.
+/// - After [`Owner::gate`] has refused once because the owner is dying, it refuses for ever.
 /// - For every owner that was ever let through, [`Runtime::owner_died`] is called, once or more,
 ///   before its memory is used again.
+/// - The functions of [`Owner::kind`] are sound to call as they say.
 ///
 /// [`Runtime::owner_died`]: super::runtime::Runtime::owner_died
 pub(crate) unsafe trait Owner {
@@ -72,18 +116,24 @@ pub(crate) unsafe trait Owner {
     where
         Self: 'a;
 
-    /// The identity, the same for the owner's whole life.
+    /// What it has in common with others.
+    fn kind(&self) -> &'static Kind;
+
+    /// The identity, the same for the owner's whole life. Any context.
     fn id(&self) -> OwnerId;
 
-    /// How to show the owner that is known as `id`. Any context.
-    ///
-    /// # Safety
-    ///
-    /// An element of the owner must have been seen live under `rcu`: the notice of death had not
-    /// begun when the guard was taken.
-    unsafe fn label(id: OwnerId, rcu: &Guard) -> Label;
+    /// Lets through who wants to link an element, or refuses: [`Refusal::OwnerDead`] if the owner
+    /// is dead or dying, [`Refusal::Unsupported`] if its death could not be noticed. Any context.
+    fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<Self::Gate<'a>, Refusal>;
 
-    /// Lets through who wants to link an element, or refuses if the owner is dead or dying. Any
-    /// context.
-    fn gate<'a>(&'a self, rcu: &'a Guard) -> Option<Self::Gate<'a>>;
+    /// Who pays for the memory that is allocated for the owner. Any context.
+    fn payer<'a>(&self, _rcu: &'a Guard) -> Payer<'a> {
+        Payer::NOBODY
+    }
+
+    /// Charges the owner, or refuses if that would pass a limit of its. Any context; called only
+    /// past the gate, and only for owners whose kind says how to take it off.
+    fn charge(&self, _bytes: u32) -> bool {
+        true
+    }
 }

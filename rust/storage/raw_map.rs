@@ -28,7 +28,10 @@ use crate::sync::{
     Atomic, Completion, Full, Relaxed,
 };
 use core::ptr::NonNull;
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::barrier, //
+};
 
 /// What happened in a map.
 #[derive(Default)]
@@ -51,6 +54,10 @@ pub(crate) struct Counters {
     pub(crate) nomem: Counter,
     /// Elements handed to the reaper still linked.
     pub(crate) deferred: Counter,
+    /// Copies made for newborn owners.
+    pub(crate) clones: Counter,
+    /// Copies that could not be made.
+    pub(crate) clone_failures: Counter,
 }
 
 impl Counters {
@@ -60,7 +67,7 @@ impl Counters {
             Refusal::Lock(LockError::Deadlock) => self.deadlocks.add(1),
             Refusal::Lock(LockError::Timeout) => self.timeouts.add(1),
             Refusal::NoMemory => self.nomem.add(1),
-            Refusal::Exists | Refusal::Missing | Refusal::OwnerDead => {}
+            Refusal::Exists | Refusal::Missing | Refusal::OwnerDead | Refusal::Unsupported => {}
         }
         refusal
     }
@@ -82,8 +89,10 @@ impl Counters {
 #[pin_data]
 pub(crate) struct RawMap {
     pub(super) table: Table,
+    id: u64,
     value_size: usize,
-    drop_value: Option<unsafe fn(NonNull<u8>)>,
+    values: Values,
+    ending: Atomic<bool>,
     pub(super) runtime: &'static Runtime,
     next_seq: Atomic<u64>,
     counters: Counters,
@@ -92,25 +101,38 @@ pub(crate) struct RawMap {
     gone: Completion,
 }
 
-// SAFETY: `drop_value` may run anywhere, which the makers of maps see to; all else is shared by
+/// What a map does with its values, which it knows only as bytes.
+///
+/// # Safety
+///
+/// For who makes one: the functions must be sound to call on any thread for the values that are put
+/// into the map, `drop` once for each, `clone` in any context.
+#[derive(Copy, Clone, Default)]
+pub(super) struct Values {
+    /// Ends a value; called in a kworker.
+    pub(super) drop: Option<unsafe fn(NonNull<u8>)>,
+    /// What copies a value, in any context.
+    pub(super) clone: Option<CloneValue>,
+}
+
+/// Writes a copy of the value at the first address to the second one; the number is its size.
+pub(super) type CloneValue = unsafe fn(NonNull<u8>, NonNull<u8>, usize);
+
+// SAFETY: The functions of `values` may run anywhere, which the makers of maps see to; all else is shared by
 // atomic operations.
 unsafe impl Sync for RawMap {}
 // SAFETY: As above.
 unsafe impl Send for RawMap {}
 
 impl RawMap {
-    /// A map of values of `value_size` bytes, which `drop_value` ends, called in a kworker.
+    /// A map of values of `value_size` bytes.
     ///
     /// Fails with `E2BIG` if such values could not be allocated in every context. May sleep.
     ///
     /// # Safety
     ///
-    /// `drop_value` must be sound to call on any thread, once, for every value that is put into
-    /// the map.
-    pub(super) unsafe fn new(
-        value_size: usize,
-        drop_value: Option<unsafe fn(NonNull<u8>)>,
-    ) -> Result<Pin<KBox<Self>>> {
+    /// `values` must be as it says.
+    pub(super) unsafe fn new(value_size: usize, values: Values) -> Result<Pin<KBox<Self>>> {
         if value_size > VALUE_SIZE_MAX {
             return Err(E2BIG);
         }
@@ -119,8 +141,10 @@ impl RawMap {
         let map = KBox::pin_init(
             pin_init!(Self {
                 table,
+                id: runtime.new_map_id(),
                 value_size,
-                drop_value,
+                values,
+                ending: Atomic::new(false),
                 runtime,
                 next_seq: Atomic::new(1),
                 counters: Counters::default(),
@@ -134,6 +158,21 @@ impl RawMap {
         Ok(map)
     }
 
+    /// The map's number: its turn among all maps.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Whether newborn owners get copies of their parents' values.
+    pub(crate) fn clones(&self) -> bool {
+        self.values.clone.is_some()
+    }
+
+    /// What copies a value, if newborn owners are to get copies.
+    pub(super) fn clone_value(&self) -> Option<CloneValue> {
+        self.values.clone
+    }
+
     /// Bytes per value.
     pub(crate) fn value_size(&self) -> usize {
         self.value_size
@@ -142,6 +181,11 @@ impl RawMap {
     /// Bytes per element.
     pub(crate) fn element_size(&self) -> usize {
         Element::size(self.value_size)
+    }
+
+    /// What an owner is charged for an element, in bytes.
+    pub(super) fn charge(&self) -> u32 {
+        self.element_size() as u32
     }
 
     /// Buckets.
@@ -220,9 +264,9 @@ impl RawMap {
     ///
     /// `value` must be the value of an element of this map, and not be used again.
     pub(super) unsafe fn drop_value(&self, value: NonNull<u8>) {
-        if let Some(drop_value) = self.drop_value {
-            // SAFETY: By the contracts of this function and of `RawMap::new`.
-            unsafe { drop_value(value) };
+        if let Some(drop) = self.values.drop {
+            // SAFETY: By the contracts of this function and of `Values`.
+            unsafe { drop(value) };
         }
         self.runtime.stats.dropped.add(1);
     }
@@ -233,6 +277,18 @@ impl RawMap {
         self.runtime.stats.element_bytes.sub(bytes);
         self.runtime.stats.freed.add(1);
         self.release();
+    }
+
+    /// Announces the end to those who link elements without a reference to the map. Whoever does
+    /// not see this yet after a push, which is fully ordered, is seen by the walk that follows.
+    pub(crate) fn begin_end(&self) {
+        self.ending.store(true, Relaxed);
+        barrier::smp_mb(Full);
+    }
+
+    /// Whether [`RawMap::end`] has begun. To be asked after a push.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.load(Relaxed)
     }
 
     fn release(&self) {
@@ -247,6 +303,7 @@ impl RawMap {
     /// Called once, by the drop of who owns the map. May sleep: it waits for a grace period, and
     /// for owners that die at the same time to be done with the map's elements.
     pub(super) fn end(&self) {
+        self.begin_end();
         for bucket in 0..self.table.len() {
             let rcu = rcu::read_lock();
             for node in self.table.iter(bucket, &rcu) {

@@ -10,6 +10,7 @@
 //! sleep.
 
 use super::{
+    charge::Paid,
     element::Element,
     runtime::Runtime,
     store::Storage,
@@ -56,6 +57,8 @@ pub(super) struct Remains {
     kind: Kind,
     /// The lists an element is still on. Its owner's, see [`Element`].
     todo: Cell<u8>,
+    /// Whether an element is charged. Here, since here is room.
+    pub(super) paid: Paid,
 }
 
 impl Remains {
@@ -65,6 +68,7 @@ impl Remains {
             link: Link::new(),
             kind,
             todo: Cell::new(0),
+            paid: Paid::no(),
         }
     }
 

@@ -58,6 +58,10 @@ pub(crate) struct Stats {
     pub(crate) deferred: Counter,
     /// Those of them that it has unlinked.
     pub(crate) finished: Counter,
+    /// Owners whose death every notice missed, seen when another one was found in their place.
+    pub(crate) stale: Counter,
+    /// Bytes that are charged to owners.
+    pub(crate) charged: Counter,
     /// Nanoseconds spent dropping values and freeing.
     pub(crate) reap_ns: Counter,
 }
@@ -79,6 +83,7 @@ pub(crate) struct Runtime {
     #[pin]
     pub(super) reaper: Reaper,
     pub(super) sizes: Sizes,
+    next_map: Atomic<u64>,
     /// What happened so far.
     pub(crate) stats: Stats,
 }
@@ -100,18 +105,104 @@ impl Runtime {
         Some(unsafe { Storage::of_node(self.index.find(id, rcu)?) })
     }
 
+    /// The number for a new map.
+    pub(super) fn new_map_id(&self) -> u64 {
+        self.next_map.fetch_add(1, Relaxed)
+    }
+
     /// The owner dies: ends all its elements. Returns whether it had a storage.
     ///
-    /// Any context; takes no lock and waits for nobody. When it returns, nothing of the owner can
-    /// be found any more, and its memory is not touched again.
-    pub(crate) fn owner_died(&self, id: OwnerId) -> bool {
+    /// Whatever else is known at the address is stale and ends as well.
+    ///
+    /// Any context; takes no lock. When it returns, nothing of the owner can be found any more, and
+    /// its memory is not touched again. It waits for nobody, but for other CPUs that are giving
+    /// charges back to this owner at that moment, a few instructions with interrupts off.
+    ///
+    /// # Safety
+    ///
+    /// Called by the notice of death of the owner `id`.
+    pub(crate) unsafe fn owner_died(&self, id: OwnerId) -> bool {
         let rcu = rcu::read_lock();
-        let Some(storage) = self.find_storage(id, &rcu) else {
-            return false;
+        let mut had_storage = false;
+        while let Some(node) = self.index.find_at(id.addr(), &rcu) {
+            // SAFETY: The members of the index are nodes of storages.
+            let storage = unsafe { Storage::of_node(node) };
+            if node.id() == id {
+                had_storage = true;
+                self.stats.owner_deaths.add(1);
+                self.end_all(storage, &rcu);
+                // SAFETY: By the contract.
+                unsafe { storage.charge.end(id, storage.kind, &self.stats) };
+            } else {
+                self.end_stale(storage, &rcu);
+            }
+        }
+        had_storage
+    }
+
+    /// Gives back what the owner is charged, as [`Runtime::owner_died`] does, and nothing else: for
+    /// tests in which the notice is lost, but memory stays safe.
+    ///
+    /// # Safety
+    ///
+    /// As [`Runtime::owner_died`].
+    #[cfg(OSTOR_TEST)]
+    pub(crate) unsafe fn owner_lost(&self, id: OwnerId) {
+        let rcu = rcu::read_lock();
+        if let Some(storage) = self.find_storage(id, &rcu) {
+            // SAFETY: By the contract.
+            unsafe { storage.charge.end(id, storage.kind, &self.stats) };
+        }
+    }
+
+    /// Ends what another owner has left at the address of `id`. Any context; takes no lock.
+    pub(super) fn evict_stale(&self, id: OwnerId, rcu: &Guard) {
+        while let Some(node) = self.index.find_other(id, rcu) {
+            // SAFETY: The members of the index are nodes of storages.
+            self.end_stale(unsafe { Storage::of_node(node) }, rcu);
+        }
+    }
+
+    fn end_stale(&self, storage: &Storage, rcu: &Guard) {
+        self.stats.stale.add(1);
+        storage.charge.abandon(&self.stats);
+        self.end_all(storage, rcu);
+    }
+
+    /// The owner `from`, which nobody knows yet, is to be found as `to` from now on. Both are at
+    /// the same address. Any context; takes no lock.
+    pub(crate) fn rename(&self, from: OwnerId, to: OwnerId) {
+        let rcu = rcu::read_lock();
+        let Some(storage) = self.find_storage(from, &rcu) else {
+            return;
         };
-        storage.node.claim();
-        self.stats.owner_deaths.add(1);
         for peers in storage.elements.iter(&rcu) {
+            // SAFETY: The members of the list are elements.
+            unsafe { Element::of_peers(peers) }.node.rename(to);
+        }
+        storage.node.rename(to);
+    }
+
+    /// Whether the owner has a storage. Any context; takes no lock.
+    pub(crate) fn has_storage(&self, id: OwnerId) -> bool {
+        self.find_storage(id, &rcu::read_lock()).is_some()
+    }
+
+    /// Of the owner's elements in all maps, the one in the map with the lowest number above
+    /// `after`. Any context; takes no lock.
+    pub(crate) fn next_of<'a>(
+        &self,
+        id: OwnerId,
+        after: u64,
+        rcu: &'a Guard,
+    ) -> Option<&'a Element> {
+        self.find_storage(id, rcu)?.next(after, rcu)
+    }
+
+    /// Ends a storage and all its elements.
+    fn end_all(&self, storage: &Storage, rcu: &Guard) {
+        storage.node.claim();
+        for peers in storage.elements.iter(rcu) {
             // SAFETY: The members of the list are elements.
             let elem = unsafe { Element::of_peers(peers) };
             if elem.node.claim() {
@@ -122,7 +213,6 @@ impl Runtime {
                 unsafe { self.reaper.finish(&elem.remains) };
             }
         }
-        true
     }
 
     /// Waits until what has died so far is freed, if no lock fails. May sleep.
@@ -155,6 +245,7 @@ impl Running {
                 index,
                 reaper <- reaper,
                 sizes,
+                next_map: Atomic::new(1),
                 stats: Stats::default(),
             }),
             GFP_KERNEL,

@@ -3,20 +3,28 @@
 //! All elements of one owner.
 
 use super::{
+    charge::Charge,
+    element::Element,
     owner::{
+        Kind,
         Label,
+        Owner,
         OwnerId, //
     },
     reaper::{
-        Kind,
+        self,
         Remains, //
     },
+    runtime::Stats,
     table::Node, //
 };
 use crate::sync::{
     fault::Point,
     hlist::HListHead,
-    nolock,
+    nolock::{
+        self,
+        Payer, //
+    },
     rcu::Guard,
     res_lock::ResLock, //
 };
@@ -51,28 +59,33 @@ pub(crate) struct Storage {
     pub(super) node: Node,
     pub(super) lock: ResLock<()>,
     pub(super) elements: HListHead,
-    label: Describe,
+    pub(super) kind: &'static Kind,
+    pub(super) charge: Charge,
 }
 
 // The reaper comes back from the remains to the storage.
 const _: () = assert!(offset_of!(Storage, remains) == 0);
 
-/// [`Owner::label`](super::owner::Owner::label) of the owner's kind: what is shown may change while
-/// the owner lives.
-pub(super) type Describe = unsafe fn(OwnerId, &Guard) -> Label;
-
 impl Storage {
     const LAYOUT: Layout = Layout::new::<Storage>();
 
+    /// What an owner is charged for its storage, in bytes.
+    pub(super) const CHARGE: u32 = size_of::<Storage>() as u32;
+
     /// Allocates an empty storage that is in no index yet.
-    pub(super) fn alloc(id: OwnerId, label: Describe) -> Option<NonNull<Storage>> {
-        let storage = nolock::alloc(Self::LAYOUT, Point::StorageAlloc)?.cast::<Storage>();
+    pub(super) fn alloc(
+        id: OwnerId,
+        kind: &'static Kind,
+        payer: Payer<'_>,
+    ) -> Option<NonNull<Storage>> {
+        let storage = nolock::alloc(Self::LAYOUT, Point::StorageAlloc, payer)?.cast::<Storage>();
         let new = Storage {
-            remains: Remains::new(Kind::Storage),
+            remains: Remains::new(reaper::Kind::Storage),
             node: Node::new(id),
             lock: ResLock::new(()),
             elements: HListHead::new(),
-            label,
+            kind,
+            charge: Charge::none(),
         };
         // SAFETY: The memory is large enough, aligned, and ours.
         unsafe { storage.write(new) };
@@ -96,6 +109,74 @@ impl Storage {
     /// An element of this storage must have been seen live under `rcu`.
     pub(super) unsafe fn label(&self, rcu: &Guard) -> Label {
         // SAFETY: By the contract.
-        unsafe { (self.label)(self.node.id(), rcu) }
+        let id = unsafe { (self.kind.number_of)(self.node.id(), rcu) };
+        Label {
+            kind: self.kind.number,
+            id,
+        }
+    }
+
+    /// Charges the owner for an element, if such owners are charged and this one is not yet. False
+    /// if that would pass its limit.
+    pub(super) fn pay(&self, elem: &Element, owner: &impl Owner, stats: &Stats) -> bool {
+        if self.kind.uncharge.is_none() || elem.remains.paid.is_paid() {
+            return true;
+        }
+        let bytes = elem.map().charge();
+        if !owner.charge(bytes) {
+            return false;
+        }
+        self.charge.add(bytes, stats);
+        if !elem.remains.paid.give() {
+            // Whoever has claimed it found nothing to give back.
+            //
+            // SAFETY: The caller has the owner.
+            unsafe { self.give_back(bytes, stats) };
+        }
+        true
+    }
+
+    /// Charges the owner for this storage, which nobody else has seen, and its first element.
+    pub(super) fn pay_first(&self, elem: &Element, owner: &impl Owner, stats: &Stats) -> bool {
+        if self.kind.uncharge.is_none() {
+            return true;
+        }
+        let bytes = Self::CHARGE + elem.map().charge();
+        let paid = owner.charge(bytes);
+        if paid {
+            self.charge.add(bytes, stats);
+            elem.remains.paid.give();
+        }
+        paid
+    }
+
+    /// Takes [`Storage::pay_first`] back.
+    pub(super) fn undo_first(&self, elem: &Element, stats: &Stats) {
+        elem.remains.paid.undo();
+        // SAFETY: The caller has the owner.
+        unsafe { self.give_back(Self::CHARGE + elem.map().charge(), stats) };
+    }
+
+    /// Gives back what was charged for an element that the caller has claimed.
+    ///
+    /// # Safety
+    ///
+    /// As [`Charge::give_back`].
+    pub(super) unsafe fn refund(&self, elem: &Element, stats: &Stats) {
+        if self.kind.uncharge.is_some() && elem.remains.paid.take() {
+            // SAFETY: By the contract.
+            unsafe { self.give_back(elem.map().charge(), stats) };
+        }
+    }
+
+    /// Gives `bytes` back to the owner.
+    ///
+    /// # Safety
+    ///
+    /// As [`Charge::give_back`].
+    pub(super) unsafe fn give_back(&self, bytes: u32, stats: &Stats) {
+        let id = self.node.id();
+        // SAFETY: By the contract.
+        unsafe { self.charge.give_back(id, self.kind, bytes, stats) };
     }
 }

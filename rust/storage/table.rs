@@ -52,7 +52,7 @@ use kernel::{
 pub(crate) struct Node {
     next: RcuPtr<Node>,
     key: Atomic<usize>,
-    stamp: u64,
+    stamp: Atomic<u64>,
 }
 
 const DEAD: usize = 1;
@@ -63,7 +63,7 @@ impl Node {
         Self {
             next: RcuPtr::null(),
             key: Atomic::new(id.addr()),
-            stamp: id.stamp(),
+            stamp: Atomic::new(id.stamp()),
         }
     }
 
@@ -80,7 +80,8 @@ impl Node {
 
     /// The owner's identity, dead or alive.
     pub(super) fn id(&self) -> OwnerId {
-        OwnerId::new(ptr::without_provenance::<u16>(self.addr()), self.stamp)
+        // SAFETY: Both are from one, or from two with one address.
+        unsafe { OwnerId::from_parts(self.addr(), self.stamp.load(Relaxed)) }
     }
 
     /// The owner's address, dead or alive.
@@ -90,7 +91,13 @@ impl Node {
 
     #[inline(always)]
     fn matches(&self, id: OwnerId) -> bool {
-        self.key.load(Relaxed) == id.addr() && self.stamp == id.stamp()
+        self.key.load(Relaxed) == id.addr() && self.stamp.load(Relaxed) == id.stamp()
+    }
+
+    /// Gives the member another identity with the same address. For whoever knows that nobody uses
+    /// the old one or the new one at that time.
+    pub(super) fn rename(&self, to: OwnerId) {
+        self.stamp.store(to.stamp(), Relaxed);
     }
 }
 
@@ -175,13 +182,33 @@ impl Table {
     }
 
     /// Finds the live member for `id`. Any context; takes no lock.
-    ///
     #[inline]
     pub(crate) fn find<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Node> {
-        let bucket = self.bucket(id.addr());
+        self.find_by(id.addr(), |node| node.matches(id), rcu)
+    }
+
+    /// Finds a live member with this address, whatever its stamp is. Any context; takes no lock.
+    pub(super) fn find_at<'a>(&self, addr: usize, rcu: &'a Guard) -> Option<&'a Node> {
+        self.find_by(addr, |node| node.key.load(Relaxed) == addr, rcu)
+    }
+
+    /// Finds a live member with the address of `id` and another stamp. Any context; takes no lock.
+    pub(super) fn find_other<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Node> {
+        let other = |node: &Node| node.key.load(Relaxed) == id.addr() && !node.matches(id);
+        self.find_by(id.addr(), other, rcu)
+    }
+
+    #[inline(always)]
+    fn find_by<'a>(
+        &self,
+        addr: usize,
+        wanted: impl Fn(&Node) -> bool,
+        rcu: &'a Guard,
+    ) -> Option<&'a Node> {
+        let bucket = self.bucket(addr);
         loop {
             let first = bucket.head.load();
-            if let Some(node) = walk(first, rcu, |node| node.matches(id)) {
+            if let Some(node) = walk(first, rcu, &wanted) {
                 return Some(node);
             }
             if bucket.saw_all(first) {

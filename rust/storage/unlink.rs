@@ -17,13 +17,22 @@ use crate::sync::{
 };
 use core::ptr::NonNull;
 
-/// Unlinks an element as far as the locks allow, and hands it to the reaper. Any context.
+/// Gives back what the owner was charged for an element, unlinks it as far as the locks allow, and
+/// hands it to the reaper. Any context.
 ///
 /// # Safety
 ///
 /// The caller must have claimed the element, and give up what that made it own.
 pub(super) unsafe fn bury(elem: &Element, rcu: &Guard) {
     let map = elem.map();
+    if let Some(storage) = elem.storage.get() {
+        // SAFETY: A storage stays until a grace period after its last element has left, which under
+        // this guard has not passed.
+        let storage: &Storage = unsafe { storage.as_ref() };
+        // SAFETY: Either the element keeps the storage live, being on its list, or it was replaced,
+        // by somebody who has the owner.
+        unsafe { storage.refund(elem, &map.runtime.stats) };
+    }
     // SAFETY: By the contract.
     if unsafe { unlink(elem, rcu) } {
         // SAFETY: By the contract, and it is unlinked.
@@ -72,6 +81,8 @@ fn leave_storage(elem: &Element, rcu: &Guard) -> bool {
         unsafe { peers.remove(NonNull::from(&elem.peers)) };
         // The owner's death may have killed the storage before; being empty is what counts.
         peers.is_empty() && {
+            // SAFETY: Before the claim, the storage is live, or the owner's death has ended it.
+            unsafe { storage.give_back(Storage::CHARGE, &elem.map().runtime.stats) };
             storage.node.claim();
             true
         }

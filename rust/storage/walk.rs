@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Walking a map in pieces while it changes.
+//! Walking a map, or an owner's elements, in pieces while they change.
 
 use super::{
     element::Element,
@@ -56,6 +56,23 @@ impl RawMap {
             cursor.seq = 0;
         }
         None
+    }
+}
+
+impl Storage {
+    /// The live element in the map with the lowest number above `after`. Any context.
+    ///
+    /// An owner has one element per map, and an update makes a new one in the same map before it
+    /// ends the old one. So whoever asks on with the number of the map that was returned sees what
+    /// lives throughout once.
+    pub(super) fn next<'a>(&self, after: u64, rcu: &'a Guard) -> Option<&'a Element> {
+        self.elements.stable(rcu, |members| {
+            members
+                // SAFETY: The members of the list are elements.
+                .map(|peers| unsafe { Element::of_peers(peers) })
+                .filter(|elem| elem.node.is_live() && elem.map().id() > after)
+                .min_by_key(|elem| elem.map().id())
+        })
     }
 }
 

@@ -12,11 +12,16 @@ pub(crate) struct Counter(Atomic<u64>);
 
 impl Default for Counter {
     fn default() -> Self {
-        Self(Atomic::new(0))
+        Self::new()
     }
 }
 
 impl Counter {
+    /// A counter at 0.
+    pub(crate) const fn new() -> Self {
+        Self(Atomic::new(0))
+    }
+
     /// Counts `n` up. Any context.
     #[inline(always)]
     pub(crate) fn add(&self, n: u64) {

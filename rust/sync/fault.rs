@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Named points where a test can make a lock, an allocation or a hook fail.
+//! Named points where a test can make a lock or an allocation fail.
 //!
 //! They exist in the test flavour only; elsewhere the questions are constants.
 
@@ -19,8 +19,6 @@ pub(crate) enum Point {
     ElementAlloc,
     /// The memory of a storage.
     StorageAlloc,
-    /// The notice of an owner's death: a failure loses it.
-    DeathNotice,
 }
 
 /// The error to return instead of taking the lock of `point`.
@@ -32,12 +30,6 @@ pub(crate) fn lock(point: Point) -> Option<LockError> {
 /// Whether the allocation at `point` is to fail.
 #[inline(always)]
 pub(crate) fn alloc(point: Point) -> bool {
-    imp::hit(point)
-}
-
-/// Whether the hook at `point` is to be skipped.
-#[inline(always)]
-pub(crate) fn skip(point: Point) -> bool {
     imp::hit(point)
 }
 
@@ -58,7 +50,7 @@ mod imp {
     };
 
     /// How often each point still fails; negative for as long as it stays so.
-    static LEFT: [Atomic<i32>; 6] = [const { Atomic::new(0) }; 6];
+    static LEFT: [Atomic<i32>; 5] = [const { Atomic::new(0) }; 5];
 
     #[inline]
     pub(super) fn hit(point: Point) -> bool {

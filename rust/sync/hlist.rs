@@ -17,6 +17,10 @@ use core::{
         NonNull, //
     }, //
 };
+use kernel::sync::barrier::{
+    self,
+    ordering::Read, //
+};
 
 /// The links of a member.
 pub(crate) struct HNode {
@@ -64,6 +68,20 @@ impl HListHead {
     /// lives, and the head must not move while it has members.
     pub(crate) unsafe fn assume_locked(&self) -> HListMut<'_> {
         HListMut(self)
+    }
+
+    /// What `look` makes of a walk that nobody came in front of: where members are put in before
+    /// others are taken out, it has seen one of the two. Others may have left meanwhile.
+    pub(crate) fn stable<'a, R>(&self, rcu: &'a Guard, look: impl Fn(Iter<'a>) -> R) -> R {
+        loop {
+            let first = self.first.load();
+            let seen = look(self.iter(rcu));
+            // The loads of the walk come before the load of the head.
+            barrier::smp_mb(Read);
+            if ptr::eq(self.first.load(), first) {
+                return seen;
+            }
+        }
     }
 
     /// Walks the members. Whoever is a member throughout the walk is seen.

@@ -10,14 +10,18 @@ pub(crate) mod counter;
 pub(crate) mod deferred;
 pub(crate) mod fault;
 pub(crate) mod hlist;
+pub(crate) mod irq;
 pub(crate) mod llist;
 pub(crate) mod nolock;
 pub(crate) mod rcu;
 pub(crate) mod res_lock;
 pub(crate) mod trace;
 
+pub(crate) use kernel::processor::cpu_relax;
+
 pub(crate) use kernel::sync::{
     atomic::{
+        Acquire,
         Atomic,
         Full,
         Relaxed,

@@ -4,15 +4,23 @@
 //!
 //! `kmalloc_nolock()` never waits and never reclaims: what it cannot have at once it does not get.
 
-use super::fault::{
-    self,
-    Point, //
+use super::{
+    fault::{
+        self,
+        Point, //
+    },
+    rcu::Guard, //
 };
 use crate::shim;
 use core::{
     alloc::Layout,
-    ptr::NonNull, //
+    marker::PhantomData,
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
+use kernel::bindings;
 
 /// Largest allocation in bytes: `KMALLOC_MAX_CACHE_SIZE` with pages of 4 KiB, the smallest there
 /// are, so that a limit derived from it holds everywhere.
@@ -21,16 +29,35 @@ pub(crate) const MAX_SIZE: usize = 8192;
 /// Largest alignment in bytes, `ARCH_KMALLOC_MINALIGN` where it is smallest.
 pub(crate) const MAX_ALIGN: usize = 8;
 
-/// Allocates uninitialised memory, or returns [`None`]. Any context.
+/// The memory cgroup that an allocation is charged to, or nobody; the root is nobody.
+#[derive(Copy, Clone)]
+pub(crate) struct Payer<'a>(*mut bindings::mem_cgroup, PhantomData<&'a Guard>);
+
+impl<'a> Payer<'a> {
+    /// Nobody pays.
+    pub(crate) const NOBODY: Self = Self(ptr::null_mut(), PhantomData);
+
+    /// The memory cgroup at `memcg` pays; null is nobody.
+    ///
+    /// # Safety
+    ///
+    /// The memory cgroup must be valid as long as the guard is held.
+    pub(crate) unsafe fn new(memcg: *mut bindings::mem_cgroup, _rcu: &'a Guard) -> Self {
+        Self(memcg, PhantomData)
+    }
+}
+
+/// Allocates uninitialised memory, or returns [`None`]: there is none without waiting, or `payer`
+/// has reached its limit. Any context.
 ///
 /// A failure can be injected at `point`.
-pub(crate) fn alloc(layout: Layout, point: Point) -> Option<NonNull<u8>> {
+pub(crate) fn alloc(layout: Layout, point: Point, payer: Payer<'_>) -> Option<NonNull<u8>> {
     debug_assert!(layout.size() != 0 && layout.size() <= MAX_SIZE && layout.align() <= MAX_ALIGN);
     if fault::alloc(point) {
         return None;
     }
-    // SAFETY: An FFI call with no requirement.
-    NonNull::new(unsafe { shim::ostor_kmalloc_nolock(layout.size()) }.cast())
+    // SAFETY: A memory cgroup that is valid by the contract of `Payer::new`, or null.
+    NonNull::new(unsafe { shim::ostor_kmalloc_nolock(layout.size(), payer.0) }.cast())
 }
 
 /// Frees memory at once. Any context.
@@ -55,7 +82,7 @@ pub(crate) unsafe fn free_in_task(ptr: NonNull<u8>) {
 
 /// Allocates and frees, to see what that costs; false if there was no memory.
 pub(crate) fn alloc_and_free(layout: Layout) -> bool {
-    let Some(ptr) = alloc(layout, Point::ElementAlloc) else {
+    let Some(ptr) = alloc(layout, Point::ElementAlloc, Payer::NOBODY) else {
         return false;
     };
     // SAFETY: Allocated above, and not used.

@@ -21,9 +21,19 @@
 /* How struct ostor_owner names an owner. */
 #define OSTOR_BY_SELF		0	/* the calling thread */
 #define OSTOR_BY_PIDFD		1	/* the task of a pidfd */
+#define OSTOR_BY_CGROUP_FD	2	/* the cgroup whose directory is open, v1 or v2 */
+#define OSTOR_BY_CGROUP_ID	3	/* the cgroup v2 with this id */
+#define OSTOR_BY_SOCKET		4	/* the socket of a socket's descriptor */
+#define OSTOR_BY_NETNS		5	/* the network namespace of /proc/PID/ns/net */
 
 /* What kind of object an owner is, as listed. */
 #define OSTOR_KIND_TASK		1
+#define OSTOR_KIND_CGROUP	2
+#define OSTOR_KIND_SOCKET	3
+#define OSTOR_KIND_NETNS	4
+
+/* Flags of OSTOR_IOC_MAP_CREATE. */
+#define OSTOR_MAP_CLONE		1	/* accepted TCP sockets get copies */
 
 /* Flags of OSTOR_IOC_UPDATE. */
 #define OSTOR_ANY		0	/* create the element or replace it */
@@ -33,7 +43,7 @@
 /* Largest value in bytes, on every architecture and in every context. */
 #define OSTOR_VALUE_SIZE_MAX	8064
 
-/* Most elements that one OSTOR_IOC_LIST returns. */
+/* Most elements that one OSTOR_IOC_LIST or _LIST_OWNER returns. */
 #define OSTOR_LIST_MAX		1024
 
 /* Most iterations of one OSTOR_IOC_BENCH. */
@@ -42,8 +52,14 @@
 /**
  * struct ostor_owner - names the object that a value is attached to
  * @by:	one of OSTOR_BY_*
- * @fd:	the pidfd for OSTOR_BY_PIDFD, else 0
- * @id:	reserved, must be zero
+ * @fd:	the descriptor, where @by names a kind of descriptors, else 0
+ * @id:	the cgroup's id for OSTOR_BY_CGROUP_ID, else 0
+ *
+ * Errors of the commands that take one: EINVAL (@by, or a field that must be
+ * 0), EBADF (no such descriptor, or of another kind), ENOTSOCK (no socket's),
+ * ESRCH (the owner is dead: a task that has been reaped, which a zombie has
+ * not; a cgroup that has been released; no such id), EOPNOTSUPP (this kernel
+ * does not tell of the end of such owners, see @kinds in struct ostor_stats).
  */
 struct ostor_owner {
 	__u32 by;
@@ -54,11 +70,13 @@ struct ostor_owner {
 /**
  * struct ostor_map_create - argument of OSTOR_IOC_MAP_CREATE
  * @value_size:	bytes per value, 1 to OSTOR_VALUE_SIZE_MAX
- * @flags:	must be zero
+ * @flags:	0 or OSTOR_MAP_CLONE: a TCP socket that is made for an accepted
+ *		connection is born with a copy of its listener's value
  * @reserved:	must be zero
  *
  * Errors: EINVAL (size 0, flags, reserved), E2BIG (a value too large to be
- * allocated in every context), EBUSY (the file is a map already), ENOMEM.
+ * allocated in every context), EBUSY (the file is a map already), ENOMEM,
+ * EOPNOTSUPP (OSTOR_MAP_CLONE on a kernel without the hooks it needs).
  */
 struct ostor_map_create {
 	__u32 value_size;
@@ -86,11 +104,17 @@ struct ostor_map_create {
  * OSTOR_IOC_DELETE deletes the element; @value and @value_size must be 0.
  * OSTOR_IOC_TAKE deletes the element and copies what was stored to @value.
  *
- * Errors: EINVAL (flags, reserved, sizes, no map in this file), EBADF (no such
- * descriptor, or of another kind), ESRCH (the owner is dead: a task that has
- * been reaped, which a zombie has not), ENOENT (no element), EEXIST, ENOMEM,
- * EFAULT, EDEADLK (this CPU holds the owner's lock already: recursion),
- * ETIMEDOUT (the lock's holder is stuck).
+ * An owner that is still there but about to go can be looked up and deleted
+ * from; a create or update fails with ESRCH: a dying cgroup's, for instance.
+ *
+ * An element is charged to its owner: to a socket's option memory, which
+ * net.core.optmem_max limits; for tasks and cgroups to their memory cgroup. An
+ * update that replaces a socket's element passes the charge on.
+ *
+ * Errors: EINVAL (flags, reserved, sizes, no map in this file), those of struct
+ * ostor_owner, ENOENT (no element), EEXIST, ENOMEM (no memory without waiting,
+ * or the owner's limit is reached), EFAULT, EDEADLK (this CPU holds the owner's
+ * lock already: recursion), ETIMEDOUT (the lock's holder is stuck).
  */
 struct ostor_elem {
 	struct ostor_owner owner;
@@ -104,7 +128,9 @@ struct ostor_elem {
 
 /**
  * struct ostor_entry - one element of a listing
- * @owner_id:	for a task its thread id in the initial pid namespace
+ * @owner_id:	a task's thread id in the initial pid namespace, a cgroup's id,
+ *		a socket's cookie (SO_COOKIE), a network namespace's cookie
+ *		(SO_NETNS_COOKIE)
  * @seq:	the element's number, see struct ostor_elem
  * @owner_kind:	one of OSTOR_KIND_*
  * @reserved:	zero
@@ -145,11 +171,50 @@ struct ostor_list {
 };
 
 /**
+ * struct ostor_owned - one element of a listing of an owner's elements
+ * @map_id:	the map's number, see struct ostor_map_info
+ * @seq:	the element's number in its map, see struct ostor_elem
+ * @value_size:	bytes of the value
+ * @flags:	the map's flags, OSTOR_MAP_*
+ */
+struct ostor_owned {
+	__u64 map_id;
+	__u64 seq;
+	__u32 value_size;
+	__u32 flags;
+};
+
+/**
+ * struct ostor_list_owner - argument of OSTOR_IOC_LIST_OWNER
+ * @owner:	the owner
+ * @after:	(in, out) cursor, 0 at first, then as the last call left it
+ * @entries:	address of @capacity struct ostor_owned
+ * @capacity:	1 to OSTOR_LIST_MAX
+ * @count:	(out) how many entries were written
+ * @done:	(out) 1 if this call reached the end
+ * @reserved:	must be zero
+ *
+ * Lists the owner's elements in all maps, by rising number of the map. Elements
+ * that live from the first call to the last are listed exactly once. The file
+ * need not be a map. Errors: EINVAL, those of struct ostor_owner, EFAULT.
+ */
+struct ostor_list_owner {
+	struct ostor_owner owner;
+	__u64 after;
+	__u64 entries;
+	__u32 capacity;
+	__u32 count;
+	__u32 done;
+	__u32 reserved;
+};
+
+/**
  * struct ostor_map_info - result of OSTOR_IOC_MAP_INFO
  * @value_size:		bytes per value
  * @element_size:	bytes that one element takes, value included
  * @buckets:		buckets of the map's table
- * @flags:		zero
+ * @flags:		as it was created, OSTOR_MAP_*
+ * @id:			the map's number: its turn among all that were ever created
  * @elements:		live elements
  * @pending:		elements deleted but not yet freed
  * @bytes:		the map, its table and all elements, pending ones too
@@ -162,6 +227,9 @@ struct ostor_list {
  * @nomem:		commands that failed with ENOMEM
  * @deferred:		elements whose unlinking could not finish at once, by a
  *			failed lock or because the context must not wait
+ * @clones:		copies made for accepted TCP sockets
+ * @clone_failures:	such copies that could not be made, for want of memory
+ *			or of a lock; the connection was accepted without
  * @reserved:		zero
  */
 struct ostor_map_info {
@@ -169,6 +237,7 @@ struct ostor_map_info {
 	__u32 element_size;
 	__u32 buckets;
 	__u32 flags;
+	__u64 id;
 	__u64 elements;
 	__u64 pending;
 	__u64 bytes;
@@ -180,7 +249,9 @@ struct ostor_map_info {
 	__u64 timeouts;
 	__u64 nomem;
 	__u64 deferred;
-	__u64 reserved[2];
+	__u64 clones;
+	__u64 clone_failures;
+	__u64 reserved[3];
 };
 
 /**
@@ -197,6 +268,15 @@ struct ostor_map_info {
  *		missed; not 0 means a fault in this module or its hooks
  * @deferred:	elements and storages handed to the reaper still linked
  * @finished:	those of them that the reaper has unlinked
+ * @stale:	owners whose death was missed by every notice, seen when another
+ *		owner at the same address stored something; not 0 means a fault
+ * @charged:	bytes that are charged to sockets' option memory now
+ * @omem_left:	bytes of option memory that sockets still had when they were
+ *		freed, after this module's charge was returned; not counted for
+ *		sockets that have BPF storage, which is returned later. Not 0
+ *		means a fault, here or in the kernel
+ * @kinds:	bit 1 << OSTOR_KIND_* for each kind of owners this kernel can serve
+ * @pad:	zero
  * @reserved:	zero
  */
 struct ostor_stats {
@@ -211,7 +291,12 @@ struct ostor_stats {
 	__u64 late_free;
 	__u64 deferred;
 	__u64 finished;
-	__u64 reserved[5];
+	__u64 stale;
+	__u64 charged;
+	__u64 omem_left;
+	__u32 kinds;
+	__u32 pad;
+	__u64 reserved[3];
 };
 
 /* Operations that the drivers below run. */
@@ -271,7 +356,7 @@ struct ostor_recurse {
 	__u64 reserved[2];
 };
 
-/* What OSTOR_IOC_BENCH repeats, for the calling thread as owner. */
+/* What OSTOR_IOC_BENCH repeats. */
 #define OSTOR_BENCH_GET_HIT		1	/* get of an element that exists */
 #define OSTOR_BENCH_GET_MISS		2	/* get of one that does not */
 #define OSTOR_BENCH_CREATE_FIRST	3	/* create + delete, owner's only one */
@@ -281,6 +366,7 @@ struct ostor_recurse {
 
 /**
  * struct ostor_bench - argument of OSTOR_IOC_BENCH
+ * @owner:	the owner that elements are created for
  * @bench:	one of OSTOR_BENCH_*
  * @maps:	1 to 64: the owner has elements in this many maps, at least 2 for
  *		OSTOR_BENCH_CREATE_LATER; the map of this file is the one that is
@@ -292,10 +378,11 @@ struct ostor_recurse {
  *		deleted, which @ns does not have in it
  * @reserved:	must be zero
  *
- * The calling thread must have no element in the map. Errors: EINVAL, EEXIST,
- * ENOMEM, EINTR.
+ * The owner must have no element in the map. Errors: EINVAL, those of struct
+ * ostor_owner, EEXIST, ENOMEM, EINTR.
  */
 struct ostor_bench {
+	struct ostor_owner owner;
 	__u32 bench;
 	__u32 maps;
 	__u64 iterations;
@@ -318,5 +405,6 @@ struct ostor_bench {
 #define OSTOR_IOC_STATS		_IOR(OSTOR_IOC_MAGIC, 0x08, struct ostor_stats)
 #define OSTOR_IOC_RECURSE	_IOWR(OSTOR_IOC_MAGIC, 0x09, struct ostor_recurse)
 #define OSTOR_IOC_BENCH		_IOWR(OSTOR_IOC_MAGIC, 0x0a, struct ostor_bench)
+#define OSTOR_IOC_LIST_OWNER	_IOWR(OSTOR_IOC_MAGIC, 0x0b, struct ostor_list_owner)
 
 #endif /* _UAPI_LINUX_OWNER_STORAGE_H */

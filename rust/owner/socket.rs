@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sockets as owners, of every family: full sockets, not requests and not what waits for the time
+//! to pass.
+//!
+//! The notice of death is the entry of `bpf_sk_storage_free()`, which the kernel calls for every
+//! socket just before its memory goes, in whatever context dropped the last reference. There is no
+//! grace period after it, and no second function of the kind; without ftrace there are no socket
+//! owners. A `&Socket` has a reference, and that is the gate: the notice comes after the last one.
+//!
+//! The stamp is the socket's cookie, the number that `SO_COOKIE` and `ss -e` show. It is unique
+//! until the next boot, and generated on first use.
+//!
+//! # Accepted connections
+//!
+//! A TCP socket for a new connection is made as a copy of its listener, by one function, and gets
+//! its cookie in the next one. So it inherits in two steps: at the entry of
+//! `bpf_sk_storage_clone()`, when it has been copied, it gets values under a provisional identity;
+//! at the entry of `tcp_ca_openreq_child()`, when the cookie is final and nobody else has seen the
+//! socket yet, they get the identity that they will be found by. Other protocols that copy sockets
+//! do not come by the second place, and their children start empty.
+
+use super::{
+    hook::Entry,
+    kinds, //
+};
+use crate::{
+    shim,
+    storage::{
+        error::Refusal,
+        owner::{
+            Kind,
+            Owner,
+            OwnerId, //
+        },
+        runtime::Runtime, //
+    },
+    sync::{
+        counter::Counter,
+        rcu::Guard,
+        Atomic,
+        Relaxed, //
+    },
+    uapi::OSTOR_KIND_SOCKET, //
+};
+use core::ptr::{
+    self,
+    NonNull, //
+};
+use kernel::{
+    bindings,
+    error::from_err_ptr,
+    prelude::*,
+    sync::aref::{
+        ARef,
+        AlwaysRefCounted, //
+    },
+    types::Opaque, //
+};
+
+pub(super) static KIND: Kind = Kind {
+    number: OSTOR_KIND_SOCKET,
+    number_of: |id, _| id.serial(),
+    uncharge: Some(uncharge),
+};
+
+/// Bytes that dead sockets were still charged for after we had taken off ours.
+static OMEM_LEFT: Counter = Counter::new();
+
+/// Whether accepted connections inherit.
+static CLONES: Atomic<bool> = Atomic::new(false);
+
+/// A full socket: `struct sock`.
+///
+/// # Invariants
+///
+/// There is a reference to it as long as there is a `&Socket`.
+#[repr(transparent)]
+pub(crate) struct Socket(Opaque<bindings::sock>);
+
+// SAFETY: References can be put on any thread.
+unsafe impl Send for Socket {}
+// SAFETY: What is done with a shared reference, any thread may do.
+unsafe impl Sync for Socket {}
+
+// SAFETY: `sock_hold()` and `sock_put()` count references.
+unsafe impl AlwaysRefCounted for Socket {
+    fn inc_ref(&self) {
+        // SAFETY: There is a reference by the type invariant.
+        unsafe { shim::ostor_sock_hold(self.0.get()) };
+    }
+
+    unsafe fn dec_ref(socket: NonNull<Self>) {
+        // SAFETY: The caller gives one reference up.
+        unsafe { shim::ostor_sock_put(socket.cast().as_ptr()) };
+    }
+}
+
+impl Socket {
+    /// The socket of a descriptor. Fails with `EBADF` or `ENOTSOCK` if there is none.
+    pub(crate) fn of_fd(fd: i32) -> Result<ARef<Self>> {
+        // SAFETY: An FFI call with no requirement in task context.
+        let socket = from_err_ptr(unsafe { shim::ostor_sock_of_fd(fd) })?;
+        let socket = NonNull::new(socket.cast()).ok_or(EBADF)?;
+        // SAFETY: The shim returned a reference, which is the result's from now on.
+        Ok(unsafe { ARef::from_raw(socket) })
+    }
+}
+
+/// Bytes of option memory that were missed; see `omem_left` in `struct ostor_stats`.
+pub(crate) fn omem_left() -> u64 {
+    OMEM_LEFT.get()
+}
+
+/// Whether this kernel lets accepted connections inherit.
+pub(crate) fn clones() -> bool {
+    CLONES.load(Relaxed)
+}
+
+/// The cookie of the socket at `socket`, which must be valid; 0 if it has none yet.
+#[inline(always)]
+fn cookie(socket: *mut bindings::sock) -> u64 {
+    // SAFETY: There it is, an `atomic64_t`.
+    unsafe {
+        socket
+            .byte_add(shim::OSTOR_SOCK_COOKIE)
+            .cast::<u64>()
+            .read_volatile()
+    }
+}
+
+/// The identity of a socket that has its cookie.
+#[inline(always)]
+fn id_with(socket: *mut bindings::sock, cookie: u64) -> OwnerId {
+    // Its type here is opaque and has no alignment; its first field is a pointer.
+    OwnerId::new(socket.cast::<*mut ()>(), &KIND, cookie)
+}
+
+/// The identity of a socket that does not have its own cookie yet. No cookie comes this far.
+fn provisional_id(socket: *mut bindings::sock) -> OwnerId {
+    id_with(socket, OwnerId::SERIAL_MAX)
+}
+
+fn charge(socket: *mut bindings::sock, bytes: u32) -> bool {
+    // SAFETY: The callers' sockets are alive.
+    unsafe { shim::ostor_sock_charge(socket, bytes) }
+}
+
+/// # Safety
+///
+/// As [`Kind::uncharge`].
+unsafe fn uncharge(id: OwnerId, bytes: u32) {
+    let socket = ptr::with_exposed_provenance_mut(id.addr());
+    // SAFETY: The memory stays until the notice of death is over.
+    unsafe { shim::ostor_sock_uncharge(socket, bytes) };
+}
+
+// SAFETY:
+// - The gate is the reference that the `&Socket` stands for.
+// - Only a socket that is half made or no full one is refused.
+// - `Hooks` exists while the kind is served, and until all maps are gone.
+// - `uncharge` is sound to call as it says.
+unsafe impl Owner for Socket {
+    type Gate<'a> = &'a Socket;
+
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
+    #[inline(always)]
+    fn id(&self) -> OwnerId {
+        let socket = self.0.get();
+        let mut cookie = cookie(socket);
+        if cookie == 0 {
+            // SAFETY: Valid by the type invariant.
+            cookie = unsafe { shim::ostor_sock_gen_cookie(socket) };
+        }
+        id_with(socket, cookie)
+    }
+
+    fn gate<'a>(&'a self, _rcu: &'a Guard) -> Result<&'a Socket, Refusal> {
+        kinds::check_served(&KIND)?;
+        // SAFETY: Valid by the type invariant.
+        if unsafe { shim::ostor_sock_alive(self.0.get()) } {
+            Ok(self)
+        } else {
+            Err(Refusal::OwnerDead)
+        }
+    }
+
+    /// Charges the socket's option memory, up to `net.core.optmem_max`.
+    fn charge(&self, bytes: u32) -> bool {
+        charge(self.0.get(), bytes)
+    }
+}
+
+/// A socket that is being made, known to its maker alone.
+struct Newborn(*mut bindings::sock);
+
+// SAFETY: As for `Socket`; instead of a reference, it has the maker, who does not go on before the
+// hook returns.
+unsafe impl Owner for Newborn {
+    type Gate<'a> = ();
+
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
+    fn id(&self) -> OwnerId {
+        provisional_id(self.0)
+    }
+
+    fn gate<'a>(&'a self, _rcu: &'a Guard) -> Result<(), Refusal> {
+        kinds::check_served(&KIND)
+    }
+
+    fn charge(&self, bytes: u32) -> bool {
+        charge(self.0, bytes)
+    }
+}
+
+/// # Safety
+///
+/// Called at the entry of `bpf_sk_storage_free()` only, with its argument.
+unsafe extern "C" fn on_storage_free(socket: usize, _: usize) {
+    let Some(runtime) = Runtime::get() else {
+        return;
+    };
+    let socket = ptr::with_exposed_provenance_mut::<bindings::sock>(socket);
+    let id = match cookie(socket) {
+        0 => provisional_id(socket),
+        cookie => {
+            let id = id_with(socket, cookie);
+            // Of a connection that failed between the two steps.
+            runtime.rename(provisional_id(socket), id);
+            id
+        }
+    };
+    if kinds::is_mute(&KIND) {
+        #[cfg(OSTOR_TEST)]
+        // SAFETY: The socket's notice of death.
+        unsafe {
+            runtime.owner_lost(id)
+        };
+        return;
+    }
+    // SAFETY: The socket's notice of death.
+    if unsafe { runtime.owner_died(id) } {
+        // SAFETY: The memory stays until we return.
+        OMEM_LEFT.add(unsafe { shim::ostor_sock_omem_left(socket) }.into());
+    }
+}
+
+/// # Safety
+///
+/// Called at the entry of `bpf_sk_storage_clone()` only, with its arguments.
+unsafe extern "C" fn on_storage_clone(parent: usize, child: usize) {
+    let parent = ptr::with_exposed_provenance_mut::<bindings::sock>(parent);
+    let cookie = cookie(parent);
+    // SAFETY: The parent is valid for the caller.
+    if cookie == 0 || !unsafe { shim::ostor_sock_is_tcp(parent) } {
+        return;
+    }
+    if let Some(runtime) = Runtime::get() {
+        let child = Newborn(ptr::with_exposed_provenance_mut(child));
+        runtime.inherit(id_with(parent, cookie), &child);
+    }
+}
+
+/// # Safety
+///
+/// Called at the entry of `tcp_ca_openreq_child()` only, with its arguments.
+unsafe extern "C" fn on_child_complete(child: usize, _: usize) {
+    let Some(runtime) = Runtime::get() else {
+        return;
+    };
+    let child = ptr::with_exposed_provenance_mut::<bindings::sock>(child);
+    if runtime.has_storage(provisional_id(child)) {
+        // SAFETY: The child is valid for the caller.
+        let cookie = unsafe { shim::ostor_sock_gen_cookie(child) };
+        runtime.rename(provisional_id(child), id_with(child, cookie));
+    }
+}
+
+/// What tells of dying sockets and of new connections, attached until it is dropped. Both may
+/// sleep.
+pub(super) struct Hooks {
+    // Dropped in this order: no child is made when nobody is told of its end any more.
+    _clone: Option<[Entry; 2]>,
+    _notice: Entry,
+}
+
+impl Hooks {
+    pub(super) fn attach() -> Result<Self> {
+        // SAFETY: The hook of this function.
+        let notice = unsafe { Entry::attach(c"bpf_sk_storage_free", on_storage_free) }?;
+        let clone = kinds::optional("copies for accepted sockets", Self::attach_clone());
+        CLONES.store(clone.is_some(), Relaxed);
+        Ok(Self {
+            _clone: clone,
+            _notice: notice,
+        })
+    }
+
+    fn attach_clone() -> Result<[Entry; 2]> {
+        // The second step first: whoever takes the first one takes both.
+        //
+        // SAFETY: The hook of this function.
+        let complete = unsafe { Entry::attach(c"tcp_ca_openreq_child", on_child_complete) }?;
+        // SAFETY: The hook of this function.
+        let clone = unsafe { Entry::attach(c"bpf_sk_storage_clone", on_storage_clone) }?;
+        Ok([clone, complete])
+    }
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+#if !defined(CONFIG_CGROUPS) || !defined(CONFIG_NET)
+#error "owner_storage needs CONFIG_CGROUPS and CONFIG_NET: their objects are its owners"
+#endif
+
+#include <linux/cgroup.h>
+#include <linux/magic.h>
+#include <linux/memcontrol.h>
+#include <linux/net.h>
+#include <linux/sched/task.h>
+#include <linux/sock_diag.h>
+#include <net/net_namespace.h>
+#include <net/sock.h>
+#include <uapi/linux/pidfd.h>
+
+#include "shim.h"
+
+#ifdef CONFIG_MEMCG
+/* Who is charged for memory; what goes to the root is charged to nobody. */
+static struct mem_cgroup *ostor_payer(struct mem_cgroup *memcg)
+{
+	return mem_cgroup_is_root(memcg) ? NULL : memcg;
+}
+#endif
+
+/*
+ * rcu_users falls to 0 when the task is both reaped and off the CPU; its death
+ * notice comes a grace period later. A task that copy_process() has not
+ * finished has neither a pid nor an exit state: it may still be thrown away
+ * without any notice.
+ */
+bool ostor_task_alive(struct task_struct *task)
+{
+	return refcount_read(&task->rcu_users) &&
+		(READ_ONCE(task->thread_pid) || READ_ONCE(task->exit_state));
+}
+
+/*
+ * pidfd_get_task() is not exported. A pidfd is a file of pidfs that has the
+ * operations pidfs gives its inodes; i_private is then the struct pid.
+ */
+struct task_struct *ostor_task_of_pidfd(struct file *file)
+{
+	struct inode *inode = file_inode(file);
+	struct task_struct *task;
+
+	if (inode->i_sb->s_magic != PID_FS_MAGIC || file->f_op != inode->i_fop ||
+	    !S_ISREG(inode->i_mode) || !inode->i_private)
+		return ERR_PTR(-EBADF);
+	task = get_pid_task(inode->i_private,
+			    file->f_flags & PIDFD_THREAD ? PIDTYPE_PID : PIDTYPE_TGID);
+	return task ?: ERR_PTR(-ESRCH);
+}
+
+struct mem_cgroup *ostor_task_memcg(struct task_struct *task)
+{
+#ifdef CONFIG_MEMCG
+	if (!mem_cgroup_disabled())
+		return ostor_payer(mem_cgroup_from_task(task));
+#endif
+	return NULL;
+}
+
+/*
+ * What css_tryget_online_from_dir() does, which is not exported; but a cgroup
+ * that was removed and is still referenced is one, too.
+ */
+struct cgroup *ostor_cgroup_of_dir(struct file *file)
+{
+	struct inode *inode = file_inode(file);
+	unsigned long magic = inode->i_sb->s_magic;
+	struct kernfs_node *kn = inode->i_private;
+	struct cgroup *cgrp;
+
+	if ((magic != CGROUP_SUPER_MAGIC && magic != CGROUP2_SUPER_MAGIC) ||
+	    !S_ISDIR(inode->i_mode) || !kn)
+		return ERR_PTR(-EBADF);
+	/* Cleared when the cgroup is released, a grace period before it is freed. */
+	rcu_read_lock();
+	cgrp = rcu_dereference(*(void __rcu __force **)&kn->priv);
+	if (!cgrp || !cgroup_tryget(cgrp))
+		cgrp = ERR_PTR(-ESRCH);
+	rcu_read_unlock();
+	return cgrp;
+}
+
+struct cgroup *ostor_cgroup_of_id(u64 id)
+{
+	struct cgroup *cgrp = cgroup_get_from_id(id);
+
+	return IS_ERR(cgrp) ? ERR_PTR(-ESRCH) : cgrp;
+}
+
+void ostor_cgroup_get(struct cgroup *cgrp)
+{
+	cgroup_get(cgrp);
+}
+
+void ostor_cgroup_put(struct cgroup *cgrp)
+{
+	cgroup_put(cgrp);
+}
+
+/* A cgroup is dying from its removal on; its release comes a grace period later. */
+bool ostor_cgroup_alive(struct cgroup *cgrp)
+{
+	return !percpu_ref_is_dying(&cgrp->self.refcnt);
+}
+
+u32 ostor_cgroup_hierarchy(struct cgroup *cgrp)
+{
+	return cgrp->root->hierarchy_id;
+}
+
+/*
+ * The memory cgroup that governs @cgrp: its own, or the nearest above it where
+ * the controller is on. None in a hierarchy without the controller.
+ */
+struct mem_cgroup *ostor_cgroup_memcg(struct cgroup *cgrp)
+{
+#ifdef CONFIG_MEMCG
+	struct cgroup_subsys_state *css;
+
+	if (mem_cgroup_disabled())
+		return NULL;
+	for (; cgrp; cgrp = cgroup_parent(cgrp)) {
+		css = rcu_dereference(cgrp->subsys[memory_cgrp_id]);
+		if (css)
+			return ostor_payer(mem_cgroup_from_css(css));
+	}
+#endif
+	return NULL;
+}
+
+struct sock *ostor_sock_of_fd(int fd)
+{
+	struct socket *sock;
+	struct sock *sk;
+	int err;
+
+	sock = sockfd_lookup(fd, &err);
+	if (!sock)
+		return ERR_PTR(err);
+	/* The descriptor's reference of the file keeps sock->sk. */
+	sk = sock->sk;
+	if (sk)
+		sock_hold(sk);
+	sockfd_put(sock);
+	return sk ?: ERR_PTR(-ENOTSOCK);
+}
+
+void ostor_sock_hold(struct sock *sk)
+{
+	sock_hold(sk);
+}
+
+void ostor_sock_put(struct sock *sk)
+{
+	sock_put(sk);
+}
+
+/* Request and time-wait sockets are no full sockets; half-made ones have no reference. */
+bool ostor_sock_alive(struct sock *sk)
+{
+	return sk_fullsock(sk) && refcount_read(&sk->sk_refcnt);
+}
+
+bool ostor_sock_is_tcp(const struct sock *sk)
+{
+	return sk_is_tcp(sk);
+}
+
+/* __sock_gen_cookie() is not exported, this way to it is. */
+u64 ostor_sock_gen_cookie(struct sock *sk)
+{
+	u32 cookie[2];
+
+	sock_diag_save_cookie(sk, cookie);
+	return cookie[0] | (u64)cookie[1] << 32;
+}
+
+/* The rule of sock_kmalloc(), but check and charge are one step. */
+bool ostor_sock_charge(struct sock *sk, u32 bytes)
+{
+	int max = READ_ONCE(sock_net(sk)->core.sysctl_optmem_max);
+	int now = atomic_read(&sk->sk_omem_alloc);
+
+	do {
+		if (bytes >= max || now >= max - (int)bytes)
+			return false;
+	} while (!atomic_try_cmpxchg(&sk->sk_omem_alloc, &now, now + bytes));
+	return true;
+}
+
+void ostor_sock_uncharge(struct sock *sk, u32 bytes)
+{
+	atomic_sub(bytes, &sk->sk_omem_alloc);
+}
+
+/* What is charged to a socket that has no BPF storage, whose turn comes later. */
+u32 ostor_sock_omem_left(const struct sock *sk)
+{
+	if (rcu_access_pointer(sk->sk_bpf_storage))
+		return 0;
+	return atomic_read(&sk->sk_omem_alloc);
+}
+
+struct net *ostor_net_of_fd(int fd)
+{
+	struct net *net = get_net_ns_by_fd(fd);
+
+	/* EINVAL for descriptors of anything else. */
+	return PTR_ERR_OR_ZERO(net) == -EINVAL ? ERR_PTR(-EBADF) : net;
+}
+
+void ostor_net_get(struct net *net)
+{
+	get_net(net);
+}
+
+void ostor_net_put(struct net *net)
+{
+	put_net(net);
+}
+
+/* The last reference goes a grace period before the exit methods are called. */
+bool ostor_net_alive(const struct net *net)
+{
+	return check_net(net);
+}
+
+static void (*ostor_net_exit_fn)(struct net *net);
+
+static void ostor_net_exit(struct net *net)
+{
+	ostor_net_exit_fn(net);
+}
+
+static struct pernet_operations ostor_net_ops = {
+	.exit = ostor_net_exit,
+};
+
+int ostor_net_hook_attach(void (*fn)(struct net *net))
+{
+	ostor_net_exit_fn = fn;
+	return register_pernet_subsys(&ostor_net_ops);
+}
+
+void ostor_net_hook_detach(void)
+{
+	unregister_pernet_subsys(&ostor_net_ops);
+}
