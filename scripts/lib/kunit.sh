@@ -38,6 +38,10 @@ kunit_paths() {
 	case $KUNIT_WAY in
 	x86_64)
 		KUNIT_ARGS=(--arch x86_64 --qemu_args '-smp 2 -cpu max') ;;
+	arm64)
+		# As in qemu.sh: what NMIs need.
+		KUNIT_ARGS=(--arch arm64 --qemu_args '-smp 2 -machine gic-version=3'
+			--kernel_args irqchip.gicv3_pseudo_nmi=1) ;;
 	uml)
 		# Two processors need the seccomp way of running user space.
 		KUNIT_ARGS=(--arch um --kernel_args seccomp=on --kernel_args ncpus=2) ;;
