@@ -47,6 +47,7 @@ run_stage() {
 	start_child "$@" >>"$log" 2> >(tee -a "$log" >&2) </dev/null
 	end_child || status=$?
 	tally "$kind" "$log" "$status"
+	[ "$skipped" -eq 0 ] || sed -nE 's/^test (.*[^ ]) +\.\.\. ignored$/  skipped: \1/p' "$log" >&2
 	PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) SKIPPED=$((SKIPPED + skipped))
 	if [ "$failed" -gt 0 ]; then
 		say "  FAILED: $(counts "$passed" "$failed" "$skipped"), status $status; the end of $log:"
@@ -55,6 +56,14 @@ run_stage() {
 		say "  ok: $(counts "$passed" "$failed" "$skipped") in $(duration $((SECONDS - started)))"
 		printf '%d\n' $((SECONDS - started)) >"$expect"
 	fi
+}
+
+# fail_stage NAME REASON: instead of run_stage.
+fail_stage() {
+	STAGE=$((STAGE + 1))
+	FAILED=$((FAILED + 1))
+	say ''
+	say "[$STAGE/$STAGES] $1: FAILED: $2"
 }
 
 counts() {
