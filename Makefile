@@ -14,20 +14,23 @@ module:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) MO=$(CURDIR)/build $(if $(LLVM),LLVM=$(LLVM)) modules
 else
 module:
-	@scripts/module
+	@scripts/module $(arch)
 endif
 
+# On x86_64 if it is not given; the tests then run on both.
+arch = $(if $(ARCH),--arch $(ARCH))
+
 demo:
-	@scripts/vm --timeout 600 -- ostor demo
+	@scripts/vm $(arch) --timeout 600 -- ostor demo
 
 test:
-	@scripts/test
+	@scripts/test $(arch)
 
 bench:
-	@scripts/vm --icount --timeout 1200 -- ostor bench
+	@scripts/vm $(arch) --icount --timeout 1200 -- ostor bench
 
 stress:
-	@scripts/vm --timeout 1800 -- ostor stress
+	@scripts/vm $(arch) --timeout 1800 -- ostor stress
 
 lint:
 	@scripts/lint
@@ -52,6 +55,9 @@ make lint        run every static check
 make doc         make the documentation of the Rust code
 make clean       remove what was built from this checkout
 make distclean   empty the cache: root, kernels and all that was built
+
+ARCH=arm64 does the first five for arm64, which is emulated, and not for x86_64
+(make test without ARCH: for both).
 
 scripts/vm -- COMMAND runs COMMAND on a test kernel with the module loaded;
 each script in scripts/ explains itself with --help.
