@@ -170,7 +170,7 @@ fn resolve(owner: &ostor_owner) -> Result<AnyOwner> {
     let found = match owner.by {
         uapi::OSTOR_BY_SELF => AnyOwner::Task(caller::current()),
         uapi::OSTOR_BY_PIDFD => AnyOwner::Task(caller::task_of_pidfd(owner.fd)?),
-        uapi::OSTOR_BY_CGROUP_FD => AnyOwner::Cgroup(Cgroup::of_dir(&*caller::file_of(owner.fd)?)?),
+        uapi::OSTOR_BY_CGROUP_FD => AnyOwner::Cgroup(Cgroup::of_fd(owner.fd)?),
         uapi::OSTOR_BY_CGROUP_ID => AnyOwner::Cgroup(Cgroup::of_id(owner.id)?),
         uapi::OSTOR_BY_SOCKET => AnyOwner::Socket(Socket::of_fd(owner.fd)?),
         uapi::OSTOR_BY_NETNS => AnyOwner::NetNs(NetNs::of_fd(owner.fd)?),

@@ -34,7 +34,7 @@ pub(crate) fn current() -> ARef<Task> {
 ///
 /// Fails with `EBADF` for any other descriptor, and with `ESRCH` if the task has been reaped.
 pub(crate) fn task_of_pidfd(fd: i32) -> Result<ARef<Task>> {
-    let file = file_of(fd)?;
+    let file = fget(fd)?;
     // SAFETY: The file is valid while `file` lives.
     let task = from_err_ptr(unsafe { shim::ostor_task_of_pidfd(file.as_ptr()) })?;
     let task = NonNull::new(task.cast::<Task>()).ok_or(ESRCH)?;
@@ -42,8 +42,7 @@ pub(crate) fn task_of_pidfd(fd: i32) -> Result<ARef<Task>> {
     Ok(unsafe { ARef::from_raw(task) })
 }
 
-/// The open file of a descriptor, or `EBADF`.
-pub(crate) fn file_of(fd: i32) -> Result<ARef<LocalFile>> {
+fn fget(fd: i32) -> Result<ARef<LocalFile>> {
     let fd = u32::try_from(fd).map_err(|_| EBADF)?;
     LocalFile::fget(fd).map_err(|_| EBADF)
 }
@@ -62,7 +61,7 @@ impl<P: ForeignOwnable> Peer<P> {
     /// The driver of `own` must keep a `P`, made by [`ForeignOwnable::into_foreign`], as private
     /// data of each of its open files.
     pub(crate) unsafe fn open(own: &File, fd: i32) -> Result<Self> {
-        let file = file_of(fd)?;
+        let file = fget(fd)?;
         // SAFETY: Both files are open, and `f_op` of an open file does not change.
         let same = unsafe { (*file.as_ptr()).f_op == (*own.as_ptr()).f_op };
         if !same {

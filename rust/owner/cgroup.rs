@@ -50,7 +50,6 @@ use kernel::{
         c_char,
         c_void, //
     },
-    fs::LocalFile,
     prelude::*,
     sync::aref::{
         ARef,
@@ -92,11 +91,11 @@ unsafe impl AlwaysRefCounted for Cgroup {
 }
 
 impl Cgroup {
-    /// The cgroup whose directory is open as `file`. Fails with `EBADF` for any other file, with
-    /// `ESRCH` if the cgroup has been released.
-    pub(crate) fn of_dir(file: &LocalFile) -> Result<ARef<Self>> {
-        // SAFETY: An open file.
-        Self::adopt(unsafe { shim::ostor_cgroup_of_dir(file.as_ptr()) })
+    /// The cgroup whose directory is open as `fd`, for which `O_PATH` is enough. Fails with `EBADF`
+    /// for any other descriptor, with `ESRCH` if the cgroup has been released.
+    pub(crate) fn of_fd(fd: i32) -> Result<ARef<Self>> {
+        // SAFETY: An FFI call with no requirement in task context.
+        Self::adopt(unsafe { shim::ostor_cgroup_of_fd(fd) })
     }
 
     /// The cgroup v2 with this id, if the caller can see it in its cgroup namespace. Fails with
@@ -122,8 +121,8 @@ fn id(cgroup: *mut bindings::cgroup) -> OwnerId {
     // SAFETY: Valid, and set before anybody can find the cgroup.
     let mut serial = unsafe { (*cgroup).self_.serial_nr };
     if serial == 0 {
-        // SAFETY: Valid.
-        serial = !u64::from(unsafe { shim::ostor_cgroup_hierarchy(cgroup) });
+        // SAFETY: A valid cgroup is in a hierarchy, whose number does not change.
+        serial = !u64::from(unsafe { (*(*cgroup).root).hierarchy_id }.unsigned_abs());
     }
     OwnerId::new(cgroup, &KIND, serial)
 }

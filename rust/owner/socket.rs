@@ -9,7 +9,8 @@
 //! owners. A `&Socket` has a reference, and that is the gate: the notice comes after the last one.
 //!
 //! The stamp is the socket's cookie, the number that `SO_COOKIE` and `ss -e` show. It is unique
-//! until the next boot, and generated on first use.
+//! until the next boot. A socket that has none yet has no values; the gate sees to it that it gets
+//! one.
 //!
 //! # Accepted connections
 //!
@@ -170,22 +171,19 @@ unsafe impl Owner for Socket {
     #[inline(always)]
     fn id(&self) -> OwnerId {
         let socket = self.0.get();
-        let mut cookie = cookie(socket);
-        if cookie == 0 {
-            // SAFETY: Valid by the type invariant.
-            cookie = unsafe { shim::ostor_sock_gen_cookie(socket) };
-        }
-        id_with(socket, cookie)
+        id_with(socket, cookie(socket))
     }
 
     fn gate<'a>(&'a self, _rcu: &'a Guard) -> Result<&'a Socket, Refusal> {
         kinds::check_served(&KIND)?;
+        let socket = self.0.get();
         // SAFETY: Valid by the type invariant.
-        if unsafe { shim::ostor_sock_alive(self.0.get()) } {
-            Ok(self)
-        } else {
-            Err(Refusal::OwnerDead)
+        if !unsafe { shim::ostor_sock_alive(socket) } {
+            return Err(Refusal::OwnerDead);
         }
+        // SAFETY: Valid by the type invariant.
+        unsafe { shim::ostor_sock_gen_cookie(socket) };
+        Ok(self)
     }
 
     /// Charges the socket's option memory, up to `net.core.optmem_max`.

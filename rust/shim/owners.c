@@ -4,6 +4,7 @@
 #endif
 
 #include <linux/cgroup.h>
+#include <linux/file.h>
 #include <linux/magic.h>
 #include <linux/memcontrol.h>
 #include <linux/net.h>
@@ -65,9 +66,8 @@ struct mem_cgroup *ostor_task_memcg(struct task_struct *task)
  * What css_tryget_online_from_dir() does, which is not exported; but a cgroup
  * that was removed and is still referenced is one, too.
  */
-struct cgroup *ostor_cgroup_of_dir(struct file *file)
+static struct cgroup *ostor_cgroup_of_inode(struct inode *inode)
 {
-	struct inode *inode = file_inode(file);
 	unsigned long magic = inode->i_sb->s_magic;
 	struct kernfs_node *kn = inode->i_private;
 	struct cgroup *cgrp;
@@ -81,6 +81,19 @@ struct cgroup *ostor_cgroup_of_dir(struct file *file)
 	if (!cgrp || !cgroup_tryget(cgrp))
 		cgrp = ERR_PTR(-ESRCH);
 	rcu_read_unlock();
+	return cgrp;
+}
+
+/* Naming is all the descriptor is for, so O_PATH will do. */
+struct cgroup *ostor_cgroup_of_fd(int fd)
+{
+	struct file *file = fget_raw(fd);
+	struct cgroup *cgrp;
+
+	if (!file)
+		return ERR_PTR(-EBADF);
+	cgrp = ostor_cgroup_of_inode(file_inode(file));
+	fput(file);
 	return cgrp;
 }
 
@@ -105,11 +118,6 @@ void ostor_cgroup_put(struct cgroup *cgrp)
 bool ostor_cgroup_alive(struct cgroup *cgrp)
 {
 	return !percpu_ref_is_dying(&cgrp->self.refcnt);
-}
-
-u32 ostor_cgroup_hierarchy(struct cgroup *cgrp)
-{
-	return cgrp->root->hierarchy_id;
 }
 
 /*

@@ -67,12 +67,11 @@ struct task_struct *ostor_task_of_pidfd(struct file *file);
 bool ostor_task_alive(struct task_struct *task);
 struct mem_cgroup *ostor_task_memcg(struct task_struct *task);
 
-struct cgroup *ostor_cgroup_of_dir(struct file *file);
+struct cgroup *ostor_cgroup_of_fd(int fd);
 struct cgroup *ostor_cgroup_of_id(u64 id);
 void ostor_cgroup_get(struct cgroup *cgrp);
 void ostor_cgroup_put(struct cgroup *cgrp);
 bool ostor_cgroup_alive(struct cgroup *cgrp);
-u32 ostor_cgroup_hierarchy(struct cgroup *cgrp);
 struct mem_cgroup *ostor_cgroup_memcg(struct cgroup *cgrp);
 
 /* Where a socket's cookie is: bindgen does not translate struct sock. */

@@ -81,8 +81,7 @@ impl RawMap {
         init: impl FnOnce(NonNull<u8>),
         rcu: &'a Guard,
     ) -> Result<Outcome<'a>, Refusal> {
-        let id = owner.id();
-        match (self.find(id, rcu), mode) {
+        match (self.find(owner.id(), rcu), mode) {
             (Some(elem), Mode::Get) => {
                 return Ok(Outcome {
                     elem,
@@ -95,7 +94,7 @@ impl RawMap {
         }
         // Held until the element is linked: a death notice after that finds it.
         let _gate = owner.gate(rcu)?;
-        Unlinked::new(self, id, owner.payer(rcu), init)
+        Unlinked::new(self, owner.id(), owner.payer(rcu), init)
             .ok_or(Refusal::NoMemory)
             .and_then(|new| self.attach(new, owner, mode, rcu))
             .map_err(|refusal| self.counters().refused(refusal))

@@ -12,7 +12,7 @@ use crate::sync::{
 ///
 /// Addresses are used again. The stamp differs between two owners that have the same address one
 /// after the other, so that a missed notice of death ends in a miss and never in another owner's
-/// value. Its high bits are the kind, since the memory of one kind may become another kind's.
+/// value. Its low bits are the kind, since the memory of one kind may become another kind's.
 ///
 /// # Invariants
 ///
@@ -24,11 +24,11 @@ pub(crate) struct OwnerId {
 }
 
 impl OwnerId {
-    /// Bits of a serial number.
-    const SERIAL_BITS: u32 = 60;
+    /// Bits of a kind's number.
+    const KIND_BITS: u32 = 4;
 
     /// Largest serial number.
-    pub(crate) const SERIAL_MAX: u64 = (1 << Self::SERIAL_BITS) - 1;
+    pub(crate) const SERIAL_MAX: u64 = u64::MAX >> Self::KIND_BITS;
 
     /// The identity of the object of `kind` at `object`, which must have an alignment of 2 or more,
     /// and whose `serial` number the next object there must not have.
@@ -38,7 +38,7 @@ impl OwnerId {
         // INVARIANT: Objects are not at null, and aligned.
         Self {
             addr: object as usize,
-            stamp: u64::from(kind.number) << Self::SERIAL_BITS | serial & Self::SERIAL_MAX,
+            stamp: serial << Self::KIND_BITS | u64::from(kind.number),
         }
     }
 
@@ -67,7 +67,7 @@ impl OwnerId {
 
     /// The serial number.
     pub(crate) fn serial(self) -> u64 {
-        self.stamp & Self::SERIAL_MAX
+        self.stamp >> Self::KIND_BITS
     }
 }
 
@@ -119,7 +119,10 @@ pub(crate) unsafe trait Owner {
     /// What it has in common with others.
     fn kind(&self) -> &'static Kind;
 
-    /// The identity, the same for the owner's whole life. Any context.
+    /// The identity. Any context.
+    ///
+    /// The same for the owner's whole life from the first gate on; before that, it may also be one
+    /// that nothing was ever stored under.
     fn id(&self) -> OwnerId;
 
     /// Lets through who wants to link an element, or refuses: [`Refusal::OwnerDead`] if the owner

@@ -128,11 +128,12 @@ impl Bucket {
 ///
 /// # Invariants
 ///
-/// - There are `1 << (usize::BITS - shift)` buckets.
+/// - There are `mask / BUCKET_SIZE + 1` buckets, a power of two, and `mask` is a multiple of that
+///   size.
 /// - Every member is valid from its insertion until a grace period after its [`Table::unlink`].
 pub(crate) struct Table {
     buckets: KVVec<Bucket>,
-    shift: u32,
+    mask: usize,
 }
 
 // SAFETY: Members are shared by atomic operations, and by locks where it says so.
@@ -142,7 +143,10 @@ unsafe impl Send for Table {}
 
 impl Table {
     /// Bytes of one bucket.
-    pub(crate) const BUCKET_SIZE: usize = size_of::<Bucket>();
+    pub(crate) const BUCKET_SIZE: usize = {
+        assert!(size_of::<Bucket>().is_power_of_two());
+        size_of::<Bucket>()
+    };
 
     /// An empty table of `1 << bits` buckets. May sleep.
     pub(crate) fn new(bits: u32) -> Result<Self> {
@@ -154,10 +158,10 @@ impl Table {
             };
             buckets.push(bucket, GFP_KERNEL)?;
         }
-        // INVARIANT: As many as `shift` says; no member yet.
+        // INVARIANT: As many as `mask` says; no member yet.
         Ok(Self {
             buckets,
-            shift: usize::BITS - bits,
+            mask: ((1 << bits) - 1) * Self::BUCKET_SIZE,
         })
     }
 
@@ -166,14 +170,17 @@ impl Table {
         self.buckets.len()
     }
 
-    /// Multiplicative hashing by the golden ratio, as `hash_long()`: the high bits are good.
+    /// Multiplicative hashing by the golden ratio, as `hash_long()`, whose bits are the better the
+    /// higher they are; those from 40 on depend on all that differs between addresses.
+    ///
+    /// The mask is one of bytes, so that there is nothing to multiply by the size of a bucket.
     #[inline(always)]
     fn bucket(&self, addr: usize) -> &Bucket {
-        let at = addr
-            .wrapping_mul(0x61c8_8646_80b5_83eb)
-            .wrapping_shr(self.shift);
+        const SHIFT: u32 = 40 - Table::BUCKET_SIZE.ilog2();
+
+        let at = addr.wrapping_mul(0x61c8_8646_80b5_83eb) >> SHIFT & self.mask;
         // SAFETY: In bounds by the type invariant.
-        unsafe { self.buckets.get_unchecked(at) }
+        unsafe { &*self.buckets.as_ptr().byte_add(at) }
     }
 
     /// Whether two addresses have one bucket.
