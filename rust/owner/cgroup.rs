@@ -20,7 +20,8 @@ use super::{
         Entry,
         Tracepoint, //
     },
-    kinds, //
+    kinds,
+    object::object, //
 };
 use crate::{
     shim,
@@ -39,23 +40,15 @@ use crate::{
     },
     uapi::OSTOR_KIND_CGROUP, //
 };
-use core::ptr::{
-    self,
-    NonNull, //
-};
+use core::ptr;
 use kernel::{
     bindings,
-    error::from_err_ptr,
     ffi::{
         c_char,
         c_void, //
     },
     prelude::*,
-    sync::aref::{
-        ARef,
-        AlwaysRefCounted, //
-    },
-    types::Opaque, //
+    sync::aref::ARef, //
 };
 
 pub(super) static KIND: Kind = Kind {
@@ -64,30 +57,9 @@ pub(super) static KIND: Kind = Kind {
     uncharge: None,
 };
 
-/// A cgroup: `struct cgroup`.
-///
-/// # Invariants
-///
-/// There is a reference to it as long as there is a `&Cgroup`.
-#[repr(transparent)]
-pub(crate) struct Cgroup(Opaque<bindings::cgroup>);
-
-// SAFETY: References can be put on any thread.
-unsafe impl Send for Cgroup {}
-// SAFETY: What is done with a shared reference, any thread may do.
-unsafe impl Sync for Cgroup {}
-
-// SAFETY: `cgroup_get()` and `cgroup_put()` count references.
-unsafe impl AlwaysRefCounted for Cgroup {
-    fn inc_ref(&self) {
-        // SAFETY: There is a reference by the type invariant.
-        unsafe { shim::ostor_cgroup_get(self.0.get()) };
-    }
-
-    unsafe fn dec_ref(cgroup: NonNull<Self>) {
-        // SAFETY: The caller gives one reference up.
-        unsafe { shim::ostor_cgroup_put(cgroup.cast().as_ptr()) };
-    }
+object! {
+    /// A cgroup: `struct cgroup`.
+    Cgroup: bindings::cgroup, shim::ostor_cgroup_get, shim::ostor_cgroup_put
 }
 
 impl Cgroup {
@@ -95,20 +67,18 @@ impl Cgroup {
     /// for any other descriptor, with `ESRCH` if the cgroup has been released.
     pub(crate) fn of_fd(fd: i32) -> Result<ARef<Self>> {
         // SAFETY: An FFI call with no requirement in task context.
-        Self::adopt(unsafe { shim::ostor_cgroup_of_fd(fd) })
+        let cgroup = unsafe { shim::ostor_cgroup_of_fd(fd) };
+        // SAFETY: A reference, or an error.
+        unsafe { Self::adopt(cgroup) }
     }
 
     /// The cgroup v2 with this id, if the caller can see it in its cgroup namespace. Fails with
     /// `ESRCH` if there is none.
     pub(crate) fn of_id(id: u64) -> Result<ARef<Self>> {
         // SAFETY: An FFI call with no requirement in task context.
-        Self::adopt(unsafe { shim::ostor_cgroup_of_id(id) })
-    }
-
-    fn adopt(cgroup: *mut bindings::cgroup) -> Result<ARef<Self>> {
-        let cgroup = NonNull::new(from_err_ptr(cgroup)?.cast()).ok_or(ESRCH)?;
-        // SAFETY: The shim returned a reference, which is the result's from now on.
-        Ok(unsafe { ARef::from_raw(cgroup) })
+        let cgroup = unsafe { shim::ostor_cgroup_of_id(id) };
+        // SAFETY: A reference, or an error.
+        unsafe { Self::adopt(cgroup) }
     }
 }
 
@@ -154,13 +124,13 @@ unsafe impl Owner for Cgroup {
 
     #[inline(always)]
     fn id(&self) -> OwnerId {
-        id(self.0.get())
+        id(self.as_ptr())
     }
 
     fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {
         kinds::check_served(&KIND)?;
         // SAFETY: Valid by the type invariant.
-        if unsafe { shim::ostor_cgroup_alive(self.0.get()) } {
+        if unsafe { shim::ostor_cgroup_alive(self.as_ptr()) } {
             Ok(rcu)
         } else {
             Err(Refusal::OwnerDead)
@@ -170,7 +140,7 @@ unsafe impl Owner for Cgroup {
     /// The memory cgroup that governs the cgroup, if its hierarchy has that controller.
     fn payer<'a>(&self, rcu: &'a Guard) -> Payer<'a> {
         // SAFETY: Valid by the type invariant, and the guard is an RCU read section.
-        let memcg = unsafe { shim::ostor_cgroup_memcg(self.0.get()) };
+        let memcg = unsafe { shim::ostor_cgroup_memcg(self.as_ptr()) };
         // SAFETY: Valid under RCU.
         unsafe { Payer::new(memcg, rcu) }
     }

@@ -7,6 +7,7 @@ pub(crate) mod cgroup;
 mod hook;
 pub(crate) mod kinds;
 pub(crate) mod netns;
+mod object;
 pub(crate) mod phantom;
 pub(crate) mod socket;
 mod task;

@@ -7,7 +7,10 @@
 //! comes a grace period after the last reference went, and the memory goes after it. The gate is an
 //! RCU read section that saw a reference. The stamp is the namespace's cookie.
 
-use super::kinds;
+use super::{
+    kinds,
+    object::object, //
+};
 use crate::{
     shim,
     storage::{
@@ -22,19 +25,11 @@ use crate::{
     sync::rcu::Guard,
     uapi::OSTOR_KIND_NETNS, //
 };
-use core::ptr::NonNull;
 use kernel::{
     bindings,
-    error::{
-        from_err_ptr,
-        to_result, //
-    },
+    error::to_result,
     prelude::*,
-    sync::aref::{
-        ARef,
-        AlwaysRefCounted, //
-    },
-    types::Opaque, //
+    sync::aref::ARef, //
 };
 
 pub(super) static KIND: Kind = Kind {
@@ -43,40 +38,18 @@ pub(super) static KIND: Kind = Kind {
     uncharge: None,
 };
 
-/// A network namespace: `struct net`.
-///
-/// # Invariants
-///
-/// There is a reference to it as long as there is a `&NetNs`.
-#[repr(transparent)]
-pub(crate) struct NetNs(Opaque<bindings::net>);
-
-// SAFETY: References can be put on any thread.
-unsafe impl Send for NetNs {}
-// SAFETY: What is done with a shared reference, any thread may do.
-unsafe impl Sync for NetNs {}
-
-// SAFETY: `get_net()` and `put_net()` count references.
-unsafe impl AlwaysRefCounted for NetNs {
-    fn inc_ref(&self) {
-        // SAFETY: There is a reference by the type invariant.
-        unsafe { shim::ostor_net_get(self.0.get()) };
-    }
-
-    unsafe fn dec_ref(net: NonNull<Self>) {
-        // SAFETY: The caller gives one reference up.
-        unsafe { shim::ostor_net_put(net.cast().as_ptr()) };
-    }
+object! {
+    /// A network namespace: `struct net`.
+    NetNs: bindings::net, shim::ostor_net_get, shim::ostor_net_put
 }
 
 impl NetNs {
     /// The namespace of a descriptor. Fails with `EBADF` for any other descriptor.
     pub(crate) fn of_fd(fd: i32) -> Result<ARef<Self>> {
         // SAFETY: An FFI call with no requirement in task context.
-        let net = from_err_ptr(unsafe { shim::ostor_net_of_fd(fd) })?;
-        let net = NonNull::new(net.cast()).ok_or(EBADF)?;
-        // SAFETY: The shim returned a reference, which is the result's from now on.
-        Ok(unsafe { ARef::from_raw(net) })
+        let net = unsafe { shim::ostor_net_of_fd(fd) };
+        // SAFETY: A reference, or an error.
+        unsafe { Self::adopt(net) }
     }
 }
 
@@ -102,13 +75,13 @@ unsafe impl Owner for NetNs {
 
     #[inline(always)]
     fn id(&self) -> OwnerId {
-        id(self.0.get())
+        id(self.as_ptr())
     }
 
     fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {
         kinds::check_served(&KIND)?;
         // SAFETY: Valid by the type invariant.
-        if unsafe { shim::ostor_net_alive(self.0.get()) } {
+        if unsafe { shim::ostor_net_alive(self.as_ptr()) } {
             Ok(rcu)
         } else {
             Err(Refusal::OwnerDead)

@@ -23,7 +23,8 @@
 
 use super::{
     hook::Entry,
-    kinds, //
+    kinds,
+    object::object, //
 };
 use crate::{
     shim,
@@ -44,19 +45,11 @@ use crate::{
     },
     uapi::OSTOR_KIND_SOCKET, //
 };
-use core::ptr::{
-    self,
-    NonNull, //
-};
+use core::ptr;
 use kernel::{
     bindings,
-    error::from_err_ptr,
     prelude::*,
-    sync::aref::{
-        ARef,
-        AlwaysRefCounted, //
-    },
-    types::Opaque, //
+    sync::aref::ARef, //
 };
 
 pub(super) static KIND: Kind = Kind {
@@ -71,40 +64,18 @@ static OMEM_LEFT: Counter = Counter::new();
 /// Whether accepted connections inherit.
 static CLONES: Atomic<bool> = Atomic::new(false);
 
-/// A full socket: `struct sock`.
-///
-/// # Invariants
-///
-/// There is a reference to it as long as there is a `&Socket`.
-#[repr(transparent)]
-pub(crate) struct Socket(Opaque<bindings::sock>);
-
-// SAFETY: References can be put on any thread.
-unsafe impl Send for Socket {}
-// SAFETY: What is done with a shared reference, any thread may do.
-unsafe impl Sync for Socket {}
-
-// SAFETY: `sock_hold()` and `sock_put()` count references.
-unsafe impl AlwaysRefCounted for Socket {
-    fn inc_ref(&self) {
-        // SAFETY: There is a reference by the type invariant.
-        unsafe { shim::ostor_sock_hold(self.0.get()) };
-    }
-
-    unsafe fn dec_ref(socket: NonNull<Self>) {
-        // SAFETY: The caller gives one reference up.
-        unsafe { shim::ostor_sock_put(socket.cast().as_ptr()) };
-    }
+object! {
+    /// A full socket: `struct sock`.
+    Socket: bindings::sock, shim::ostor_sock_hold, shim::ostor_sock_put
 }
 
 impl Socket {
     /// The socket of a descriptor. Fails with `EBADF` or `ENOTSOCK` if there is none.
     pub(crate) fn of_fd(fd: i32) -> Result<ARef<Self>> {
         // SAFETY: An FFI call with no requirement in task context.
-        let socket = from_err_ptr(unsafe { shim::ostor_sock_of_fd(fd) })?;
-        let socket = NonNull::new(socket.cast()).ok_or(EBADF)?;
-        // SAFETY: The shim returned a reference, which is the result's from now on.
-        Ok(unsafe { ARef::from_raw(socket) })
+        let socket = unsafe { shim::ostor_sock_of_fd(fd) };
+        // SAFETY: A reference, or an error.
+        unsafe { Self::adopt(socket) }
     }
 }
 
@@ -170,13 +141,13 @@ unsafe impl Owner for Socket {
 
     #[inline(always)]
     fn id(&self) -> OwnerId {
-        let socket = self.0.get();
+        let socket = self.as_ptr();
         id_with(socket, cookie(socket))
     }
 
     fn gate<'a>(&'a self, _rcu: &'a Guard) -> Result<&'a Socket, Refusal> {
         kinds::check_served(&KIND)?;
-        let socket = self.0.get();
+        let socket = self.as_ptr();
         // SAFETY: Valid by the type invariant.
         if !unsafe { shim::ostor_sock_alive(socket) } {
             return Err(Refusal::OwnerDead);
@@ -188,7 +159,7 @@ unsafe impl Owner for Socket {
 
     /// Charges the socket's option memory, up to `net.core.optmem_max`.
     fn charge(&self, bytes: u32) -> bool {
-        charge(self.0.get(), bytes)
+        charge(self.as_ptr(), bytes)
     }
 }
 
