@@ -2,7 +2,8 @@
 //! `ostor bench`: what the operations cost.
 
 use anyhow::{Context, Result};
-use ostor::device::{Bench, BenchKind, Map};
+use ostor::device::{self, Bench, BenchKind, Kind, Map, Owner};
+use ostor::object::Object;
 use serde::Serialize;
 
 use crate::cli::BenchArgs;
@@ -31,41 +32,52 @@ later:    what freeing what was deleted costs the reaper, to tens.
 repeats:  whether another run took exactly as long.
 most:     in the slowest run: the allocator had to find memory, or, without
           --icount, something else ran.
-BPF:      task storage of Linux 7.3.4, 64-byte values, measured under -icount:
-          comparable only under --icount.";
+BPF:      storage of the same owners in Linux 7.3.4, 64-byte values, measured
+          under -icount: comparable only under --icount. None for cgroups.";
 
 /// One line of the table.
 struct Line {
     what: &'static str,
     kind: BenchKind,
     maps: u32,
-    /// The same in BPF's task storage, where it was measured.
-    bpf: Option<u64>,
 }
 
-const LINES: [Line; 8] = [
-    Line::new("get hit, 1 map", BenchKind::GetHit, 1, Some(28)),
-    Line::new("get hit, 16 maps", BenchKind::GetHit, 16, Some(28)),
-    Line::new("get hit, 32 maps", BenchKind::GetHit, 32, Some(227)),
-    Line::new("get miss, 1 map", BenchKind::GetMiss, 1, None),
+/// What is measured with each kind of owners.
+const LINES: [Line; 6] = [
+    Line::new("get hit, 1 map", BenchKind::GetHit, 1),
+    Line::new("get hit, 16 maps", BenchKind::GetHit, 16),
+    Line::new("get hit, 32 maps", BenchKind::GetHit, 32),
+    Line::new("get miss, 1 map", BenchKind::GetMiss, 1),
     Line::new(
         "create + delete, the owner's first",
         BenchKind::CreateFirst,
         1,
-        Some(2225),
     ),
-    Line::new(
-        "create + delete, a later one",
-        BenchKind::CreateLater,
-        2,
-        Some(1388),
+    Line::new("create + delete, a later one", BenchKind::CreateLater, 2),
+];
+
+/// What has no owner, and what it costs.
+const OWNERLESS: [(Line, u64); 2] = [
+    (
+        Line::new("rqspinlock lock + unlock", BenchKind::Lock, 1),
+        31,
     ),
-    Line::new("rqspinlock lock + unlock", BenchKind::Lock, 1, Some(31)),
-    Line::new(
-        "nolock allocate + free, 128 bytes",
-        BenchKind::Alloc,
-        1,
-        Some(217),
+    (
+        Line::new("nolock allocate + free, 128 bytes", BenchKind::Alloc, 1),
+        217,
+    ),
+];
+
+/// The kinds of owners that are measured, and BPF's figures for each line.
+const OWNERS: [(Kind, [Option<u64>; LINES.len()]); 3] = [
+    (
+        Kind::Task,
+        [Some(28), Some(28), Some(227), None, Some(2225), Some(1388)],
+    ),
+    (Kind::Cgroup, [None; LINES.len()]),
+    (
+        Kind::Socket,
+        [Some(34), Some(34), Some(222), None, Some(1572), Some(1061)],
     ),
 ];
 
@@ -73,8 +85,10 @@ const LINES: [Line; 8] = [
 #[derive(Serialize)]
 struct Measured {
     what: &'static str,
-    #[serde(flatten)]
-    bench: Bench,
+    owner: Option<Kind>,
+    kind: BenchKind,
+    maps: u32,
+    iterations: u64,
     /// In the fastest run.
     ns: u64,
     /// What the reaper spent on it, at the least, to tens.
@@ -91,41 +105,76 @@ struct Measured {
 pub(crate) fn run(args: &BenchArgs, output: &Output) -> Result<Exit> {
     let cpu = cpus::usable()?.into_iter().next().context("no CPU")?;
     cpus::stay_on(cpu)?;
-    let map = Map::create(VALUE_SIZE)?;
-    let runs = if args.quick { QUICK_RUNS } else { RUNS };
+    let stats = device::stats()?;
+    let session = Session {
+        map: Map::create(VALUE_SIZE)?,
+        runs: if args.quick { QUICK_RUNS } else { RUNS },
+    };
+    let (served, missing): (Vec<_>, Vec<_>) = OWNERS
+        .into_iter()
+        .partition(|(kind, _)| kind.is_served(&stats));
+    let total = served.len() * LINES.len() + OWNERLESS.len();
     let mut measured = Vec::new();
-    let mut progress = Progress::new("bench", LINES.len() as u64);
-    for line in &LINES {
-        measured.push(line.measure(&map, runs)?);
+    let mut progress = Progress::new("bench", total as u64);
+    for (kind, bpf) in served {
+        let object = Object::new(kind)?;
+        for (line, bpf) in LINES.iter().zip(bpf) {
+            measured.push(session.measure(line, Some(&object), bpf)?);
+            progress.at(measured.len() as u64);
+        }
+        object.end()?;
+    }
+    for (line, bpf) in &OWNERLESS {
+        measured.push(session.measure(line, None, Some(*bpf))?);
         progress.at(measured.len() as u64);
     }
     drop(progress);
 
-    let head = ["operation", "ns", "later", "repeats", "most", "BPF"];
-    let text = table(head, measured.iter().map(Measured::row)).to_string();
+    let head = [
+        "owner",
+        "operation",
+        "ns",
+        "later",
+        "repeats",
+        "most",
+        "BPF",
+    ];
+    let mut text = table(head, measured.iter().map(Measured::row)).to_string();
+    for (kind, _) in missing {
+        text.push_str(&format!("\nno {kind}: {}", kind.why_not_served()));
+    }
     output.result(&measured, format!("{text}\n\n{NOTE}"))?;
     Ok(Exit::Ok)
 }
 
 impl Line {
-    const fn new(what: &'static str, kind: BenchKind, maps: u32, bpf: Option<u64>) -> Self {
-        Self {
-            what,
-            kind,
-            maps,
-            bpf,
-        }
+    const fn new(what: &'static str, kind: BenchKind, maps: u32) -> Self {
+        Self { what, kind, maps }
     }
+}
 
-    fn measure(&self, map: &Map, runs: usize) -> Result<Measured> {
+/// What all measurements have in common.
+struct Session {
+    map: Map,
+    runs: usize,
+}
+
+impl Session {
+    fn measure(
+        &self,
+        line: &Line,
+        object: Option<&Object>,
+        bpf_ns: Option<u64>,
+    ) -> Result<Measured> {
         let bench = Bench {
-            kind: self.kind,
-            maps: self.maps,
+            kind: line.kind,
+            owner: object.map_or(Owner::Current, Object::owner),
+            maps: line.maps,
             iterations: ITERATIONS,
         };
         let mut figures = [Vec::new(), Vec::new()];
-        for _ in 0..runs {
-            let cost = bench.run(map)?;
+        for _ in 0..self.runs {
+            let cost = bench.run(&self.map)?;
             for (figures, total) in figures.iter_mut().zip([cost.ns, cost.reap_ns]) {
                 figures.push(rounded(total, ITERATIONS));
             }
@@ -133,13 +182,16 @@ impl Line {
         figures.iter_mut().for_each(|figures| figures.sort());
         let [ns, later_ns] = figures;
         Ok(Measured {
-            what: self.what,
-            bench,
+            what: line.what,
+            owner: object.map(Object::kind),
+            kind: line.kind,
+            maps: line.maps,
+            iterations: ITERATIONS,
             ns: ns[0],
             later_ns: rounded(later_ns[0], 10) * 10,
             repeatable: ns[0] == ns[1],
-            most_ns: ns[runs - 1],
-            bpf_ns: self.bpf,
+            most_ns: ns[self.runs - 1],
+            bpf_ns,
         })
     }
 }
@@ -151,8 +203,9 @@ fn rounded(total: u64, count: u64) -> u64 {
 }
 
 impl Measured {
-    fn row(&self) -> [String; 6] {
+    fn row(&self) -> [String; 7] {
         [
+            self.owner.map_or("-", Kind::name).to_owned(),
             self.what.to_owned(),
             grouped(self.ns),
             grouped(self.later_ns),

@@ -2,8 +2,13 @@
 //! Safe access to `/dev/owner_storage`, and what the `ostor` tool and the
 //! guest tests share.
 
+pub mod cgroup;
 pub mod device;
+pub mod netns;
+pub mod object;
+pub mod optmem;
 pub mod process;
 pub mod recursion;
 pub mod settle;
+pub mod socket_maker;
 pub mod sys;

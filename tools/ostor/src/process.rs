@@ -32,6 +32,11 @@ impl Child {
         Self::open(process::start_idle()?)
     }
 
+    /// Starts a process that runs `body` with `fd`, its only descriptor.
+    pub fn holding(fd: OwnedFd, body: impl FnOnce(OwnedFd) -> i32) -> nix::Result<Self> {
+        Self::open(process::start_with(fd, body)?)
+    }
+
     /// Starts a process that exits at once.
     pub fn brief() -> nix::Result<Self> {
         Self::start(|| 0)

@@ -28,22 +28,24 @@ mod tests {
         const WRITE: u64 = 1;
         const READ: u64 = 2;
         is(OSTOR_CMD_MAP_CREATE, WRITE, 0, 32);
-        is(OSTOR_CMD_MAP_INFO, READ, 1, 120);
+        is(OSTOR_CMD_MAP_INFO, READ, 1, 152);
         is(OSTOR_CMD_LOOKUP, READ | WRITE, 2, 48);
         is(OSTOR_CMD_GET_OR_CREATE, READ | WRITE, 3, 48);
         is(OSTOR_CMD_UPDATE, READ | WRITE, 4, 48);
         is(OSTOR_CMD_DELETE, READ | WRITE, 5, 48);
         is(OSTOR_CMD_TAKE, READ | WRITE, 6, 48);
         is(OSTOR_CMD_LIST, READ | WRITE, 7, 56);
-        is(OSTOR_CMD_STATS, READ, 8, 128);
+        is(OSTOR_CMD_STATS, READ, 8, 144);
         is(OSTOR_CMD_RECURSE, READ | WRITE, 9, 104);
-        is(OSTOR_CMD_BENCH, READ | WRITE, 10, 48);
+        is(OSTOR_CMD_BENCH, READ | WRITE, 10, 64);
+        is(OSTOR_CMD_LIST_OWNER, READ | WRITE, 11, 48);
     }
 
     #[test]
     fn nested_structure_sizes_stay() {
         assert_eq!(size_of::<ostor_owner>(), 16);
         assert_eq!(size_of::<ostor_entry>(), 24);
+        assert_eq!(size_of::<ostor_owned>(), 24);
         assert_eq!(size_of::<ostor_op>(), 40);
     }
 }

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use serde::Serialize;
 use uapi::ostor_bench;
 
-use super::{Error, Map, Result};
+use super::{Error, Map, Owner, Result};
 use crate::sys::ioctl;
 
 /// What is repeated.
@@ -42,10 +42,12 @@ impl BenchKind {
 }
 
 /// What to time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Bench {
+#[derive(Clone, Copy, Debug)]
+pub struct Bench<'fd> {
     /// What is repeated.
     pub kind: BenchKind,
+    /// The owner that elements are created for. It has none yet.
+    pub owner: Owner<'fd>,
     /// In how many maps the owner has elements.
     pub maps: u32,
     /// How often.
@@ -61,10 +63,11 @@ pub struct Cost {
     pub reap_ns: u64,
 }
 
-impl Bench {
+impl Bench<'_> {
     /// Times it on `map`.
     pub fn run(&self, map: &Map) -> Result<Cost> {
         let mut arg = ostor_bench {
+            owner: self.owner.to_uapi(),
             bench: self.kind.to_uapi(),
             maps: self.maps,
             iterations: self.iterations,

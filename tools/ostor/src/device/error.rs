@@ -66,11 +66,21 @@ fn why(errno: Errno) -> &'static str {
     match errno {
         Errno::ENOENT => "the owner has no value in this map; store one with `ostor set`",
         Errno::EEXIST => "the owner has a value in this map already; store without NOEXIST",
-        Errno::ESRCH => "the owner is dead or dying; nothing can be attached to it any more",
-        Errno::EBADF => "the descriptor is closed or not of a process; name the owner anew",
+        Errno::ESRCH => {
+            "there is no such owner, or it is dead or dying; nothing can be attached to it"
+        }
+        Errno::EBADF => "the descriptor is closed or of another kind; name the owner anew",
+        Errno::ENOTSOCK => "the descriptor is not a socket's; name one that is",
+        Errno::EOPNOTSUPP => {
+            "this kernel does not tell of the end of such owners, or of accepted sockets; see \
+             kinds in `ostor stats`, and the kernel log of when the module was loaded"
+        }
         Errno::EINVAL => "a size or flag is not one the device knows, or the file is not a map",
         Errno::E2BIG => "such a value cannot be allocated in every context; make it smaller",
-        Errno::ENOMEM => "there is no memory left; delete something and try again",
+        Errno::ENOMEM => {
+            "there is no memory left, or the owner's limit is reached (a socket's: \
+             net.core.optmem_max); delete something and try again"
+        }
         Errno::EFAULT => "an address is not of this process",
         Errno::EDEADLK => {
             "this CPU holds the owner's lock already (recursion); try again outside of it"
@@ -95,7 +105,7 @@ mod tests {
         );
         let dead = Error::refused("store a value")(Errno::ESRCH).to_string();
         assert!(
-            dead.starts_with("cannot store a value: ESRCH: the owner is dead"),
+            dead.starts_with("cannot store a value: ESRCH: there is no such owner"),
             "{dead}"
         );
     }

@@ -53,9 +53,20 @@ impl Mode {
 impl Map {
     /// Creates a map of values of `value_size` bytes.
     pub fn create(value_size: u32) -> Result<Self> {
+        Self::create_with(value_size, 0)
+    }
+
+    /// Creates a map whose values are copied to the TCP sockets that are made
+    /// for connections which a listener with a value accepts.
+    pub fn create_cloning(value_size: u32) -> Result<Self> {
+        Self::create_with(value_size, uapi::OSTOR_MAP_CLONE)
+    }
+
+    fn create_with(value_size: u32, flags: u32) -> Result<Self> {
         let fd = OwnedFd::from(open()?);
         let arg = ostor_map_create {
             value_size,
+            flags,
             ..ostor_map_create::default()
         };
         ioctl::map_create(fd.as_fd(), arg).map_err(Error::refused("create a map"))?;

@@ -4,8 +4,10 @@
 
 mod bench;
 mod error;
+mod kind;
 mod list;
 mod map;
+mod owned;
 mod owner;
 mod recurse;
 
@@ -14,8 +16,10 @@ use std::os::fd::AsFd;
 
 pub use bench::{Bench, BenchKind, Cost};
 pub use error::{Error, Result};
+pub use kind::Kind;
 pub use list::{Item, Listing};
 pub use map::{Elem, Map, Mode};
+pub use owned::{OwnerListing, list_owner};
 pub use owner::Owner;
 pub use recurse::{Op, OpKind, Outcome, Point, Recursion};
 

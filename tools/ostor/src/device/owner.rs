@@ -12,6 +12,14 @@ pub enum Owner<'fd> {
     Current,
     /// The task of a pidfd.
     Task(BorrowedFd<'fd>),
+    /// The cgroup whose directory is open, v1 or v2.
+    CgroupFd(BorrowedFd<'fd>),
+    /// The cgroup v2 with this id.
+    CgroupId(u64),
+    /// The socket of a socket's descriptor.
+    Socket(BorrowedFd<'fd>),
+    /// The network namespace of an open `/proc/PID/ns/net`.
+    Netns(BorrowedFd<'fd>),
 }
 
 impl<'fd> Owner<'fd> {
@@ -20,18 +28,42 @@ impl<'fd> Owner<'fd> {
         Self::Task(pidfd.as_fd())
     }
 
+    /// The cgroup whose directory is `directory`.
+    pub fn cgroup(directory: &'fd impl AsFd) -> Self {
+        Self::CgroupFd(directory.as_fd())
+    }
+
+    /// The socket of `socket`.
+    pub fn socket(socket: &'fd impl AsFd) -> Self {
+        Self::Socket(socket.as_fd())
+    }
+
+    /// The network namespace of `file`.
+    pub fn netns(file: &'fd impl AsFd) -> Self {
+        Self::Netns(file.as_fd())
+    }
+
     /// How the device is told.
     pub fn to_uapi(self) -> ostor_owner {
+        let by_fd = |by, fd: BorrowedFd<'_>| ostor_owner {
+            by,
+            fd: fd.as_raw_fd(),
+            id: 0,
+        };
         match self {
             Self::Current => ostor_owner {
                 by: uapi::OSTOR_BY_SELF,
                 ..ostor_owner::default()
             },
-            Self::Task(fd) => ostor_owner {
-                by: uapi::OSTOR_BY_PIDFD,
-                fd: fd.as_raw_fd(),
-                id: 0,
+            Self::Task(fd) => by_fd(uapi::OSTOR_BY_PIDFD, fd),
+            Self::CgroupFd(fd) => by_fd(uapi::OSTOR_BY_CGROUP_FD, fd),
+            Self::CgroupId(id) => ostor_owner {
+                by: uapi::OSTOR_BY_CGROUP_ID,
+                fd: 0,
+                id,
             },
+            Self::Socket(fd) => by_fd(uapi::OSTOR_BY_SOCKET, fd),
+            Self::Netns(fd) => by_fd(uapi::OSTOR_BY_NETNS, fd),
         }
     }
 }

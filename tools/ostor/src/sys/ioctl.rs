@@ -12,8 +12,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::Result;
 use nix::errno::Errno;
 use uapi::{
-    ostor_bench, ostor_elem, ostor_entry, ostor_list, ostor_map_create, ostor_map_info,
-    ostor_recurse, ostor_stats,
+    ostor_bench, ostor_elem, ostor_entry, ostor_list, ostor_list_owner, ostor_map_create,
+    ostor_map_info, ostor_owned, ostor_recurse, ostor_stats,
 };
 
 /// An address in page zero, where nothing is mapped.
@@ -164,6 +164,17 @@ pub fn list(
     arg.values = values.address(arg.capacity.saturating_mul(arg.value_size));
     // SAFETY: Both buffers hold `capacity` items, the most that is written.
     unsafe { ioctl(fd, uapi::OSTOR_CMD_LIST, arg) }
+}
+
+/// `OSTOR_IOC_LIST_OWNER`, into `entries`.
+pub fn list_owner(
+    fd: BorrowedFd<'_>,
+    arg: &mut ostor_list_owner,
+    mut entries: Buffer<'_, ostor_owned>,
+) -> Result<()> {
+    arg.entries = entries.address(arg.capacity);
+    // SAFETY: The buffer holds `capacity` items, the most that is written.
+    unsafe { ioctl(fd, uapi::OSTOR_CMD_LIST_OWNER, arg) }
 }
 
 /// What [`probe`] passes as the argument.

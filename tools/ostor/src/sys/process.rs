@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Forking, and descriptors of tasks.
 
-#![expect(unsafe_code, reason = "fork and pidfd_open have no safe wrapper")]
+#![expect(unsafe_code, reason = "fork and the pidfd calls have no safe wrapper")]
 
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use nix::Result;
@@ -44,6 +44,22 @@ pub fn start_idle() -> Result<Pid> {
     })
 }
 
+/// Starts a process that holds no descriptor but `fd` and runs `body` with it.
+pub fn start_with(fd: OwnedFd, body: impl FnOnce(OwnedFd) -> i32) -> Result<Pid> {
+    start(move || {
+        // SAFETY: This process uses none of its other descriptors any more.
+        let only = unsafe {
+            if libc::dup2(fd.as_raw_fd(), 0) < 0 {
+                return PANICKED;
+            }
+            libc::close_range(1, libc::c_uint::MAX, 0);
+            std::mem::forget(fd);
+            OwnedFd::from_raw_fd(0)
+        };
+        body(only)
+    })
+}
+
 /// What the number given to [`pidfd_open`] names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Names {
@@ -63,6 +79,15 @@ pub fn pidfd_open(pid: Pid, names: Names) -> Result<OwnedFd> {
     let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), flags) })?;
     // SAFETY: The call returned a new descriptor, which nothing else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Duplicates a descriptor of the process that `pidfd` is of.
+pub fn pidfd_getfd(pidfd: &impl AsFd, fd: RawFd) -> Result<OwnedFd> {
+    let pidfd = pidfd.as_fd().as_raw_fd();
+    // SAFETY: The call takes three numbers.
+    let copy = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd, fd, 0) })?;
+    // SAFETY: The call returned a new descriptor, which nothing else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy as RawFd) })
 }
 
 /// Takes over a descriptor that this process was started with.

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The kinds of objects that values are attached to.
+
+use std::fmt::{self, Display};
+
+use serde::Serialize;
+use uapi::ostor_stats;
+
+/// What kind of object an owner is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A task: a thread, or a process as its first thread.
+    Task,
+    /// A control group, v1 or v2.
+    Cgroup,
+    /// A socket of any family.
+    Socket,
+    /// A network namespace.
+    Netns,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Task, Self::Cgroup, Self::Socket, Self::Netns];
+
+    /// How the device is told, and tells.
+    pub fn to_uapi(self) -> u32 {
+        match self {
+            Self::Task => uapi::OSTOR_KIND_TASK,
+            Self::Cgroup => uapi::OSTOR_KIND_CGROUP,
+            Self::Socket => uapi::OSTOR_KIND_SOCKET,
+            Self::Netns => uapi::OSTOR_KIND_NETNS,
+        }
+    }
+
+    /// The kind that the device means by a number.
+    pub fn from_uapi(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.to_uapi() == number)
+    }
+
+    /// The kind's bit in a set of kinds.
+    pub fn bit(self) -> u32 {
+        1 << self.to_uapi()
+    }
+
+    /// The kinds in a set.
+    pub fn in_set(set: u32) -> impl Iterator<Item = Self> {
+        Self::ALL
+            .into_iter()
+            .filter(move |kind| set & kind.bit() != 0)
+    }
+
+    /// Whether the running kernel tells of the end of such owners, without
+    /// which they can have no values.
+    pub fn is_served(self, stats: &ostor_stats) -> bool {
+        stats.kinds & self.bit() != 0
+    }
+
+    /// The kind's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Cgroup => "cgroup",
+            Self::Socket => "socket",
+            Self::Netns => "netns",
+        }
+    }
+
+    /// Why there are no values of such owners, where the kind is not served.
+    pub fn why_not_served(self) -> String {
+        let what = match self {
+            Self::Task => "tasks",
+            Self::Cgroup => "cgroups",
+            Self::Socket => "sockets",
+            Self::Netns => "network namespaces",
+        };
+        format!("this kernel does not tell of the end of {what}")
+    }
+}
+
+impl Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_go_to_the_device_and_back() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_uapi(kind.to_uapi()), Some(kind));
+        }
+        assert_eq!(Kind::from_uapi(0), None);
+        assert_eq!(Kind::from_uapi(5), None);
+    }
+
+    #[test]
+    fn a_set_has_what_is_in_it() {
+        let set = Kind::Task.bit() | Kind::Socket.bit() | (1 << 30);
+        assert!(Kind::in_set(set).eq([Kind::Task, Kind::Socket]));
+        let stats = ostor_stats {
+            kinds: set,
+            ..ostor_stats::default()
+        };
+        assert!(Kind::Socket.is_served(&stats) && !Kind::Netns.is_served(&stats));
+    }
+}
