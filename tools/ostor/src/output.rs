@@ -4,7 +4,7 @@
 use anyhow::Result;
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
-use ostor::device;
+use ostor::device::{self, Kind};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -44,7 +44,7 @@ impl Output {
         let width = figures.keys().map(String::len).max().unwrap_or(0);
         let lines = figures
             .iter()
-            .map(|(name, value)| format!("{name:width$}  {value}"));
+            .map(|(name, value)| format!("{name:width$}  {}", figure_text(value)));
         let text = lines.collect::<Vec<_>>().join("\n");
         self.result(figures, text)
     }
@@ -90,6 +90,15 @@ pub(crate) fn table<const N: usize>(
     table
 }
 
+/// How a run ended; what was skipped was not seen to be right.
+pub(crate) fn verdict(ok: bool, skipped: usize) -> String {
+    match (ok, skipped) {
+        (false, _) => "FAILED".to_owned(),
+        (true, 0) => "ok".to_owned(),
+        (true, skipped) => format!("ok ({skipped} skipped)"),
+    }
+}
+
 /// A number with its thousands apart.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -108,8 +117,46 @@ fn figures_of(figures: &impl Serialize) -> Result<Map<String, Value>> {
     let Value::Object(mut fields) = serde_json::to_value(figures)? else {
         anyhow::bail!("not a structure");
     };
-    fields.retain(|name, _| name != "reserved" && name != "flags");
+    fields.retain(|name, _| !["reserved", "pad"].contains(&name.as_str()));
+    for (name, value) in &mut fields {
+        let names = match name.as_str() {
+            "kinds" => kind_names(value),
+            "flags" => flag_names(value),
+            _ => continue,
+        };
+        *value = names.into();
+    }
     Ok(fields)
+}
+
+/// A figure as a person reads it: a number, or names.
+fn figure_text(value: &Value) -> String {
+    match value {
+        Value::Array(names) if names.is_empty() => "none".to_owned(),
+        Value::Array(names) => {
+            let names: Vec<_> = names.iter().filter_map(Value::as_str).collect();
+            names.join(", ")
+        }
+        number => number.to_string(),
+    }
+}
+
+/// The names of the kinds in a set.
+fn kind_names(set: &Value) -> Vec<&'static str> {
+    let set = set.as_u64().and_then(|set| u32::try_from(set).ok());
+    Kind::in_set(set.unwrap_or(0)).map(Kind::name).collect()
+}
+
+/// The names of a map's flags.
+fn flag_names(flags: &Value) -> Vec<&'static str> {
+    let is_set = |flag: u32| {
+        flags
+            .as_u64()
+            .is_some_and(|bits| bits & u64::from(flag) != 0)
+    };
+    let names = [(uapi::OSTOR_MAP_CLONE, "clone")];
+    let set = names.into_iter().filter(|(flag, _)| is_set(*flag));
+    set.map(|(_, name)| name).collect()
 }
 
 #[cfg(test)]
@@ -120,12 +167,23 @@ mod tests {
     fn figures_keep_their_order_and_leave_out_what_says_nothing() {
         let stats = uapi::ostor_stats {
             late_free: 7,
+            kinds: Kind::Task.bit() | Kind::Socket.bit(),
             ..Default::default()
         };
         let figures = figures_of(&stats).unwrap();
         assert_eq!(figures.keys().next().unwrap(), "maps");
         assert_eq!(figures["late_free"], 7);
-        assert!(!figures.contains_key("reserved"));
+        assert_eq!(figures["kinds"], json!(["task", "socket"]));
+        assert_eq!(figure_text(&figures["kinds"]), "task, socket");
+        assert!(!figures.contains_key("reserved") && !figures.contains_key("pad"));
+    }
+
+    #[test]
+    fn flags_are_named() {
+        let mut info = uapi::ostor_map_info::default();
+        assert_eq!(figure_text(&figures_of(&info).unwrap()["flags"]), "none");
+        info.flags = uapi::OSTOR_MAP_CLONE;
+        assert_eq!(figures_of(&info).unwrap()["flags"], json!(["clone"]));
     }
 
     #[test]
@@ -136,6 +194,13 @@ mod tests {
         );
         let text = table.to_string();
         assert!(text.contains("|     7 |"), "{text}");
+    }
+
+    #[test]
+    fn what_was_skipped_is_told() {
+        assert_eq!(verdict(true, 0), "ok");
+        assert_eq!(verdict(true, 2), "ok (2 skipped)");
+        assert_eq!(verdict(false, 2), "FAILED");
     }
 
     #[test]

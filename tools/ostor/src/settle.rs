@@ -11,6 +11,9 @@ use crate::device::{self, Result};
 /// How long the kernel may take before something counts as lost.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
+/// What can be alive, or charged to sockets.
+pub const ALIVE: [&str; 5] = ["maps", "elements", "storages", "bytes", "bytes charged"];
+
 /// Asks again and again until the answer is yes, or the deadline has passed.
 pub fn until(mut ask: impl FnMut() -> Result<bool>) -> Result<bool> {
     let start = Instant::now();
@@ -38,7 +41,13 @@ pub fn stats_back_to(before: &ostor_stats) -> Result<ostor_stats> {
     Ok(now)
 }
 
-/// What is alive: maps, elements, storages, bytes.
-pub fn alive(stats: &ostor_stats) -> [u64; 4] {
-    [stats.maps, stats.elements, stats.storages, stats.bytes]
+/// What is alive, in the order of [`ALIVE`].
+pub fn alive(stats: &ostor_stats) -> [u64; ALIVE.len()] {
+    [
+        stats.maps,
+        stats.elements,
+        stats.storages,
+        stats.bytes,
+        stats.charged,
+    ]
 }

@@ -7,20 +7,32 @@ use ostor::settle;
 use serde::Serialize;
 use uapi::ostor_stats;
 
+use super::kinds::KindRow;
 use crate::exit::Exit;
-use crate::output::{Output, table};
+use crate::output::{Output, table, verdict};
+
+/// What came of an act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Verdict {
+    Ok,
+    Wrong,
+    /// This kernel cannot do it, so nothing was shown.
+    Skipped,
+}
 
 #[derive(Serialize)]
 struct Row {
     tried: String,
     came_out: String,
-    ok: bool,
+    verdict: Verdict,
 }
 
 /// The demo's report.
 pub(crate) struct Report<'a> {
     output: &'a Output,
     rows: Vec<Row>,
+    kinds: Vec<KindRow>,
     remaining: Option<ostor_stats>,
 }
 
@@ -29,6 +41,7 @@ impl<'a> Report<'a> {
         Self {
             output,
             rows: Vec::new(),
+            kinds: Vec::new(),
             remaining: None,
         }
     }
@@ -40,17 +53,28 @@ impl<'a> Report<'a> {
 
     /// A result.
     pub(crate) fn row(&mut self, tried: impl Into<String>, came_out: impl Into<String>, ok: bool) {
-        let (tried, came_out) = (tried.into(), came_out.into());
-        self.output.line(format!(
-            "{}: {came_out}{}",
-            tried,
-            if ok { "" } else { "  <-- WRONG" }
-        ));
+        self.push(tried.into(), came_out.into(), Verdict::of(ok));
+    }
+
+    /// What this kernel cannot do, and why.
+    pub(crate) fn skip(&mut self, tried: impl Into<String>, why: impl Into<String>) {
+        self.push(tried.into(), why.into(), Verdict::Skipped);
+    }
+
+    fn push(&mut self, tried: String, came_out: String, verdict: Verdict) {
+        self.output
+            .line(format!("{tried}: {came_out}{}", verdict.remark()));
         self.rows.push(Row {
             tried,
             came_out,
-            ok,
+            verdict,
         });
+    }
+
+    /// What came out for one kind of owners.
+    pub(crate) fn kind(&mut self, row: KindRow) {
+        self.output.line(row.line());
+        self.kinds.push(row);
     }
 
     /// A result that is right if all of `total` came out right.
@@ -61,11 +85,14 @@ impl<'a> Report<'a> {
 
     /// What remains when everything is closed: nothing, or it is wrong.
     pub(crate) fn remaining(&mut self, stats: &ostor_stats) {
-        let [maps, elements, storages, bytes] = settle::alive(stats);
+        let [maps, elements, storages, bytes, charged] = settle::alive(stats);
         self.row(
             "live objects after all is closed",
-            format!("{maps} maps, {elements} values, {storages} storages; {bytes} bytes"),
-            settle::alive(stats) == [0; 4],
+            format!(
+                "{maps} maps, {elements} values, {storages} storages; {bytes} bytes, \
+                 {charged} charged"
+            ),
+            settle::alive(stats) == [0; settle::ALIVE.len()],
         );
         let same = stats.allocated == stats.freed && stats.allocated == stats.dropped;
         self.row(
@@ -75,26 +102,75 @@ impl<'a> Report<'a> {
         );
         self.row(
             "owners whose death went unnoticed",
-            stats.late_free.to_string(),
-            stats.late_free == 0,
+            (stats.late_free + stats.stale).to_string(),
+            stats.late_free + stats.stale == 0,
+        );
+        self.row(
+            "option memory left in freed sockets",
+            format!("{} bytes", stats.omem_left),
+            stats.omem_left == 0,
         );
         self.remaining = Some(*stats);
     }
 
-    /// Prints the table and the verdict.
+    /// Prints the tables and the verdict.
     pub(crate) fn finish(self) -> Result<Exit> {
-        let ok = self.rows.iter().all(|row| row.ok);
+        let kinds = self.kinds.iter().map(|row| row.verdict);
+        let verdicts: Vec<_> = self
+            .rows
+            .iter()
+            .map(|row| row.verdict)
+            .chain(kinds)
+            .collect();
+        let ok = !verdicts.contains(&Verdict::Wrong);
+        let skipped = verdicts
+            .iter()
+            .filter(|&&verdict| verdict == Verdict::Skipped)
+            .count();
         let cells = self.rows.iter().map(|row| {
-            let verdict = if row.ok { "ok" } else { "WRONG" };
-            [row.tried.clone(), row.came_out.clone(), verdict.to_owned()]
+            [
+                row.tried.clone(),
+                row.came_out.clone(),
+                row.verdict.cell().to_owned(),
+            ]
         });
         let text = format!(
-            "\n{}\ndemo: {}",
+            "\n{}\n\n{}\ndemo: {}",
+            table(KindRow::HEAD, self.kinds.iter().map(KindRow::cells)),
             table(["what was tried", "what came out", ""], cells),
-            if ok { "ok" } else { "FAILED" }
+            verdict(ok, skipped)
         );
-        let value = serde_json::json!({ "acts": self.rows, "remaining": self.remaining, "ok": ok });
+        let value = serde_json::json!({
+            "kinds": self.kinds,
+            "acts": self.rows,
+            "remaining": self.remaining,
+            "skipped": skipped,
+            "ok": ok,
+        });
         self.output.result(value, text)?;
         Ok(Exit::check(ok))
+    }
+}
+
+impl Verdict {
+    pub(crate) fn of(ok: bool) -> Self {
+        if ok { Self::Ok } else { Self::Wrong }
+    }
+
+    pub(crate) fn cell(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Wrong => "WRONG",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// What stands behind a line that is not simply right.
+    pub(crate) fn remark(self) -> &'static str {
+        match self {
+            Self::Ok => "",
+            Self::Wrong => "  <-- WRONG",
+            Self::Skipped => "  (skipped)",
+        }
     }
 }
