@@ -8,8 +8,18 @@ use crate::owner_name::OwnerName;
 
 const AFTER_HELP: &str = "\
 Owners:
-  pid:N     the process N           tid:N    the thread N
-  self      this very command       pidfd:N  the pidfd inherited as descriptor N
+  self             this very command
+  pid:N            the process N
+  tid:N            the thread N
+  pidfd:N          the pidfd inherited as descriptor N
+  cgroup:PATH      the cgroup v1 or v2 with this directory; from /sys/fs/cgroup,
+                   unless PATH is absolute
+  cgroup-id:N      the cgroup v2 with this id, as `stat -c %i` prints it
+  cgroup-fd:N      the cgroup whose directory is inherited as descriptor N
+  socket:PID/FD    the socket that is descriptor FD of process PID
+  socket:self/FD   the socket inherited as descriptor FD
+  netns:PID        the network namespace of process PID
+  netns:PATH       the one of this file, such as /run/netns/NAME
 
 Values:
   Text, or bytes as hex:00ff2a. Shorter ones are filled up with zero bytes.
@@ -21,6 +31,7 @@ Example:
   ostor map create colours --value-size 16
   ostor set --map colours pid:1 green
   ostor list --map colours
+  ostor list --owner pid:1
   ostor map rm colours
 
 Exit status:
@@ -38,7 +49,8 @@ pub(crate) const PROCESSES: u64 = 20_000;
 /// How long `ostor stress churn` churns, unless told.
 pub(crate) const CHURN_SECONDS: u64 = 30;
 
-/// Attach values to tasks, through /dev/owner_storage.
+/// Attach values to tasks, cgroups, sockets and network namespaces, through
+/// /dev/owner_storage.
 #[derive(Debug, Parser)]
 #[command(name = "ostor", version, after_help = AFTER_HELP, infer_subcommands = true)]
 pub(crate) struct Cli {
@@ -62,7 +74,7 @@ pub(crate) enum Command {
     Delete(Target),
     /// Delete an owner's value and print it
     Take(Target),
-    /// List a map's values
+    /// List a map's values, or an owner's
     List(ListArgs),
     /// Print the module's statistics
     Stats,
@@ -88,6 +100,10 @@ pub(crate) enum MapCommand {
         /// Bytes per value
         #[arg(long, value_name = "BYTES")]
         value_size: u32,
+        /// Copy a listening TCP socket's value to the sockets of the
+        /// connections it accepts
+        #[arg(long)]
+        clone: bool,
     },
     /// Remove maps, with all their values
     Rm {
@@ -117,7 +133,7 @@ pub(crate) struct MapName {
 pub(crate) struct Target {
     #[command(flatten)]
     pub(crate) map: MapName,
-    /// The owner: pid:N, tid:N, pidfd:N or self
+    /// The owner, such as pid:N, cgroup:PATH or socket:PID/FD; see `ostor --help`
     pub(crate) owner: OwnerName,
 }
 
@@ -146,8 +162,18 @@ pub(crate) struct SetArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    #[command(flatten)]
-    pub(crate) map: MapName,
+    /// The map
+    #[arg(
+        short = 'm',
+        long = "map",
+        value_name = "NAME",
+        env = "OSTOR_MAP",
+        required_unless_present = "owner"
+    )]
+    pub(crate) map: Option<String>,
+    /// The values of this owner in all maps, instead of those in a map
+    #[arg(long)]
+    pub(crate) owner: Option<OwnerName>,
 }
 
 /// Without options: every point, operation and owner, as a table.
@@ -245,6 +271,8 @@ mod tests {
     fn understands_what_a_person_types() {
         Cli::try_parse_from(["ostor", "set", "-m", "m", "pid:7", "x", "--noexist"]).unwrap();
         Cli::try_parse_from(["ostor", "recurse", "--json"]).unwrap();
+        Cli::try_parse_from(["ostor", "list", "--owner", "socket:1/2"]).unwrap();
+        Cli::try_parse_from(["ostor", "list"]).unwrap_err();
         Cli::try_parse_from([
             "ostor",
             "set",

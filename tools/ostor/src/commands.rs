@@ -1,27 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The commands on maps and single values.
 
-use std::fs;
-
 use anyhow::Result;
-use ostor::device::{self, Elem, Item, Mode};
+use ostor::device::{self, Elem, Map, Mode};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::{GetArgs, ListArgs, MapCommand, SetArgs, Target};
+use crate::cli::{GetArgs, MapCommand, SetArgs, Target};
 use crate::exit::Exit;
 use crate::holder;
-use crate::output::{Output, table};
+use crate::lists;
+use crate::output::Output;
 use crate::value::{self, Shown};
 
 /// `ostor map …`
 pub(crate) fn map(command: MapCommand, output: &Output) -> Result<Exit> {
     match command {
-        MapCommand::Create { name, value_size } => {
-            holder::create(&name, value_size)?;
+        MapCommand::Create {
+            name,
+            value_size,
+            clone,
+        } => {
+            let create = if clone {
+                Map::create_cloning
+            } else {
+                Map::create
+            };
+            let id = holder::hold(&name, || create(value_size))?.info()?.id;
+            let copies = if clone { ", copied on accept" } else { "" };
             output.result(
-                json!({ "name": name, "value_size": value_size }),
-                format!("map {name}: {value_size} bytes per value"),
+                json!({ "name": name, "id": id, "value_size": value_size, "clone": clone }),
+                format!("map {name}, number {id}: {value_size} bytes per value{copies}"),
             )?;
         }
         MapCommand::Rm { names } => {
@@ -30,45 +39,10 @@ pub(crate) fn map(command: MapCommand, output: &Output) -> Result<Exit> {
             }
             output.result(json!({ "removed": names }), "")?;
         }
-        MapCommand::Ls => list_maps(output)?,
+        MapCommand::Ls => lists::maps(output)?,
         MapCommand::Info { name } => output.figures(&holder::find(&name)?.info()?)?,
     }
     Ok(Exit::Ok)
-}
-
-fn list_maps(output: &Output) -> Result<()> {
-    #[derive(Serialize)]
-    struct Row {
-        name: String,
-        value_size: u32,
-        elements: u64,
-        bytes: u64,
-        holder: i32,
-    }
-    let mut rows = Vec::new();
-    for held in holder::all()? {
-        let info = held.map.info()?;
-        rows.push(Row {
-            name: held.name,
-            value_size: info.value_size,
-            elements: info.elements,
-            bytes: info.bytes,
-            holder: held.pid,
-        });
-    }
-    let cells = rows.iter().map(|row| {
-        let numbers = [u64::from(row.value_size), row.elements, row.bytes].map(|n| n.to_string());
-        let [value_size, elements, bytes] = numbers;
-        [
-            row.name.clone(),
-            value_size,
-            elements,
-            bytes,
-            row.holder.to_string(),
-        ]
-    });
-    let text = table(["name", "value size", "elements", "bytes", "holder"], cells).to_string();
-    output.result(&rows, text)
 }
 
 /// `ostor get`
@@ -115,57 +89,6 @@ pub(crate) fn take(target: &Target, output: &Output) -> Result<Exit> {
 pub(crate) fn stats(output: &Output) -> Result<Exit> {
     output.figures(&device::stats()?)?;
     Ok(Exit::Ok)
-}
-
-/// `ostor list`
-pub(crate) fn list(args: &ListArgs, output: &Output) -> Result<Exit> {
-    #[derive(Serialize)]
-    struct Row {
-        owner: String,
-        name: Option<String>,
-        seq: u64,
-        #[serde(flatten)]
-        value: Shown,
-    }
-    let row = |item: Item| Row {
-        owner: owner_text(&item),
-        name: task_name(&item),
-        seq: item.entry.seq,
-        value: Shown::new(&item.value),
-    };
-    let rows: Vec<_> = holder::find(&args.map.name)?
-        .list()?
-        .into_iter()
-        .map(row)
-        .collect();
-    let cells = rows.iter().map(|row| {
-        let name = row.name.clone().unwrap_or_default();
-        [
-            row.owner.clone(),
-            name,
-            row.seq.to_string(),
-            row.value.line(),
-        ]
-    });
-    output.result(
-        &rows,
-        table(["owner", "name", "seq", "value"], cells).to_string(),
-    )?;
-    Ok(Exit::Ok)
-}
-
-/// The owner as it can be given to another command.
-fn owner_text(item: &Item) -> String {
-    match item.entry.owner_kind {
-        uapi::OSTOR_KIND_TASK => format!("tid:{}", item.entry.owner_id),
-        kind => format!("kind {kind}:{}", item.entry.owner_id),
-    }
-}
-
-/// What the task is called, if it still runs.
-fn task_name(item: &Item) -> Option<String> {
-    let name = fs::read_to_string(format!("/proc/{}/comm", item.entry.owner_id)).ok()?;
-    Some(name.trim_end().to_owned())
 }
 
 fn show(elem: &Elem, output: &Output) -> Result<Exit> {

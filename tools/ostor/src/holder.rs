@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::unistd::{dup2_stdin, dup2_stdout, setsid};
-use ostor::device::Map;
+use ostor::device::{self, Map};
 use ostor::sys::pass;
 use ostor::sys::process::inherited;
 
@@ -35,13 +35,13 @@ pub(crate) struct Held {
     pub(crate) map: Map,
 }
 
-/// Creates a map under a name and starts its holder.
-pub(crate) fn create(name: &str, value_size: u32) -> Result<Map> {
+/// Puts a map under a name and starts its holder.
+pub(crate) fn hold(name: &str, create: impl FnOnce() -> device::Result<Map>) -> Result<Map> {
     let path = socket(name)?;
     if ask(&path, MAP).is_ok() {
         return Err(UsageError(format!("there is a map named {name} already")).into());
     }
-    let map = Map::create(value_size)?;
+    let map = create()?;
     fs::create_dir_all(DIRECTORY).with_context(|| format!("cannot create {DIRECTORY}"))?;
     let listener = listen(&path).with_context(|| format!("cannot create {}", path.display()))?;
 

@@ -7,7 +7,9 @@ mod commands;
 mod cpus;
 mod demo;
 mod exit;
+mod found_owner;
 mod holder;
+mod lists;
 mod output;
 mod owner_name;
 mod progress;
@@ -44,7 +46,7 @@ fn run(command: Command, output: &Output) -> anyhow::Result<Exit> {
         Command::Set(args) => commands::set(&args, output),
         Command::Delete(target) => commands::delete(&target, output),
         Command::Take(target) => commands::take(&target, output),
-        Command::List(args) => commands::list(&args, output),
+        Command::List(args) => lists::list(&args, output),
         Command::Stats => commands::stats(output),
         Command::Recurse(args) => recurse::run(&args, output),
         Command::Bench(args) => bench::run(&args, output),

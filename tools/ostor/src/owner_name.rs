@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Owners as a person writes them.
+//! Owners as a person writes them, and as the tool writes them.
 
-use std::os::fd::{OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use anyhow::Context;
-use nix::errno::Errno;
-use nix::unistd::Pid;
-use ostor::device::Owner;
-use ostor::sys::process::{self, Names};
+use ostor::device::Kind;
+
+/// How owners are written.
+pub(crate) const HOW: &str = "self, pid:N, tid:N, pidfd:N, cgroup:PATH, cgroup-id:N, cgroup-fd:N, \
+                              socket:PID/FD, socket:self/FD, netns:PATH or netns:PID";
 
 /// An owner by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum OwnerName {
     /// This very process.
     Current,
@@ -20,14 +20,19 @@ pub(crate) enum OwnerName {
     /// A thread.
     Tid(i32),
     /// An inherited pidfd.
-    Pidfd(RawFd),
-}
-
-/// An owner by name, found.
-#[derive(Debug)]
-pub(crate) enum FoundOwner {
-    Current,
-    Task(OwnedFd),
+    Pidfd(i32),
+    /// The cgroup of this directory, maybe seen from the mount of cgroup v2.
+    CgroupPath(PathBuf),
+    /// The cgroup v2 of this id.
+    CgroupId(u64),
+    /// An inherited descriptor of a cgroup's directory.
+    CgroupFd(i32),
+    /// A descriptor of another process, or an inherited one, of a socket.
+    Socket { pid: Option<i32>, fd: i32 },
+    /// The network namespace of this file.
+    NetnsPath(PathBuf),
+    /// The network namespace of this process.
+    NetnsPid(i32),
 }
 
 impl FromStr for OwnerName {
@@ -37,65 +42,74 @@ impl FromStr for OwnerName {
         if text == "self" {
             return Ok(Self::Current);
         }
-        let (kind, number) = text
-            .split_once(':')
-            .ok_or_else(|| "write pid:N, tid:N, pidfd:N or self".to_owned())?;
-        let number: i32 = match number.parse() {
-            Ok(number) if number >= 0 => number,
-            _ => {
-                return Err(format!(
-                    "{number:?} is not a number of a process or descriptor"
-                ));
-            }
-        };
+        let (kind, name) = text.split_once(':').ok_or_else(|| format!("write {HOW}"))?;
         match kind {
-            "pid" if number > 0 => Ok(Self::Pid(number)),
-            "tid" if number > 0 => Ok(Self::Tid(number)),
-            "pid" | "tid" => Err("processes count from 1".to_owned()),
-            "pidfd" => Ok(Self::Pidfd(number)),
-            _ => Err(format!(
-                "{kind:?} is no kind of owner; there are pid, tid and pidfd"
-            )),
-        }
-    }
-}
-
-impl OwnerName {
-    /// Opens what the name stands for.
-    pub(crate) fn find(self) -> anyhow::Result<FoundOwner> {
-        let (fd, what) = match self {
-            Self::Current => return Ok(FoundOwner::Current),
-            Self::Pid(pid) => (
-                process::pidfd_open(Pid::from_raw(pid), Names::Process),
-                "process",
-            ),
-            Self::Tid(tid) => (
-                process::pidfd_open(Pid::from_raw(tid), Names::Thread),
-                "thread",
-            ),
-            Self::Pidfd(fd) => (process::inherited(fd), "descriptor"),
-        };
-        let fd = fd.map_err(|errno| match errno {
-            Errno::ESRCH => anyhow::anyhow!("there is no such {what}"),
-            Errno::EINVAL | Errno::ENOENT if matches!(self, Self::Pid(_)) => {
-                anyhow::anyhow!("this is a thread, not a process; write tid:N")
+            "pid" => process(name).map(Self::Pid),
+            "tid" => process(name).map(Self::Tid),
+            "pidfd" => descriptor(name).map(Self::Pidfd),
+            "cgroup" => path(name).map(Self::CgroupPath),
+            "cgroup-id" => match name.parse() {
+                Ok(id) if id > 0 => Ok(Self::CgroupId(id)),
+                _ => Err(format!(
+                    "{name:?} is no id of a cgroup; `stat -c %i DIRECTORY` prints one"
+                )),
+            },
+            "cgroup-fd" => descriptor(name).map(Self::CgroupFd),
+            "socket" => socket(name),
+            "netns" if name.starts_with(|c: char| c.is_ascii_digit()) => {
+                process(name).map(Self::NetnsPid)
             }
-            errno => errno.into(),
-        });
-        Ok(FoundOwner::Task(fd.with_context(|| {
-            format!("cannot find the owner ({self:?})")
-        })?))
+            "netns" => path(name).map(Self::NetnsPath),
+            _ => Err(format!("{kind:?} is no kind of owner; write {HOW}")),
+        }
     }
 }
 
-impl FoundOwner {
-    /// As the device wants it.
-    pub(crate) fn owner(&self) -> Owner<'_> {
-        match self {
-            Self::Current => Owner::Current,
-            Self::Task(pidfd) => Owner::task(pidfd),
-        }
+/// An owner in a listing, written so that another command understands it where
+/// that is possible: no command finds a socket by its cookie.
+pub(crate) fn written(kind: u32, id: u64) -> String {
+    match Kind::from_uapi(kind) {
+        Some(Kind::Task) => format!("tid:{id}"),
+        Some(Kind::Cgroup) => format!("cgroup-id:{id}"),
+        Some(Kind::Socket | Kind::Netns) => format!("cookie {id}"),
+        None => format!("number {id}"),
     }
+}
+
+fn process(number: &str) -> Result<i32, String> {
+    match number.parse() {
+        Ok(pid) if pid > 0 => Ok(pid),
+        _ => Err(format!(
+            "{number:?} is not a number of a process; processes count from 1"
+        )),
+    }
+}
+
+fn descriptor(number: &str) -> Result<i32, String> {
+    match number.parse() {
+        Ok(fd) if fd >= 0 => Ok(fd),
+        _ => Err(format!("{number:?} is not a number of a descriptor")),
+    }
+}
+
+fn path(name: &str) -> Result<PathBuf, String> {
+    if name.is_empty() {
+        return Err("a path is missing after the colon".to_owned());
+    }
+    Ok(name.into())
+}
+
+/// `PID/FD` or `self/FD`.
+fn socket(name: &str) -> Result<OwnerName, String> {
+    let (pid, fd) = name.split_once('/').ok_or_else(|| {
+        format!("write socket:PID/FD, not {name:?}; `ls -l /proc/PID/fd` shows a process's sockets")
+    })?;
+    let pid = match pid {
+        "self" => None,
+        pid => Some(process(pid)?),
+    };
+    let fd = descriptor(fd)?;
+    Ok(OwnerName::Socket { pid, fd })
 }
 
 #[cfg(test)]
@@ -104,29 +118,64 @@ mod tests {
 
     #[test]
     fn reads_every_kind() {
-        assert_eq!("self".parse(), Ok(OwnerName::Current));
-        assert_eq!("pid:12".parse(), Ok(OwnerName::Pid(12)));
-        assert_eq!("tid:13".parse(), Ok(OwnerName::Tid(13)));
-        assert_eq!("pidfd:0".parse(), Ok(OwnerName::Pidfd(0)));
+        let socket = |pid, fd| OwnerName::Socket { pid, fd };
+        for (text, name) in [
+            ("self", OwnerName::Current),
+            ("pid:12", OwnerName::Pid(12)),
+            ("tid:13", OwnerName::Tid(13)),
+            ("pidfd:0", OwnerName::Pidfd(0)),
+            ("cgroup:a/b", OwnerName::CgroupPath("a/b".into())),
+            ("cgroup:/c:d", OwnerName::CgroupPath("/c:d".into())),
+            ("cgroup-id:77", OwnerName::CgroupId(77)),
+            ("cgroup-fd:3", OwnerName::CgroupFd(3)),
+            ("socket:12/3", socket(Some(12), 3)),
+            ("socket:self/0", socket(None, 0)),
+            ("netns:12", OwnerName::NetnsPid(12)),
+            (
+                "netns:/run/netns/x",
+                OwnerName::NetnsPath("/run/netns/x".into()),
+            ),
+        ] {
+            assert_eq!(text.parse(), Ok(name), "{text}");
+        }
     }
 
     #[test]
     fn refuses_everything_else() {
         for text in [
-            "", "12", "pid:", "pid:0", "tid:0", "pid:-1", "pid:x", "socket:3", "SELF",
+            "",
+            "12",
+            "pid:",
+            "pid:0",
+            "tid:0",
+            "pid:-1",
+            "pid:x",
+            "SELF",
+            "pidfd:-1",
+            "cgroup:",
+            "cgroup-id:0",
+            "cgroup-id:x",
+            "cgroup-fd:-1",
+            "socket:3",
+            "socket:0/3",
+            "socket:1/-3",
+            "socket:1/",
+            "socket:/3",
+            "netns:",
+            "netns:0",
+            "netns:1x",
+            "inode:3",
         ] {
             assert!(text.parse::<OwnerName>().is_err(), "{text:?}");
         }
     }
 
     #[test]
-    fn finds_this_process() {
-        let pid = i32::try_from(std::process::id()).unwrap();
-        assert!(matches!(
-            OwnerName::Pid(pid).find(),
-            Ok(FoundOwner::Task(_))
-        ));
-        assert!(matches!(OwnerName::Current.find(), Ok(FoundOwner::Current)));
-        assert!(OwnerName::Pid(i32::MAX).find().is_err());
+    fn what_a_listing_shows_names_the_owner() {
+        for kind in [Kind::Task, Kind::Cgroup] {
+            assert!(written(kind.to_uapi(), 7).parse::<OwnerName>().is_ok());
+        }
+        assert_eq!(written(Kind::Socket.to_uapi(), 7), "cookie 7");
+        assert_eq!(written(99, 7), "number 7");
     }
 }
