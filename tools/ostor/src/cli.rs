@@ -49,6 +49,24 @@ pub(crate) const PROCESSES: u64 = 20_000;
 /// How long `ostor stress churn` churns, unless told.
 pub(crate) const CHURN_SECONDS: u64 = 30;
 
+/// How long `ostor stress sockets` and `socket-churn` go on, unless told.
+pub(crate) const SOCKET_SECONDS: u64 = 5;
+
+/// How many sockets each thread of `ostor stress sockets` has, unless told.
+pub(crate) const SOCKETS: u64 = 4096;
+
+/// How many connections `ostor stress accept` accepts, unless told.
+pub(crate) const CONNECTIONS: u64 = 10_000;
+
+/// How many cgroups `ostor stress cgroups` makes, unless told.
+pub(crate) const CGROUPS: u64 = 2000;
+
+/// How often `ostor stress optmem` fills a socket's option memory, unless told.
+pub(crate) const OPTMEM_ROUNDS: u64 = 20;
+
+/// How many owners of each kind `ostor stress stale` lets die, unless told.
+pub(crate) const STALE: u64 = 500;
+
 /// Attach values to tasks, cgroups, sockets and network namespaces, through
 /// /dev/owner_storage.
 #[derive(Debug, Parser)]
@@ -84,7 +102,8 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Show all of it on real processes, then unload the module
     Demo(DemoArgs),
-    /// Put the module under stress; without a subcommand, in every way
+    /// Put the module under stress; without a subcommand, in every way but
+    /// `stale`
     Stress(StressArgs),
     /// Hold a map: what `map create` starts
     #[command(hide = true)]
@@ -247,6 +266,46 @@ pub(crate) enum StressCommand {
         /// What the sequence of operations starts from
         #[arg(long, default_value_t = 1)]
         seed: u64,
+    },
+    /// Four threads close thousands of sockets while their map is closed
+    Sockets {
+        /// How long, at the least
+        #[arg(long, default_value_t = SOCKET_SECONDS)]
+        seconds: u64,
+        /// How many sockets each thread has
+        #[arg(long, default_value_t = SOCKETS, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+        count: u64,
+    },
+    /// Four threads update and delete one socket's value
+    SocketChurn {
+        /// How long
+        #[arg(long, default_value_t = SOCKET_SECONDS)]
+        seconds: u64,
+    },
+    /// A listener accepts connections, which get copies of its value
+    Accept {
+        /// How many
+        #[arg(long, default_value_t = CONNECTIONS)]
+        count: u64,
+    },
+    /// Cgroups are removed while processes leave them and sockets pin them
+    Cgroups {
+        /// How many
+        #[arg(long, default_value_t = CGROUPS)]
+        count: u64,
+    },
+    /// Eight threads race for the last of a socket's option memory
+    Optmem {
+        /// How often
+        #[arg(long, default_value_t = OPTMEM_ROUNDS)]
+        rounds: u64,
+    },
+    /// Owners die unnoticed and others take their addresses; for the test
+    /// flavour of the module only
+    Stale {
+        /// How many of each kind
+        #[arg(long, default_value_t = STALE)]
+        count: u64,
     },
 }
 

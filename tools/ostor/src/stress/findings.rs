@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a stress run found.
 
-use std::fmt::Debug;
+use std::fmt::{Debug, Display};
 
 use anyhow::Result;
 use ostor::settle;
@@ -10,7 +10,7 @@ use serde_json::json;
 use uapi::ostor_stats;
 
 use crate::exit::Exit;
-use crate::output::{Output, grouped, table};
+use crate::output::{Output, grouped, table, verdict};
 
 /// How many problems are kept; the first ones tell most.
 const MOST: usize = 20;
@@ -20,6 +20,7 @@ const MOST: usize = 20;
 pub(crate) struct Findings {
     figures: Vec<(String, u64)>,
     problems: Vec<String>,
+    skipped: Vec<String>,
 }
 
 impl Findings {
@@ -38,6 +39,11 @@ impl Findings {
         }
     }
 
+    /// Notes what this kernel cannot do, so that nothing was found out about it.
+    pub(crate) fn skip(&mut self, what: &str, why: impl Display) {
+        self.skipped.push(format!("{what}: {why}"));
+    }
+
     /// Notes a difference as a problem.
     pub(crate) fn expect<T: PartialEq + Debug>(&mut self, what: &str, found: T, expected: T) {
         if found != expected {
@@ -48,14 +54,19 @@ impl Findings {
     /// Waits until all that the run created is gone, and notes what is not.
     pub(crate) fn expect_nothing_left(&mut self, before: &ostor_stats) -> Result<()> {
         let after = settle::stats_back_to(before)?;
-        let left = ["maps", "elements", "storages", "bytes"];
         let counts = settle::alive(&after).into_iter().zip(settle::alive(before));
-        for (what, (after, before)) in left.into_iter().zip(counts) {
+        for (what, (after, before)) in settle::ALIVE.into_iter().zip(counts) {
             self.add(&format!("{what} left"), after.saturating_sub(before));
-            self.expect(&format!("{what} alive"), after, before);
+            self.expect(&format!("{what} now"), after, before);
         }
-        self.add("late frees", after.late_free - before.late_free);
-        self.expect("late_free", after.late_free, before.late_free);
+        for (what, after, before) in [
+            ("late_free", after.late_free, before.late_free),
+            ("stale", after.stale, before.stale),
+            ("omem_left", after.omem_left, before.omem_left),
+        ] {
+            self.add(what, after - before);
+            self.expect(what, after, before);
+        }
         let allocated = after.allocated - before.allocated;
         self.add("values allocated", allocated);
         self.expect("values dropped", after.dropped - before.dropped, allocated);
@@ -76,6 +87,7 @@ impl Findings {
         for problem in other.problems {
             self.problem(problem);
         }
+        self.skipped.extend(other.skipped);
     }
 
     /// Prints the figures, the problems and the verdict.
@@ -89,18 +101,22 @@ impl Findings {
         for problem in &self.problems {
             text.push_str(&format!("\nWRONG: {problem}"));
         }
-        text.push_str(if ok {
-            "\nstress: ok"
-        } else {
-            "\nstress: FAILED"
-        });
+        for skipped in &self.skipped {
+            text.push_str(&format!("\nskipped: {skipped}"));
+        }
+        text.push_str(&format!("\nstress: {}", verdict(ok, self.skipped.len())));
         let figures: serde_json::Map<_, _> = self
             .figures
             .iter()
             .map(|(name, count)| (name.clone(), (*count).into()))
             .collect();
         output.result(
-            json!({ "figures": figures, "problems": self.problems, "ok": ok }),
+            json!({
+                "figures": figures,
+                "problems": self.problems,
+                "skipped": self.skipped,
+                "ok": ok,
+            }),
             text,
         )?;
         Ok(Exit::check(ok))
@@ -128,8 +144,10 @@ mod tests {
         let mut part = Findings::default();
         part.add("gets", 3);
         part.problem("lost");
+        part.skip("sockets", "none here");
         all.merge(part);
         assert_eq!(all.figures, [("gets".to_owned(), 5)]);
         assert_eq!(all.problems, ["lost"]);
+        assert_eq!(all.skipped, ["sockets: none here"]);
     }
 }
