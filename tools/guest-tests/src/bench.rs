@@ -5,7 +5,9 @@ use std::os::fd::AsFd;
 
 use anyhow::Result;
 use nix::errno::Errno;
-use ostor::device::{Bench, BenchKind, Map, Mode, Owner};
+use ostor::device::{self, Bench, BenchKind, Kind, Map, Mode, Owner, list_owner};
+use ostor::object::Object;
+use ostor::process::Child;
 use ostor::sys::ioctl;
 use uapi::ostor_bench;
 
@@ -13,6 +15,8 @@ use crate::harness::{assert_refused, assert_refused_unchanged, new_map};
 
 crate::suite![
     every_kind_is_measured_and_leaves_nothing,
+    every_kind_of_owner,
+    a_dead_owner,
     an_element_in_the_way,
     refused
 ];
@@ -27,9 +31,15 @@ const KINDS: [BenchKind; 6] = [
     BenchKind::Alloc,
 ];
 
-fn measure(map: &Map, kind: BenchKind, maps: u32) -> ostor::device::Result<ostor::device::Cost> {
+fn measure(
+    map: &Map,
+    owner: Owner<'_>,
+    kind: BenchKind,
+    maps: u32,
+) -> ostor::device::Result<ostor::device::Cost> {
     Bench {
         kind,
+        owner,
         maps,
         iterations: 1000,
     }
@@ -41,7 +51,7 @@ fn every_kind_is_measured_and_leaves_nothing() -> Result<()> {
     for kind in KINDS {
         for maps in [1, 2, 64] {
             // A host that is busy elsewhere during the empty loop makes a run look free.
-            let mut costs = (0..20).map(|_| measure(&map, kind, maps));
+            let mut costs = (0..20).map(|_| measure(&map, Owner::Current, kind, maps));
             let costly = costs.find(|cost| !matches!(cost, Ok(cost) if cost.ns == 0));
             assert!(costly.transpose()?.is_some(), "{kind:?} costs nothing");
             assert_eq!(map.info()?.elements, 0, "{kind:?}");
@@ -51,11 +61,35 @@ fn every_kind_is_measured_and_leaves_nothing() -> Result<()> {
     Ok(())
 }
 
+/// Each kind of owners, found in each way, is measured as it is.
+fn every_kind_of_owner() -> Result<()> {
+    let (map, stats) = (new_map()?, device::stats()?);
+    for owners in Kind::ALL.into_iter().filter(|kind| kind.is_served(&stats)) {
+        let object = Object::new(owners)?;
+        for kind in &KINDS[..4] {
+            measure(&map, object.owner(), *kind, 2)?;
+            assert_eq!(map.info()?.elements, 0, "{owners} {kind:?}");
+        }
+        assert_eq!(list_owner(&map, object.owner())?, []);
+        object.end()?;
+    }
+    Ok(())
+}
+
+fn a_dead_owner() -> Result<()> {
+    let (map, child) = (new_map()?, Child::idle()?);
+    child.kill_and_reap()?;
+    for kind in &KINDS[..4] {
+        assert_refused(measure(&map, Owner::task(&child), *kind, 1), Errno::ESRCH);
+    }
+    Ok(())
+}
+
 fn an_element_in_the_way() -> Result<()> {
     let map = new_map()?;
     map.update(Owner::Current, b"x", Mode::Any)?;
     for kind in &KINDS[..4] {
-        assert_refused(measure(&map, *kind, 1), Errno::EEXIST);
+        assert_refused(measure(&map, Owner::Current, *kind, 1), Errno::EEXIST);
         assert_eq!(map.get(Owner::Current)?.value[..1], *b"x", "{kind:?}");
     }
     Ok(())
@@ -70,7 +104,7 @@ fn refused() -> Result<()> {
         ..ostor_bench::default()
     };
     type Change = (&'static str, fn(&mut ostor_bench));
-    let changes: [Change; 7] = [
+    let changes: [Change; 10] = [
         ("nothing", |arg| arg.bench = 0),
         ("unknown", |arg| arg.bench = 7),
         ("no map", |arg| arg.maps = 0),
@@ -80,6 +114,9 @@ fn refused() -> Result<()> {
             arg.iterations = u64::from(uapi::OSTOR_BENCH_MAX) + 1
         }),
         ("reserved", |arg| arg.reserved = 1),
+        ("kind of owner", |arg| arg.owner.by = 6),
+        ("descriptor of the owner", |arg| arg.owner.fd = 1),
+        ("id of the owner", |arg| arg.owner.id = 1),
     ];
     for (what, change) in changes {
         let mut arg = valid;

@@ -2,58 +2,83 @@
 //! What every test is run in: whatever it did, it must leave nothing behind and
 //! the kernel's log empty.
 
-use std::fs;
-
 use anyhow::{Context, Result, ensure};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::{Completion, Failed, Trial};
 use nix::errno::Errno;
-use ostor::device::{self, Error, Map};
+use ostor::device::{self, Error, Kind, Map};
 use ostor::settle;
 use uapi::{ostor_map_info, ostor_stats};
 
 use crate::kernel_log::KernelLog;
+use crate::needs::{self, Unable};
 
 /// The value size of most tests.
 pub(crate) const VALUE_SIZE: u32 = 16;
 
-/// A test's body.
-pub(crate) type Test = fn() -> Result<()>;
-
 /// The tests of a module.
-pub(crate) fn suite(module: &str, tests: &[(&str, Test)]) -> Vec<Trial> {
-    let trial = |&(name, test): &(&str, Test)| {
-        Trial::test(format!("{module}::{name}"), move || {
-            run(test).map_err(|error| Failed::from(format!("{error:#}")))
-        })
-    };
+pub(crate) fn suite<T>(module: &str, tests: &[(&str, T)]) -> Vec<Trial>
+where
+    T: Fn() -> Result<()> + Copy + Send + 'static,
+{
+    let trial = |&(name, test): &(&str, T)| trial(format!("{module}::{name}"), test);
     tests.iter().map(trial).collect()
 }
 
-/// Names functions as the tests of the module; some need two CPUs, and are
-/// skipped where there is one.
+/// A test, which is ignored where it finds out that it cannot be run.
+pub(crate) fn trial(name: String, test: impl Fn() -> Result<()> + Send + 'static) -> Trial {
+    Trial::ignorable_test(name, move || match run(&test) {
+        Ok(()) => Ok(Completion::Completed),
+        Err(error) => match error.downcast_ref::<Unable>() {
+            Some(why) => Ok(Completion::ignored_with(why)),
+            None => Err(Failed::from(format!("{error:#}"))),
+        },
+    })
+}
+
+/// Names functions as the tests of the module.
 #[macro_export]
 macro_rules! suite {
-    ($($test:ident),+ $(; two CPUs: $($racing:ident),+)? $(,)?) => {
+    ($($test:ident),+ $(,)?) => {
         pub(crate) fn suite() -> Vec<libtest_mimic::Trial> {
             let module = module_path!().rsplit("::").next().unwrap_or_default();
-            let alone = $crate::harness::suite(module, &[$((stringify!($test), $test)),+]);
-            let racing = $crate::harness::suite(
-                module,
-                &[$($((stringify!($racing), $racing)),+)?],
-            );
-            let skipped = $crate::harness::one_cpu_is_alone();
-            let racing = racing.into_iter().map(|trial| trial.with_ignored_flag(skipped));
-            alone.into_iter().chain(racing).collect()
+            let tests: &[(&str, fn() -> anyhow::Result<()>)] = &[$((stringify!($test), $test)),+];
+            $crate::harness::suite(module, tests)
         }
     };
 }
 
-/// Whether there is only one CPU.
-pub(crate) fn one_cpu_is_alone() -> bool {
-    fs::read_to_string("/sys/devices/system/cpu/online").is_ok_and(|online| online.trim() == "0")
+/// Names functions of a kind of owners as the tests of the module, each of
+/// which is run for every kind.
+#[macro_export]
+macro_rules! kind_suite {
+    ($($test:ident),+ $(,)?) => {
+        pub(crate) fn suite() -> Vec<libtest_mimic::Trial> {
+            let tests: &[(&str, $crate::harness::KindTest)] =
+                &[$((stringify!($test), $test)),+];
+            $crate::harness::of_each_kind(module_path!(), tests)
+        }
+    };
 }
 
-fn run(test: Test) -> Result<()> {
+/// A test of any kind of owners.
+pub(crate) type KindTest = fn(Kind) -> Result<()>;
+
+/// Tests of every kind of owners.
+pub(crate) fn of_each_kind(module: &str, tests: &[(&str, KindTest)]) -> Vec<Trial> {
+    let module = module.rsplit("::").next().unwrap_or_default();
+    let of_kind = |kind| {
+        let trial = move |&(name, test): &(&str, KindTest)| {
+            trial(format!("{module}::{name}::{kind}"), move || {
+                needs::kind(kind)?;
+                test(kind)
+            })
+        };
+        tests.iter().map(trial)
+    };
+    Kind::ALL.into_iter().flat_map(of_kind).collect()
+}
+
+fn run(test: &impl Fn() -> Result<()>) -> Result<()> {
     let mut log = KernelLog::from_now()?;
     let before = device::stats()?;
     test()?;
@@ -64,8 +89,12 @@ fn run(test: Test) -> Result<()> {
         "left behind: {after:?}, before: {before:?}"
     );
     ensure!(
-        after.late_free == before.late_free,
+        (after.late_free, after.stale) == (before.late_free, before.stale),
         "a missed death notice: {after:?}"
+    );
+    ensure!(
+        after.omem_left == before.omem_left,
+        "a freed socket had option memory: {after:?}"
     );
     let allocated = after.allocated - before.allocated;
     ensure!(

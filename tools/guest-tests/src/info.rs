@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The figures of a map and of the module.
 
+use std::os::fd::AsFd;
+
 use anyhow::Result;
-use ostor::device::{self, Mode, Owner};
+use ostor::device::{self, Kind, Map, Mode, Owner};
 use ostor::process::Child;
 use ostor::settle;
 
 use crate::harness::{VALUE_SIZE, assert_elements_become, new_map};
+use crate::needs;
 
 crate::suite![
     a_new_map,
+    maps_are_numbered_in_turn,
+    the_flags_are_as_it_was_created,
+    tasks_are_served,
     a_map_counts_what_is_done,
     bytes_come_and_go,
     the_module_counts_what_lives,
@@ -34,9 +40,35 @@ fn a_new_map() -> Result<()> {
         info.timeouts,
         info.nomem,
         info.deferred,
+        info.clones,
+        info.clone_failures,
     ];
-    assert_eq!(counts, [0; 10]);
-    assert_eq!((info.flags, info.reserved), (0, [0; 2]));
+    assert_eq!(counts, [0; 12]);
+    assert_eq!((info.flags, info.reserved), (0, [0; 3]));
+    Ok(())
+}
+
+fn maps_are_numbered_in_turn() -> Result<()> {
+    let first = new_map()?.info()?.id;
+    let second = new_map()?.info()?.id;
+    assert_eq!(second, first + 1, "numbers are not used again");
+    let map = new_map()?;
+    let same = Map::from_fd(map.as_fd().try_clone_to_owned()?)?;
+    assert_eq!(same.info()?.id, map.info()?.id);
+    Ok(())
+}
+
+fn the_flags_are_as_it_was_created() -> Result<()> {
+    let map = needs::cloning_map()?;
+    assert_eq!(map.info()?.flags, uapi::OSTOR_MAP_CLONE);
+    Ok(())
+}
+
+fn tasks_are_served() -> Result<()> {
+    let stats = device::stats()?;
+    assert!(Kind::Task.is_served(&stats), "{stats:?}");
+    let known: u32 = Kind::ALL.into_iter().map(Kind::bit).sum();
+    assert_eq!(stats.kinds & !known, 0, "{stats:?}");
     Ok(())
 }
 
@@ -121,6 +153,6 @@ fn the_module_counts_what_was() -> Result<()> {
     let after = settle::stats_back_to(&before)?;
     assert_eq!(after.owner_deaths, before.owner_deaths + 1);
     assert_eq!(after.dropped, before.dropped + 2);
-    assert_eq!(after.reserved, [0; 5]);
+    assert_eq!((after.pad, after.reserved), (0, [0; 3]));
     Ok(())
 }

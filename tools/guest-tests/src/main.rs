@@ -13,6 +13,7 @@ mod harness;
 mod info;
 mod kernel_log;
 mod listing;
+mod needs;
 mod privilege;
 mod recursion;
 mod refused_commands;

@@ -186,7 +186,7 @@ fn refused() -> Result<()> {
             arg.inner.flags = 3;
         }),
         (Errno::EINVAL, "kind of owner", &|arg| {
-            arg.outer.owner.by = 2
+            arg.outer.owner.by = 6
         }),
         (Errno::EINVAL, "reserved of the owner", &|arg| {
             arg.inner.owner.id = 1

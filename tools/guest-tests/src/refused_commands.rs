@@ -17,7 +17,7 @@ crate::suite![
     arguments_that_are_nowhere
 ];
 
-const COMMANDS: [u64; 11] = [
+const COMMANDS: [u64; 12] = [
     uapi::OSTOR_CMD_MAP_CREATE,
     uapi::OSTOR_CMD_MAP_INFO,
     uapi::OSTOR_CMD_LOOKUP,
@@ -29,6 +29,7 @@ const COMMANDS: [u64; 11] = [
     uapi::OSTOR_CMD_STATS,
     uapi::OSTOR_CMD_RECURSE,
     uapi::OSTOR_CMD_BENCH,
+    uapi::OSTOR_CMD_LIST_OWNER,
 ];
 
 /// Where a command's number holds the size of its argument.
@@ -55,7 +56,7 @@ fn unknown_commands() -> Result<()> {
     let (map, file) = files()?;
     assert_refused_unchanged(&map, Errno::ENOTTY, "all of them", || {
         for known in COMMANDS {
-            for index in 0x0b..=0xff {
+            for index in 0x0c..=0xff {
                 assert_unknown(&map, &file, (known & !0xff) | index);
             }
         }

@@ -61,7 +61,7 @@ fn sizes() -> Result<()> {
 }
 
 fn flags_and_reserved_fields() -> Result<()> {
-    for flags in [1, 1 << 31, u32::MAX] {
+    for flags in [2, 3, 4, 1 << 31, u32::MAX] {
         assert_no_map(Errno::EINVAL, ostor_map_create { flags, ..VALID });
     }
     for reserved in [[1, 0, 0], [0, 1, 0], [0, 0, 1 << 63]] {

@@ -14,13 +14,15 @@ use ostor::settle;
 use ostor::sys::process::{Names, pidfd_open};
 
 use crate::harness::{assert_elements_become, assert_refused, new_map};
+use crate::needs;
 
 crate::suite![
     self_is_the_thread,
     a_process_is_its_first_thread,
     a_threads_end_frees_its_storage,
-    listed_by_thread_id;
-    two CPUs: threads_that_create_at_once_get_one_element, an_update_leaves_no_gap,
+    listed_by_thread_id,
+    threads_that_create_at_once_get_one_element,
+    an_update_leaves_no_gap,
 ];
 
 /// A thread that waits for its end.
@@ -113,6 +115,7 @@ fn listed_by_thread_id() -> Result<()> {
 
 /// Small enough for every run; `ostor stress race-create` does it 100,000 times.
 fn threads_that_create_at_once_get_one_element() -> Result<()> {
+    needs::two_cpus()?;
     let map = new_map()?;
     let pidfd = pidfd_open(getpid(), Names::Process)?;
     let barrier = Barrier::new(2);
@@ -139,6 +142,7 @@ fn threads_that_create_at_once_get_one_element() -> Result<()> {
 
 /// Whoever looks while another replaces an element finds the old or the new.
 fn an_update_leaves_no_gap() -> Result<()> {
+    needs::two_cpus()?;
     let map = new_map()?;
     let pidfd = pidfd_open(getpid(), Names::Process)?;
     map.update(Owner::task(&pidfd), b"x", Mode::NoExist)?;

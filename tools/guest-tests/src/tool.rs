@@ -7,6 +7,8 @@ use anyhow::{Context, Result, ensure};
 use ostor::device;
 use ostor::process::Child;
 
+use crate::needs;
+
 crate::suite![
     a_map_by_name,
     json,
@@ -15,8 +17,8 @@ crate::suite![
     bench,
     demo,
     stress_fork_reap,
-    stress_churn;
-    two CPUs: stress_race_create,
+    stress_churn,
+    stress_race_create,
 ];
 
 fn ostor(arguments: &[&str]) -> Result<Output> {
@@ -204,5 +206,6 @@ fn stress_churn() -> Result<()> {
 }
 
 fn stress_race_create() -> Result<()> {
+    needs::two_cpus()?;
     passes(&["stress", "race-create", "--rounds", "2000"], "stress: ok")
 }
