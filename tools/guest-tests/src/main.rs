@@ -12,7 +12,9 @@ mod elements;
 mod harness;
 mod info;
 mod kernel_log;
+mod kinds;
 mod listing;
+mod mixed_kinds;
 mod needs;
 mod privilege;
 mod recursion;
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         death::suite(),
         threads::suite(),
         descriptors::suite(),
+        kinds::suite(),
+        mixed_kinds::suite(),
         recursion::suite(),
         bench::suite(),
         privilege::suite(),
