@@ -16,12 +16,14 @@ mod kinds;
 mod listing;
 mod mixed_kinds;
 mod needs;
+mod owner_lists;
 mod privilege;
 mod recursion;
 mod refused_commands;
 mod refused_elements;
 mod refused_lists;
 mod refused_maps;
+mod resolve;
 mod threads;
 mod tool;
 
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         descriptors::suite(),
         kinds::suite(),
         mixed_kinds::suite(),
+        owner_lists::suite(),
         recursion::suite(),
         bench::suite(),
         privilege::suite(),
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         refused_elements::suite(),
         refused_lists::suite(),
         refused_commands::suite(),
+        resolve::suite(),
         tool::suite(),
     ];
     let trials = suites.into_iter().flatten().collect();
