@@ -6,6 +6,7 @@
 
 mod attempt;
 mod bench;
+mod cgroups;
 mod death;
 mod descriptors;
 mod elements;
@@ -14,6 +15,7 @@ mod info;
 mod kernel_log;
 mod kinds;
 mod listing;
+mod memcg;
 mod mixed_kinds;
 mod needs;
 mod owner_lists;
@@ -46,6 +48,8 @@ fn main() -> ExitCode {
         descriptors::suite(),
         kinds::suite(),
         mixed_kinds::suite(),
+        cgroups::suite(),
+        memcg::suite(),
         owner_lists::suite(),
         recursion::suite(),
         bench::suite(),
