@@ -26,6 +26,8 @@ mod refused_elements;
 mod refused_lists;
 mod refused_maps;
 mod resolve;
+mod socket_families;
+mod sockets;
 mod threads;
 mod tool;
 
@@ -49,6 +51,8 @@ fn main() -> ExitCode {
         kinds::suite(),
         mixed_kinds::suite(),
         cgroups::suite(),
+        sockets::suite(),
+        socket_families::suite(),
         memcg::suite(),
         owner_lists::suite(),
         recursion::suite(),
