@@ -7,6 +7,8 @@
 mod attempt;
 mod bench;
 mod cgroups;
+mod charge;
+mod clones;
 mod death;
 mod descriptors;
 mod elements;
@@ -53,7 +55,9 @@ fn main() -> ExitCode {
         cgroups::suite(),
         sockets::suite(),
         socket_families::suite(),
+        charge::suite(),
         memcg::suite(),
+        clones::suite(),
         owner_lists::suite(),
         recursion::suite(),
         bench::suite(),
