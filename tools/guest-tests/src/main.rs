@@ -20,6 +20,7 @@ mod listing;
 mod memcg;
 mod mixed_kinds;
 mod needs;
+mod netns;
 mod owner_lists;
 mod privilege;
 mod recursion;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         cgroups::suite(),
         sockets::suite(),
         socket_families::suite(),
+        netns::suite(),
         charge::suite(),
         memcg::suite(),
         clones::suite(),
