@@ -1,16 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The `ostor` command, as a person and a script use it.
 
+use std::net::UdpSocket;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
-use ostor::device;
+use ostor::cgroup::Cgroup;
+use ostor::device::{self, Kind, Mode, Owner};
+use ostor::netns;
 use ostor::process::Child;
+use ostor::sys::socket::cookie;
 
+use crate::harness::new_map;
 use crate::needs;
 
 crate::suite![
     a_map_by_name,
+    names_of_cgroups,
+    names_of_sockets,
+    names_of_network_namespaces,
+    a_list_by_owner,
+    a_map_that_clones,
+    statistics,
     json,
     exit_status,
     recurse,
@@ -19,6 +31,12 @@ crate::suite![
     stress_fork_reap,
     stress_churn,
     stress_race_create,
+    stress_sockets,
+    stress_socket_churn,
+    stress_accept,
+    stress_cgroups,
+    stress_optmem,
+    stress_stale_needs_the_test_flavour,
 ];
 
 fn ostor(arguments: &[&str]) -> Result<Output> {
@@ -88,9 +106,9 @@ fn a_map_by_name() -> Result<()> {
     on("set", &["hex:00ff", "--exist"])?;
     assert_eq!(on("get", &["--create", "ignored"])?, "hex:00ff");
     let list = printed(&["list", "--map", NamedMap::NAME])?;
-    assert!(
-        list.contains(&format!("tid:{}", child.pid())) && list.contains("hex:00ff"),
-        "{list}"
+    assert_row(
+        &list,
+        &["task", &format!("tid:{}", child.pid()), "hex:00ff"],
     );
     assert!(printed(&["map", "ls"])?.contains(NamedMap::NAME));
     let info = printed(&["map", "info", NamedMap::NAME])?;
@@ -112,6 +130,137 @@ fn a_map_by_name() -> Result<()> {
         0,
         "map rm returns when the map is gone"
     );
+    Ok(())
+}
+
+/// Asserts that a table has a row with these cells, in this order.
+#[track_caller]
+fn assert_row(table: &str, cells: &[&str]) {
+    let has = |row: &str| {
+        let mut found = row.split('|').map(str::trim);
+        cells.iter().all(|cell| found.any(|text| text == *cell))
+    };
+    assert!(table.lines().any(has), "no row with {cells:?}: {table}");
+}
+
+/// Stores a value under one name of an owner, and reads it under others.
+fn assert_names(names: &[&str]) -> Result<()> {
+    let on = ["-m", NamedMap::NAME];
+    printed(&[&["set", names[0], "named", "--noexist"], &on[..]].concat())?;
+    for name in names {
+        let value = printed(&[&["get", *name], &on[..]].concat())?;
+        assert_eq!(value, "named", "{name}");
+    }
+    Ok(())
+}
+
+fn names_of_cgroups() -> Result<()> {
+    needs::kind(Kind::Cgroup)?;
+    let (_map, cgroup) = (NamedMap::create()?, Cgroup::create()?);
+    let path = cgroup.path().display().to_string();
+    let relative = path.trim_start_matches("/sys/fs/cgroup/");
+    let id = format!("cgroup-id:{}", cgroup.id());
+    assert_names(&[
+        &format!("cgroup:{path}"),
+        &format!("cgroup:{relative}"),
+        &id,
+    ])?;
+    let list = printed(&["list", "-m", NamedMap::NAME])?;
+    assert_row(&list, &["cgroup", &id, &path, "1", "named"]);
+    let on = ["-m", NamedMap::NAME];
+    for (status, name, message) in [
+        (6, "cgroup:no/such", "`ls /sys/fs/cgroup`"),
+        (6, "cgroup:/dev", "not in a cgroup hierarchy"),
+        (4, "cgroup-id:1234567", "ESRCH"),
+        (2, "cgroup-id:x", "stat -c %i"),
+        (6, "cgroup-fd:99", "not open"),
+    ] {
+        assert_status(status, &[&["get", name], &on[..]].concat(), message);
+    }
+    Ok(())
+}
+
+fn names_of_sockets() -> Result<()> {
+    needs::kind(Kind::Socket)?;
+    let (_map, socket) = (NamedMap::create()?, UdpSocket::bind("127.0.0.1:0")?);
+    let (pid, fd) = (std::process::id(), socket.as_raw_fd());
+    assert_names(&[&format!("socket:{pid}/{fd}")])?;
+    let list = printed(&["list", "-m", NamedMap::NAME])?;
+    let cookie = format!("cookie {}", cookie(&socket)?);
+    assert_row(&list, &["socket", &cookie, "", "1", "named"]);
+
+    // Another, as the standard input of the command.
+    let get = |fd: &str| {
+        let mut command = Command::new("ostor");
+        command.args(["get", "-m", NamedMap::NAME, fd]);
+        Ok::<_, anyhow::Error>(command.stdin(OwnedFd::from(socket.try_clone()?)).output()?)
+    };
+    assert_eq!(get("socket:self/0")?.stdout, b"named\n");
+    assert_eq!(get("socket:self/1")?.status.code(), Some(4));
+    let on = ["-m", NamedMap::NAME];
+    for (status, name, message) in [
+        (6, format!("socket:{pid}/9999"), "has no descriptor 9999"),
+        (4, "socket:1/0".to_owned(), "ENOTSOCK"),
+        (6, "socket:2147483647/0".to_owned(), "no such process"),
+        (2, "socket:7".to_owned(), "socket:PID/FD"),
+    ] {
+        assert_status(status, &[&["get", &name], &on[..]].concat(), message);
+    }
+    Ok(())
+}
+
+fn names_of_network_namespaces() -> Result<()> {
+    needs::kind(Kind::Netns)?;
+    let _map = NamedMap::create()?;
+    assert_names(&["netns:1", "netns:/proc/self/ns/net"])?;
+    let list = printed(&["list", "-m", NamedMap::NAME])?;
+    let cookie = format!("cookie {}", netns::current()?.cookie());
+    assert_row(&list, &["netns", &cookie, "", "1", "named"]);
+    let on = ["-m", NamedMap::NAME];
+    for (status, name, message) in [
+        (6, "netns:/dev/null", "not a namespace"),
+        (4, "netns:/proc/self/ns/mnt", "EBADF"),
+        (6, "netns:2147483647", "there is no /proc/2147483647"),
+    ] {
+        assert_status(status, &[&["get", name], &on[..]].concat(), message);
+    }
+    Ok(())
+}
+
+fn a_list_by_owner() -> Result<()> {
+    let (_map, child, unnamed) = (NamedMap::create()?, Child::idle()?, new_map()?);
+    let owner = &format!("pid:{}", child.pid());
+    printed(&["set", "-m", NamedMap::NAME, owner, "green"])?;
+    unnamed.update(Owner::task(&child), b"x", Mode::Any)?;
+    let list = printed(&["list", "--owner", owner])?;
+    assert_row(&list, &[NamedMap::NAME, "1", "16", "", "green"]);
+    let id = unnamed.info()?.id.to_string();
+    assert_row(&list, &[&id, "", "1", "16", "", ""]);
+    let json = printed(&["list", "--json", "--owner", owner])?;
+    assert!(json.contains(&format!("\"map\": {id},")), "{json}");
+    assert!(json.contains("\"text\": \"green\""), "{json}");
+    assert_status(2, &["list"], "--map");
+    Ok(())
+}
+
+fn a_map_that_clones() -> Result<()> {
+    drop(needs::cloning_map()?);
+    let name = NamedMap::NAME;
+    printed(&["map", "create", name, "--value-size", "16", "--clone"])?;
+    let _map = NamedMap;
+    assert_row(&printed(&["map", "ls"])?, &[name, "16", "yes"]);
+    assert!(printed(&["map", "info", name, "--json"])?.contains("\"clone\""));
+    Ok(())
+}
+
+fn statistics() -> Result<()> {
+    let text = printed(&["stats"])?;
+    let kinds = text.lines().find_map(|line| line.strip_prefix("kinds "));
+    assert!(kinds.is_some_and(|kinds| kinds.contains("task")), "{text}");
+    for figure in ["late_free", "stale", "charged", "omem_left"] {
+        assert!(text.lines().any(|line| line.starts_with(figure)), "{text}");
+    }
+    assert!(printed(&["stats", "--json"])?.contains("\"task\""));
     Ok(())
 }
 
@@ -186,26 +335,78 @@ fn recurse() -> Result<()> {
 
 fn bench() -> Result<()> {
     let table = printed(&["bench", "--quick"])?;
-    assert!(
-        table.contains("get hit, 32 maps") && table.contains("| 2,225 |"),
-        "{table}"
+    assert_row(
+        &table,
+        &["task", "create + delete, the owner's first", "2,225"],
     );
+    let stats = device::stats()?;
+    for kind in [Kind::Cgroup, Kind::Socket] {
+        if kind.is_served(&stats) {
+            assert_row(&table, &[kind.name(), "get hit, 32 maps"]);
+        }
+    }
+    assert_row(&table, &["-", "rqspinlock lock + unlock", "31"]);
     Ok(())
 }
 
+/// What a kernel lacks is told in the last line.
 fn demo() -> Result<()> {
-    passes(&["demo", "--keep-module"], "demo: ok")
+    let text = printed(&["demo", "--keep-module"])?;
+    let last = text.lines().last().unwrap_or_default();
+    ensure!(last.starts_with("demo: ok"), "{text}");
+    if last != "demo: ok" {
+        return needs::unable(format!("{last}: this kernel does not serve all kinds"));
+    }
+    for owners in ["tasks", "cgroups", "sockets", "network namespaces"] {
+        assert_row(&text, &[owners, "8 of 8", "ok"]);
+    }
+    Ok(())
+}
+
+/// A stress run of some kind of owners comes out well.
+fn stress(kind: Kind, arguments: &[&str]) -> Result<()> {
+    needs::kind(kind)?;
+    passes(&[&["stress"], arguments].concat(), "stress: ok")
 }
 
 fn stress_fork_reap() -> Result<()> {
-    passes(&["stress", "fork-reap", "--count", "1000"], "stress: ok")
+    stress(Kind::Task, &["fork-reap", "--count", "1000"])
 }
 
 fn stress_churn() -> Result<()> {
-    passes(&["stress", "churn", "--seconds", "3"], "stress: ok")
+    stress(Kind::Task, &["churn", "--seconds", "3"])
 }
 
 fn stress_race_create() -> Result<()> {
     needs::two_cpus()?;
-    passes(&["stress", "race-create", "--rounds", "2000"], "stress: ok")
+    stress(Kind::Task, &["race-create", "--rounds", "2000"])
+}
+
+fn stress_sockets() -> Result<()> {
+    stress(
+        Kind::Socket,
+        &["sockets", "--seconds", "1", "--count", "500"],
+    )
+}
+
+fn stress_socket_churn() -> Result<()> {
+    stress(Kind::Socket, &["socket-churn", "--seconds", "2"])
+}
+
+fn stress_accept() -> Result<()> {
+    drop(needs::cloning_map()?);
+    stress(Kind::Socket, &["accept", "--count", "1000"])
+}
+
+fn stress_cgroups() -> Result<()> {
+    stress(Kind::Cgroup, &["cgroups", "--count", "100"])
+}
+
+fn stress_optmem() -> Result<()> {
+    stress(Kind::Socket, &["optmem", "--rounds", "3"])
+}
+
+fn stress_stale_needs_the_test_flavour() -> Result<()> {
+    assert_status(2, &["stress", "stale"], "insmod");
+    Ok(())
 }
