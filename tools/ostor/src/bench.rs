@@ -19,8 +19,9 @@ const VALUE_SIZE: u32 = 64;
 /// so few each finds the allocator as the one before did.
 const ITERATIONS: u64 = 256;
 
-/// How often each is run when it is to be quick.
-const QUICK_RUNS: usize = 20;
+/// How often each is run when it is to be quick. Each waits for what it deletes
+/// to be freed.
+const QUICK_RUNS: usize = 8;
 
 /// How often else.
 const RUNS: usize = 500;

@@ -223,7 +223,7 @@ pub(crate) struct RecurseArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// Run each 20 times, not 500
+    /// Run each 8 times, not 500
     #[arg(long)]
     pub(crate) quick: bool,
 }
