@@ -29,7 +29,7 @@ pub(crate) fn run(seconds: u64) -> Result<Findings> {
         for stream in 0..THREADS {
             let (map, socket, all) = (&map, &socket, &all);
             scope.spawn(move || {
-                let findings = churn(map, Owner::socket(socket), end, Random::new(1, stream));
+                let findings = churn(map, socket, end, Random::new(1, stream));
                 all.lock().expect("no thread panicked").merge(findings);
             });
         }
@@ -55,13 +55,18 @@ pub(crate) fn run(seconds: u64) -> Result<Findings> {
 }
 
 /// One thread: only a delete may find that nothing is there.
-fn churn(map: &Map, owner: Owner<'_>, end: Instant, mut random: Random) -> Findings {
+fn churn(map: &Map, socket: &UnixDatagram, end: Instant, mut random: Random) -> Findings {
+    let owner = Owner::socket(socket);
     let mut findings = Findings::default();
     while Instant::now() < end && !findings.is_hopeless() {
         if random.below(2) == 0 {
             match map.update(owner, b"churned", Mode::Any) {
                 Ok(_) => findings.add("updates", 1),
-                Err(error) => findings.problem(format!("an update: {error}")),
+                Err(error) => {
+                    // Whether the limit was reached, if it is ENOMEM.
+                    let charged = option_memory(socket);
+                    findings.problem(format!("an update, {charged:?} bytes charged: {error}"));
+                }
             }
         } else {
             match map.delete(owner) {
