@@ -4,15 +4,16 @@
 # The kernel's source, and test kernels made from it and from configuration
 # fragments. Needs root.sh, and its lock held.
 
-# kernel_paths ARCH FLAVOUR: where the things of one test kernel are.
+# kernel_paths ARCH FLAVOUR: where the things of one test kernel are, and the
+# seconds and steps that building it usually takes.
 kernel_paths() {
 	ARCH=$1 FLAVOUR=$2
 	KERNEL_NAME=$ARCH-$FLAVOUR
 	KERNEL=kernel/$KERNEL_NAME
 	KERNEL_IMAGE=$CACHE/$KERNEL/image
 	case $ARCH in
-	x86_64) MAKE_ARCH=x86_64 BUILT_IMAGE=arch/x86/boot/bzImage ;;
-	arm64) MAKE_ARCH=arm64 BUILT_IMAGE=arch/arm64/boot/Image ;;
+	x86_64) MAKE_ARCH=x86_64 BUILT_IMAGE=arch/x86/boot/bzImage TYPICAL_KERNEL=(560 2780) ;;
+	arm64) MAKE_ARCH=arm64 BUILT_IMAGE=arch/arm64/boot/Image TYPICAL_KERNEL=(450 2210) ;;
 	*) die "there is no test kernel for \"$ARCH\"." "Known are x86_64 and arm64." ;;
 	esac
 	# In this order, so that the later one wins.
@@ -119,7 +120,7 @@ make_kernel() {
 		set_stamp "$built" "$SOURCE $(toolchain_key)"
 	fi
 	begin_build "$CACHE/$KERNEL/build"
-	run_step "kernel-$KERNEL_NAME" 660 2790 count_built \
+	run_step "kernel-$KERNEL_NAME" "${TYPICAL_KERNEL[@]}" count_built \
 		"Building the $ARCH test kernel, flavour $FLAVOUR" build_kernel
 	end_build
 }
