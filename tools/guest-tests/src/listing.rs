@@ -3,8 +3,6 @@
 
 use std::collections::HashMap;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
 
 use anyhow::Result;
 use ostor::device::{Item, Map, Mode, Owner};
@@ -13,6 +11,7 @@ use ostor::sys::ioctl::{self, Buffer};
 use uapi::{ostor_entry, ostor_list};
 
 use crate::harness::new_map;
+use crate::meanwhile;
 
 crate::suite![
     an_empty_map,
@@ -187,29 +186,11 @@ fn list_while(
     map: &Map,
     children: &[Child],
     passes: u32,
-    mut change: impl FnMut() -> Result<()> + Send,
+    change: impl FnMut() -> Result<()> + Send,
 ) -> Result<()> {
-    let (stop, changes) = (AtomicBool::new(false), AtomicU64::new(0));
-    thread::scope(|scope| -> Result<()> {
-        let changer = scope.spawn(|| -> Result<()> {
-            while !stop.load(Ordering::Relaxed) {
-                change()?;
-                changes.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(())
-        });
-        let lists: Result<Vec<_>> = (0..passes).map(|pass| all(map, 1 + pass % 5)).collect();
-        stop.store(true, Ordering::Relaxed);
-        changer.join().expect("the changer does not panic")?;
-        for items in lists? {
-            assert_each_once(&items, &expected(children));
-        }
-        Ok(())
-    })?;
-    assert!(
-        changes.into_inner() > 1,
-        "nothing changed meanwhile, so this has tested nothing"
-    );
+    for items in meanwhile::look(passes, |pass| all(map, 1 + pass % 5), change)? {
+        assert_each_once(&items, &expected(children));
+    }
     Ok(())
 }
 

@@ -17,6 +17,7 @@ mod info;
 mod kernel_log;
 mod kinds;
 mod listing;
+mod meanwhile;
 mod memcg;
 mod mixed_kinds;
 mod needs;

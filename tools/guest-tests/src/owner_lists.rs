@@ -3,21 +3,17 @@
 //! what such a listing refuses.
 
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
-use std::time::Instant;
 
 use anyhow::Result;
 use nix::errno::Errno;
 use ostor::device::{self, Map, Mode, Owner, OwnerListing, list_owner};
 use ostor::object::tcp_socket;
 use ostor::process::Child;
-use ostor::settle;
 use ostor::sys::ioctl::{self, Buffer};
 use uapi::{OSTOR_LIST_MAX, ostor_list_owner, ostor_owned};
 
 use crate::harness::{assert_refused, assert_refused_unchanged, new_map};
-use crate::needs;
+use crate::{meanwhile, needs};
 
 crate::suite![
     an_owner_without_elements,
@@ -198,47 +194,16 @@ fn a_map_that_is_closed_meanwhile() -> Result<()> {
     Ok(())
 }
 
-/// Lists again and again while another thread changes something, which may take
-/// long: until it has changed some times, and often enough.
+/// Lists again and again while another thread changes something.
 fn list_while(
     owner: Owner<'_>,
     expected: &[u64],
-    mut change: impl FnMut() -> Result<()> + Send,
+    change: impl FnMut() -> Result<()> + Send,
 ) -> Result<()> {
-    const CHANGES: u64 = 5;
-    const LISTS: u32 = 200;
-    let (stop, changes) = (AtomicBool::new(false), AtomicU64::new(0));
-    thread::scope(|scope| -> Result<()> {
-        let changer = scope.spawn(|| -> Result<()> {
-            while !stop.load(Ordering::Relaxed) {
-                change()?;
-                changes.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(())
-        });
-        let mut lists = Vec::new();
-        let mut list = || -> Result<bool> {
-            for pass in 0..LISTS {
-                lists.push(all(owner, 1 + pass % 5)?);
-            }
-            Ok(changes.load(Ordering::Relaxed) >= CHANGES || changer.is_finished())
-        };
-        let start = Instant::now();
-        // Nothing may keep the changer from being told to stop.
-        let enough = loop {
-            match list() {
-                Ok(false) if start.elapsed() < settle::DEADLINE => {}
-                enough => break enough,
-            }
-        };
-        stop.store(true, Ordering::Relaxed);
-        changer.join().expect("the changer does not panic")?;
-        assert!(enough?, "too few changes in {} lists", lists.len());
-        for listed in &lists {
-            assert_has(listed, expected);
-        }
-        Ok(())
-    })
+    for listed in meanwhile::look(200, |pass| all(owner, 1 + pass % 5), change)? {
+        assert_has(&listed, expected);
+    }
+    Ok(())
 }
 
 fn those_that_stay_while_maps_come_and_go() -> Result<()> {
