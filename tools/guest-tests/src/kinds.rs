@@ -196,8 +196,9 @@ fn another_descriptor_is_the_same_owner(kind: Kind) -> Result<()> {
 }
 
 fn a_map_that_closes_takes_it(kind: Kind) -> Result<()> {
-    let (map, stays) = (new_map()?, new_map()?);
+    // A process that is started later would have the map open for a moment.
     let object = Object::new(kind)?;
+    let (map, stays) = (new_map()?, new_map()?);
     map.update(object.owner(), b"x", Mode::Any)?;
     stays.update(object.owner(), b"y", Mode::Any)?;
     let before = device::stats()?;
