@@ -48,7 +48,7 @@ pub(crate) fn run(rounds: u64) -> Result<Findings> {
         }
     }
     drop(progress);
-    findings.add("rounds", rounds);
+    findings.add("fills of a socket", rounds);
     drop((maps, socket));
     findings.expect_nothing_left(&before)?;
     Ok(findings)
@@ -74,7 +74,7 @@ impl Race<'_> {
             findings.merge(self.on_all_threads(Self::store));
         })?;
         let stored = self.stored()?;
-        findings.add("values stored", stored.len() as u64);
+        findings.add("values below the limit", stored.len() as u64);
         if stored.is_empty() || stored.len() == self.maps.len() {
             findings.problem(format!(
                 "{} of {} values fit below the limit, so nobody raced for the last",
@@ -129,7 +129,7 @@ impl Race<'_> {
             sampler.join().expect("the sampler does not panic")
         });
         let (most, samples) = sampled?;
-        findings.add("samples", samples);
+        findings.add("samples of option memory", samples);
         if most > self.limit {
             findings.problem(format!(
                 "{most} bytes of option memory, limit {}",
@@ -168,7 +168,9 @@ impl Race<'_> {
         for map in maps {
             match map.get_or_create(self.owner(), b"raced for") {
                 Ok(_) => {}
-                Err(error) if error.errno() == Errno::ENOMEM => findings.add("refused", 1),
+                Err(error) if error.errno() == Errno::ENOMEM => {
+                    findings.add("values refused at the limit", 1)
+                }
                 Err(error) => findings.problem(format!("a create: {error}")),
             }
         }

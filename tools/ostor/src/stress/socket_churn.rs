@@ -42,7 +42,7 @@ pub(crate) fn run(seconds: u64) -> Result<Findings> {
 
     let mut findings = all.into_inner().expect("no thread panicked");
     match map.delete(Owner::socket(&socket)) {
-        Ok(()) => findings.add("deletes", 1),
+        Ok(()) => findings.add("deletes of one socket", 1),
         Err(error) if error.errno() == Errno::ENOENT => {}
         Err(error) => findings.problem(format!("the last delete: {error}")),
     }
@@ -61,7 +61,7 @@ fn churn(map: &Map, socket: &UnixDatagram, end: Instant, mut random: Random) -> 
     while Instant::now() < end && !findings.is_hopeless() {
         if random.below(2) == 0 {
             match map.update(owner, b"churned", Mode::Any) {
-                Ok(_) => findings.add("updates", 1),
+                Ok(_) => findings.add("updates of one socket", 1),
                 Err(error) => {
                     // Whether the limit was reached, if it is ENOMEM.
                     let charged = option_memory(socket);
@@ -70,8 +70,10 @@ fn churn(map: &Map, socket: &UnixDatagram, end: Instant, mut random: Random) -> 
             }
         } else {
             match map.delete(owner) {
-                Ok(()) => findings.add("deletes", 1),
-                Err(error) if error.errno() == Errno::ENOENT => findings.add("none there", 1),
+                Ok(()) => findings.add("deletes of one socket", 1),
+                Err(error) if error.errno() == Errno::ENOENT => {
+                    findings.add("nothing to delete", 1)
+                }
                 Err(error) => findings.problem(format!("a delete: {error}")),
             }
         }
