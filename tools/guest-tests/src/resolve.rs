@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::Result;
 use nix::errno::Errno;
 use ostor::cgroup::{Cgroup, MOUNT};
-use ostor::device::{Kind, Map, Mode, Owner};
+use ostor::device::{self, Kind, Map, Mode, Owner};
 use ostor::object::Object;
 use ostor::settle;
 use ostor::sys::ioctl::{self, Buffer, ElemCommand};
@@ -34,6 +34,7 @@ crate::suite![
     no_cgroup_of_that_id,
     an_id_of_a_file_in_a_cgroup,
     a_removed_cgroup,
+    kinds_that_are_not_served,
 ];
 
 /// The ways of naming an owner by a descriptor, and the kind it has to be of.
@@ -233,5 +234,23 @@ fn a_removed_cgroup() -> Result<()> {
     assert_none_finds(&map, Errno::ESRCH, "removed", by_id(id));
     let owner = Owner::cgroup(&directory).to_uapi();
     assert_none_finds(&map, Errno::ESRCH, "removed", owner);
+    Ok(())
+}
+
+fn kinds_that_are_not_served() -> Result<()> {
+    let (map, stats) = (map_of_one()?, device::stats()?);
+    let missing: Vec<_> = Kind::ALL
+        .into_iter()
+        .filter(|kind| !kind.is_served(&stats))
+        .collect();
+    if missing.is_empty() {
+        return needs::unable("this kernel serves every kind of owners");
+    }
+    for kind in missing {
+        let object = Object::new(kind)?;
+        let owner = object.owner().to_uapi();
+        assert_none_finds(&map, Errno::EOPNOTSUPP, kind.name(), owner);
+        object.end()?;
+    }
     Ok(())
 }
