@@ -171,6 +171,46 @@ mod tests {
         Ok(())
     }
 
+    /// Everything fails now and then, while owners are created, updated, deleted and die.
+    #[test]
+    fn a_storm_of_faults() -> Result {
+        let storages = Runtime::get().ok_or(ENODEV)?.stats.storages.get();
+        let (one, two) = (Fixture::new()?, Fixture::new()?);
+        let owner = Mock::charged(1, 1 << 20)?;
+        let faults = [
+            fault::inject_some(Point::StorageLock, 30),
+            fault::inject_some(Point::BucketLock, 30),
+            fault::inject_some(Point::IndexLock, 30),
+            fault::inject_some(Point::ElementAlloc, 10),
+            fault::inject_some(Point::StorageAlloc, 10),
+        ];
+        for n in 0..5_000 {
+            let f = if n % 3 == 0 { &one } else { &two };
+            let rcu = rcu::read_lock();
+            let _ = match n % 7 {
+                0 | 1 => f.map.delete(&*owner, &rcu).map(|_| ()),
+                2 => f
+                    .map
+                    .get_or_create(&*owner, || f.tally.value(n), &rcu)
+                    .map(|_| ()),
+                _ => f
+                    .map
+                    .update(&*owner, Mode::Any, f.tally.value(n), &rcu)
+                    .map(|_| ()),
+            };
+        }
+        let live =
+            u32::from(one.number(&owner).is_some()) + u32::from(two.number(&owner).is_some());
+        let elements = live * one.map.raw().element_size() as u32;
+        assert!(owner.charge_now() >= elements);
+        assert!(owner.die() || live == 0);
+        assert!(owner.charge_now() == 0);
+        drop(faults);
+        assert!(one.tally.wait_for(0) && two.tally.wait_for(0));
+        assert!(wait_for_storages(storages)?);
+        Ok(())
+    }
+
     #[test]
     fn a_lost_notice_is_a_miss() -> Result {
         let f = Fixture::new()?;

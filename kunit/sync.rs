@@ -93,6 +93,19 @@ mod tests {
     }
 
     #[test]
+    fn faults_come_by_chance() -> Result {
+        for percent in [1, 10, 50, 99] {
+            let _fault = fault::inject_some(Point::BucketLock, percent);
+            let failed = (0..10_000)
+                .filter(|_| fault::alloc(Point::BucketLock))
+                .count() as u32;
+            assert!(failed.abs_diff(100 * percent) < 300);
+        }
+        assert!(!fault::alloc(Point::BucketLock));
+        Ok(())
+    }
+
+    #[test]
     fn llist_keeps_the_order() -> Result {
         let list = KBox::new(LList::new(), GFP_KERNEL)?;
         let links = KBox::new([const { Link::new() }; 3], GFP_KERNEL)?;

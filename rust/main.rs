@@ -88,6 +88,9 @@ fn mute_deaths() -> u32 {
 /// goes, no map is left.
 #[pin_data]
 struct OwnerStorage {
+    #[cfg(OSTOR_TEST)]
+    #[pin]
+    faults: sync::fault::Files,
     #[pin]
     device: MiscDeviceRegistration<device::Handle>,
     hooks: owner::kinds::AllHooks,
@@ -104,6 +107,8 @@ impl kernel::InPlaceModule for OwnerStorage {
         // they are written here, and dropped in the order of the type.
         try_pin_init!(Self {
             runtime: storage::runtime::Running::start(sizes)?,
+            #[cfg(OSTOR_TEST)]
+            faults <- sync::fault::files(),
             hooks: owner::kinds::AllHooks::attach(mute_deaths()),
             device <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"owner_storage",

@@ -22,6 +22,10 @@ use crate::{
         runtime::Runtime, //
     },
     sync::{
+        fault::{
+            self,
+            Point, //
+        },
         nolock::Payer,
         rcu::Guard,
         Atomic,
@@ -181,7 +185,8 @@ pub(super) fn check_served(kind: &Kind) -> Result<(), Refusal> {
 
 /// Whether the kind's notices of death are to be lost: never, but in the test flavour.
 pub(super) fn is_mute(kind: &Kind) -> bool {
-    cfg!(OSTOR_TEST) && MUTE.load(Relaxed) & 1 << kind.number != 0
+    cfg!(OSTOR_TEST)
+        && (MUTE.load(Relaxed) & 1 << kind.number != 0 || fault::skip(Point::DeathNotice))
 }
 
 /// What a second notice of death does: what the first one has done, else it counts the loss.
