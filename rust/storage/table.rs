@@ -201,7 +201,10 @@ impl Table {
 
     /// Finds a live member with the address of `id` and another stamp. Any context; takes no lock.
     pub(super) fn find_other<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Node> {
-        let other = |node: &Node| node.key.load(Relaxed) == id.addr() && !node.matches(id);
+        // One look at the key: a member that dies in between is no other owner's.
+        let other = |node: &Node| {
+            node.key.load(Relaxed) == id.addr() && node.stamp.load(Relaxed) != id.stamp()
+        };
         self.find_by(id.addr(), other, rcu)
     }
 
