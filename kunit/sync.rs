@@ -20,7 +20,10 @@ mod tests {
             LList,
             Link, //
         },
-        nolock,
+        nolock::{
+            self,
+            Payer, //
+        },
         rcu,
         res_lock::{
             LockError,
@@ -154,15 +157,19 @@ mod tests {
     }
 
     #[test]
-    fn nolock_allocates_up_to_its_limit() {
+    fn nolock_allocates_up_to_its_limit() -> Result {
         for size in [1, 8, 96, 4096, nolock::MAX_SIZE] {
             let layout = Layout::from_size_align(size, nolock::MAX_ALIGN);
-            let Ok(layout) = layout else { continue };
+            let layout = layout.map_err(|_| EINVAL)?;
             let fault = fault::inject(Point::ElementAlloc, 1);
-            assert!(!nolock::alloc_and_free(layout));
+            assert!(nolock::alloc(layout, Point::ElementAlloc, Payer::NOBODY).is_none());
             drop(fault);
-            assert!(nolock::alloc_and_free(layout));
+            let memory = nolock::alloc(layout, Point::ElementAlloc, Payer::NOBODY);
+            let memory = memory.ok_or(ENOMEM)?;
+            // SAFETY: Allocated above, and not used.
+            unsafe { nolock::free_in_task(memory) };
         }
+        Ok(())
     }
 
     #[test]

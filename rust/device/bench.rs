@@ -38,10 +38,7 @@ use crate::{
         ostor_bench, //
     }, //
 };
-use core::{
-    alloc::Layout,
-    hint::black_box, //
-};
+use core::hint::black_box;
 use kernel::{
     interrupt::local_interrupt_disable,
     prelude::*, //
@@ -112,9 +109,7 @@ impl Visitor for Bench<'_> {
                     black_box(lock.with(Point::StorageLock, |()| ()).is_ok())
                 })?
             }
-            uapi::OSTOR_BENCH_ALLOC => measure(n, |_| {
-                black_box(nolock::alloc_and_free(Layout::new::<[u64; 16]>()))
-            })?,
+            uapi::OSTOR_BENCH_ALLOC => measure(n, |_| black_box(nolock::alloc_and_free(128)))?,
             _ => return Err(EINVAL),
         };
         runtime.flush();

@@ -31,21 +31,40 @@ void ostor_res_unlock_irqrestore(rqspinlock_t *lock, unsigned long flags)
 }
 
 /*
+ * kmalloc_nolock() gives up where it meets a lock, and the holder may be a task
+ * that was preempted on this CPU, so trying again is no use. Where preemption
+ * and interrupts are on, nobody holds a lock that the allocator could want.
+ */
+static void *ostor_kmalloc_flags(size_t size, gfp_t flags)
+{
+	void *ptr = kmalloc_nolock(size, flags, NUMA_NO_NODE);
+
+	if (!ptr && preemptible())
+		ptr = kmalloc(size, GFP_NOWAIT | flags);
+	return ptr;
+}
+
+/*
  * Accounted memory is charged to the active memory cgroup. There is one of
  * these for the task and one for all interrupts of the CPU, NMI included; each
  * is put back before whoever was interrupted goes on.
  */
-void *ostor_kmalloc_nolock(size_t size, struct mem_cgroup *memcg)
+void *ostor_kmalloc(size_t size, struct mem_cgroup *memcg)
 {
 	struct mem_cgroup *old;
 	void *ptr;
 
 	if (!memcg)
-		return kmalloc_nolock(size, 0, NUMA_NO_NODE);
+		return ostor_kmalloc_flags(size, 0);
 	old = set_active_memcg(memcg);
-	ptr = kmalloc_nolock(size, __GFP_ACCOUNT, NUMA_NO_NODE);
+	ptr = ostor_kmalloc_flags(size, __GFP_ACCOUNT);
 	set_active_memcg(old);
 	return ptr;
+}
+
+void *ostor_kmalloc_nolock(size_t size)
+{
+	return kmalloc_nolock(size, 0, NUMA_NO_NODE);
 }
 
 void ostor_kfree_nolock(const void *ptr)

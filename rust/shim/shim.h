@@ -24,8 +24,9 @@ void ostor_res_lock_init(rqspinlock_t *lock);
 int ostor_res_lock_irqsave(rqspinlock_t *lock, unsigned long *flags);
 void ostor_res_unlock_irqrestore(rqspinlock_t *lock, unsigned long flags);
 
-/* Memory that can be had in any context. */
-void *ostor_kmalloc_nolock(size_t size, struct mem_cgroup *memcg);
+/* Memory that can be had in any context, charged to @memcg unless that is NULL. */
+void *ostor_kmalloc(size_t size, struct mem_cgroup *memcg);
+void *ostor_kmalloc_nolock(size_t size);
 void ostor_kfree_nolock(const void *ptr);
 void ostor_kfree(const void *ptr);
 

@@ -16,10 +16,7 @@ use super::{
 };
 use crate::sync::{
     fault::Point,
-    nolock::{
-        self,
-        Payer, //
-    },
+    nolock::Payer,
     rcu::Guard,
     trace::{
         self,
@@ -320,9 +317,11 @@ impl Fresh {
 }
 
 impl Drop for Fresh {
+    /// Leaves the storage to the reaper: memory cannot be freed in any context.
     fn drop(&mut self) {
-        self.runtime.stats.storages.sub(1);
+        // SAFETY: Allocated and initialised by `new`.
+        let storage: &Storage = unsafe { self.storage.as_ref() };
         // SAFETY: Nobody else has seen it.
-        unsafe { nolock::free(self.storage.cast()) };
+        unsafe { self.runtime.reaper.free(&storage.remains) };
     }
 }

@@ -3,6 +3,9 @@
 //! Memory that can be allocated in every context, NMI included.
 //!
 //! `kmalloc_nolock()` never waits and never reclaims: what it cannot have at once it does not get.
+//! That may be so only because a task that was preempted on this CPU is inside the allocator, which
+//! can last. Where the caller can be seen to hold no lock, being preemptible itself, a refusal is
+//! therefore made good by an ordinary allocation that does not wait either.
 
 use super::{
     fault::{
@@ -57,35 +60,24 @@ pub(crate) fn alloc(layout: Layout, point: Point, payer: Payer<'_>) -> Option<No
         return None;
     }
     // SAFETY: A memory cgroup that is valid by the contract of `Payer::new`, or null.
-    NonNull::new(unsafe { shim::ostor_kmalloc_nolock(layout.size(), payer.0) }.cast())
+    NonNull::new(unsafe { shim::ostor_kmalloc(layout.size(), payer.0) }.cast())
 }
 
-/// Frees memory at once. Any context.
+/// Frees memory, by the slab's ordinary way, which KASAN's quarantine watches. Task context only.
 ///
 /// # Safety
 ///
 /// `ptr` must come from [`alloc`], and nobody may access it any more.
-pub(crate) unsafe fn free(ptr: NonNull<u8>) {
-    // SAFETY: By the contract.
-    unsafe { shim::ostor_kfree_nolock(ptr.as_ptr().cast()) };
-}
-
-/// Frees memory by the slab's ordinary way, which KASAN's quarantine watches. Task context only.
-///
-/// # Safety
-///
-/// As [`free`].
 pub(crate) unsafe fn free_in_task(ptr: NonNull<u8>) {
     // SAFETY: By the contract; `kfree()` takes what `kmalloc_nolock()` gave.
     unsafe { shim::ostor_kfree(ptr.as_ptr().cast()) };
 }
 
-/// Allocates and frees, to see what that costs; false if there was no memory.
-pub(crate) fn alloc_and_free(layout: Layout) -> bool {
-    let Some(ptr) = alloc(layout, Point::ElementAlloc, Payer::NOBODY) else {
-        return false;
-    };
-    // SAFETY: Allocated above, and not used.
-    unsafe { free(ptr) };
-    true
+/// Allocates and frees without a lock, to see what that costs; false if there was no memory.
+pub(crate) fn alloc_and_free(size: usize) -> bool {
+    // SAFETY: An FFI call with no requirement.
+    let ptr = unsafe { shim::ostor_kmalloc_nolock(size) };
+    // SAFETY: Allocated above, and not used; null is nothing.
+    unsafe { shim::ostor_kfree_nolock(ptr) };
+    !ptr.is_null()
 }
