@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Boxes and vectors in the machine's memory.
+
+use crate::{
+    error::{
+        AllocError,
+        Error, //
+    },
+    init::PinInit, //
+};
+use core::{
+    alloc::Layout,
+    ops::{
+        Deref,
+        DerefMut, //
+    },
+    pin::Pin,
+    ptr::NonNull,
+    slice, //
+};
+
+/// How to allocate.
+#[derive(Copy, Clone)]
+pub struct Flags;
+
+/// Waiting is allowed.
+pub const GFP_KERNEL: Flags = Flags;
+
+/// A `T` on the heap.
+pub struct KBox<T>(NonNull<T>);
+
+// SAFETY: As for `Box`.
+unsafe impl<T: Send> Send for KBox<T> {}
+// SAFETY: As for `Box`.
+unsafe impl<T: Sync> Sync for KBox<T> {}
+
+impl<T> KBox<T> {
+    /// Moves a value to the heap.
+    pub fn new(value: T, _flags: Flags) -> Result<Self, AllocError> {
+        let ptr = NonNull::new(machine::alloc(Layout::new::<T>(), true)).ok_or(AllocError)?;
+        let ptr = ptr.cast::<T>();
+        // SAFETY: It was allocated for a `T`.
+        unsafe { ptr.write(value) };
+        Ok(Self(ptr))
+    }
+
+    /// Initialises a value on the heap.
+    pub fn pin_init<E>(init: impl PinInit<T, E>, flags: Flags) -> Result<Pin<Self>, Error>
+    where
+        Error: From<E>,
+    {
+        let boxed = Self::new(init.build()?, flags)?;
+        // SAFETY: The value is not moved before it is dropped.
+        Ok(unsafe { Pin::new_unchecked(boxed) })
+    }
+}
+
+impl<T> Deref for KBox<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: Owned and initialised.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T> DerefMut for KBox<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: Owned and initialised.
+        unsafe { self.0.as_mut() }
+    }
+}
+
+impl<T> Drop for KBox<T> {
+    fn drop(&mut self) {
+        // SAFETY: Owned and initialised, and not used again.
+        unsafe { self.0.drop_in_place() };
+        machine::free(self.0.as_ptr().cast());
+    }
+}
+
+/// A vector whose room is allocated at once.
+pub struct KVVec<T> {
+    items: NonNull<T>,
+    len: usize,
+    capacity: usize,
+}
+
+// SAFETY: As for `Vec`.
+unsafe impl<T: Send> Send for KVVec<T> {}
+// SAFETY: As for `Vec`.
+unsafe impl<T: Sync> Sync for KVVec<T> {}
+
+impl<T> KVVec<T> {
+    /// An empty vector with room for that many.
+    pub fn with_capacity(capacity: usize, _flags: Flags) -> Result<Self, AllocError> {
+        let layout = Layout::array::<T>(capacity).map_err(|_| AllocError)?;
+        let items = NonNull::new(machine::alloc(layout, true)).ok_or(AllocError)?;
+        Ok(Self {
+            items: items.cast(),
+            len: 0,
+            capacity,
+        })
+    }
+
+    /// Appends an item, for which there is room.
+    pub fn push(&mut self, item: T, _flags: Flags) -> Result<(), AllocError> {
+        if self.len == self.capacity {
+            return Err(AllocError);
+        }
+        // SAFETY: There is room.
+        unsafe { self.items.add(self.len).write(item) };
+        self.len += 1;
+        Ok(())
+    }
+}
+
+impl<T> Deref for KVVec<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: So many are initialised.
+        unsafe { slice::from_raw_parts(self.items.as_ptr(), self.len) }
+    }
+}
+
+impl<T> Drop for KVVec<T> {
+    fn drop(&mut self) {
+        for at in 0..self.len {
+            // SAFETY: Initialised, and not used again.
+            unsafe { self.items.add(at).drop_in_place() };
+        }
+        machine::free(self.items.as_ptr().cast());
+    }
+}

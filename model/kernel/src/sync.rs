@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Atomics with the kernel's orderings, barriers, and RCU's guard.
+
+pub use self::atomic::Atomic;
+use core::marker::PhantomData;
+
+/// Orderings and atomics.
+pub mod atomic {
+    use core::cell::UnsafeCell;
+    use machine::word::{
+        self,
+        Order, //
+    };
+
+    /// An ordering.
+    pub trait Ordering {
+        /// What the machine calls it.
+        const ORDER: Order;
+    }
+
+    macro_rules! orderings {
+        ($($name:ident)*) => {
+            $(
+                #[allow(missing_docs)]
+                pub struct $name;
+
+                impl Ordering for $name {
+                    const ORDER: Order = Order::$name;
+                }
+            )*
+        };
+    }
+
+    orderings!(Relaxed Acquire Release Full);
+
+    /// What can be in an [`Atomic`].
+    pub trait Value: Copy {
+        /// As the machine has it; differences of two are what they are as numbers.
+        fn to_bits(self) -> u64;
+        /// Back.
+        fn from_bits(bits: u64) -> Self;
+    }
+
+    macro_rules! values {
+        ($($ty:ty)*) => {
+            $(
+                impl Value for $ty {
+                    fn to_bits(self) -> u64 {
+                        self as u64
+                    }
+
+                    fn from_bits(bits: u64) -> Self {
+                        bits as $ty
+                    }
+                }
+            )*
+        };
+    }
+
+    values!(u32 u64 usize);
+
+    impl Value for bool {
+        fn to_bits(self) -> u64 {
+            self.into()
+        }
+
+        fn from_bits(bits: u64) -> Self {
+            bits != 0
+        }
+    }
+
+    impl<T> Value for *mut T {
+        fn to_bits(self) -> u64 {
+            self.expose_provenance() as u64
+        }
+
+        fn from_bits(bits: u64) -> Self {
+            core::ptr::with_exposed_provenance_mut(bits as usize)
+        }
+    }
+
+    /// A value that all share. The memory keeps what it was initialised with; the machine keeps
+    /// what became of it, by its address.
+    #[repr(transparent)]
+    pub struct Atomic<T>(UnsafeCell<T>);
+
+    // SAFETY: The memory is not written, and the machine is asked in one thread of the host.
+    unsafe impl<T> Sync for Atomic<T> {}
+    // SAFETY: As above.
+    unsafe impl<T> Send for Atomic<T> {}
+
+    impl<T> Atomic<T> {
+        /// One with this value. It may be moved until it is used.
+        pub const fn new(value: T) -> Self {
+            Self(UnsafeCell::new(value))
+        }
+    }
+
+    impl<T: Value> Atomic<T> {
+        fn addr(&self) -> usize {
+            self.0.get() as usize
+        }
+
+        fn first(&self) -> u64 {
+            // SAFETY: Nobody writes it.
+            unsafe { *self.0.get() }.to_bits()
+        }
+
+        fn encode(&self, value: T) -> u64 {
+            value.to_bits().wrapping_sub(self.first())
+        }
+
+        fn decode(&self, difference: u64) -> T {
+            T::from_bits(self.first().wrapping_add(difference))
+        }
+
+        /// Loads the value.
+        pub fn load<O: Ordering>(&self, _: O) -> T {
+            self.decode(word::load(self.addr(), O::ORDER))
+        }
+
+        /// Stores a value.
+        pub fn store<O: Ordering>(&self, value: T, _: O) {
+            word::store(self.addr(), self.encode(value), O::ORDER);
+        }
+
+        /// Stores a value and returns the one before.
+        pub fn xchg<O: Ordering>(&self, value: T, _: O) -> T {
+            self.decode(word::swap(self.addr(), self.encode(value), O::ORDER))
+        }
+
+        /// Stores `new` if the value is `old`, and returns the value before.
+        pub fn cmpxchg<O: Ordering>(&self, old: T, new: T, _: O) -> Result<T, T> {
+            let (old, new) = (self.encode(old), self.encode(new));
+            match word::compare_exchange(self.addr(), old, new, O::ORDER) {
+                Ok(before) => Ok(self.decode(before)),
+                Err(before) => Err(self.decode(before)),
+            }
+        }
+
+        /// Adds and returns the value before.
+        pub fn fetch_add<O: Ordering>(&self, value: T, _: O) -> T {
+            self.decode(word::fetch_add(self.addr(), value.to_bits(), O::ORDER))
+        }
+
+        /// Subtracts and returns the value before.
+        pub fn fetch_sub<O: Ordering>(&self, value: T, _: O) -> T {
+            let value = value.to_bits().wrapping_neg();
+            self.decode(word::fetch_add(self.addr(), value, O::ORDER))
+        }
+
+        /// Adds.
+        pub fn add<O: Ordering>(&self, value: T, order: O) {
+            self.fetch_add(value, order);
+        }
+    }
+}
+
+/// Barriers.
+pub mod barrier {
+    use super::atomic::Full;
+    use machine::word::{
+        self,
+        Order, //
+    };
+
+    /// What a barrier orders.
+    pub mod ordering {
+        /// Loads.
+        pub struct Read;
+    }
+
+    /// A kind of barriers.
+    pub trait Barrier {
+        /// What the machine calls it.
+        const ORDER: Order;
+    }
+
+    impl Barrier for Full {
+        const ORDER: Order = Order::Full;
+    }
+
+    impl Barrier for ordering::Read {
+        const ORDER: Order = Order::Acquire;
+    }
+
+    /// A barrier between CPUs.
+    pub fn smp_mb<B: Barrier>(_: B) {
+        word::fence(B::ORDER);
+    }
+}
+
+/// Evidence of a read section.
+pub struct Guard(PhantomData<*mut ()>);
+
+/// Begins a read section.
+pub fn read_lock() -> Guard {
+    machine::rcu::enter();
+    Guard(PhantomData)
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        machine::rcu::exit();
+    }
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The two engines that schedule the threads of an execution, behind one interface.
+//!
+//! Both run all threads of an execution as coroutines of one thread of the host, and switch between
+//! them only inside the functions of this file. So whatever else the machine keeps needs no
+//! locks, and changes together with the operation before it.
+
+use std::sync::atomic::Ordering;
+
+/// Who schedules.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Engine {
+    /// All interleavings and all outcomes of weak memory, up to a number of preemptions.
+    Loom,
+    /// Random interleavings; memory is sequentially consistent.
+    Shuttle,
+}
+
+/// What tells a thread from others.
+#[derive(Copy, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum ThreadId {
+    Loom(loom::thread::ThreadId),
+    Shuttle(shuttle::thread::ThreadId),
+}
+
+/// What wakes a thread.
+#[derive(Clone)]
+pub(crate) enum Thread {
+    Loom(loom::thread::Thread),
+    Shuttle(shuttle::thread::Thread),
+}
+
+/// What waits for the end of a thread.
+pub enum Handle {
+    /// A thread of loom.
+    Loom(loom::thread::JoinHandle<()>),
+    /// A thread of shuttle.
+    Shuttle(shuttle::thread::JoinHandle<()>),
+}
+
+impl Handle {
+    /// Waits until the thread has ended.
+    pub fn join(self) {
+        let result = match self {
+            Self::Loom(handle) => handle.join(),
+            Self::Shuttle(handle) => handle.join(),
+        };
+        result.expect("a thread panicked");
+    }
+}
+
+/// Enough for the panic of a thread, too.
+const STACK: usize = 1 << 18;
+
+impl Engine {
+    pub(crate) fn spawn(self, f: impl FnOnce() + Send + 'static) -> Handle {
+        match self {
+            Self::Loom => {
+                let builder = loom::thread::Builder::new().stack_size(STACK);
+                Handle::Loom(builder.spawn(f).expect("no thread"))
+            }
+            Self::Shuttle => Handle::Shuttle(shuttle::thread::spawn(f)),
+        }
+    }
+
+    pub(crate) fn current(self) -> ThreadId {
+        match self {
+            Self::Loom => ThreadId::Loom(loom::thread::current().id()),
+            Self::Shuttle => ThreadId::Shuttle(shuttle::thread::current().id()),
+        }
+    }
+
+    pub(crate) fn handle(self) -> Thread {
+        match self {
+            Self::Loom => Thread::Loom(loom::thread::current()),
+            Self::Shuttle => Thread::Shuttle(shuttle::thread::current()),
+        }
+    }
+
+    /// Waits until this thread is unparked, perhaps less long.
+    pub(crate) fn park(self) {
+        match self {
+            Self::Loom => loom::thread::park(),
+            Self::Shuttle => shuttle::thread::park(),
+        }
+    }
+
+    pub(crate) fn yield_now(self) {
+        match self {
+            Self::Loom => loom::thread::yield_now(),
+            Self::Shuttle => shuttle::thread::yield_now(),
+        }
+    }
+
+    pub(crate) fn fence(self, order: Ordering) {
+        match self {
+            Self::Loom => loom::sync::atomic::fence(order),
+            Self::Shuttle => shuttle::sync::atomic::fence(order),
+        }
+    }
+
+    /// Tosses a coin, where chance is how the engine explores.
+    pub(crate) fn toss(self) -> bool {
+        match self {
+            Self::Loom => false,
+            Self::Shuttle => {
+                use shuttle::rand::Rng;
+                shuttle::rand::thread_rng().gen()
+            }
+        }
+    }
+}
+
+impl Thread {
+    pub(crate) fn unpark(&self) {
+        match self {
+            Self::Loom(thread) => thread.unpark(),
+            Self::Shuttle(thread) => thread.unpark(),
+        }
+    }
+}
+
+/// A word of memory that the engine knows; 0 at first.
+pub(crate) enum Word {
+    Loom(loom::sync::atomic::AtomicU64),
+    Shuttle(shuttle::sync::atomic::AtomicU64),
+}
+
+macro_rules! on_word {
+    ($self:ident, $word:ident => $op:expr) => {
+        match $self {
+            Self::Loom($word) => $op,
+            Self::Shuttle($word) => $op,
+        }
+    };
+}
+
+impl Word {
+    pub(crate) fn new(engine: Engine) -> Self {
+        match engine {
+            Engine::Loom => Self::Loom(loom::sync::atomic::AtomicU64::new(0)),
+            Engine::Shuttle => Self::Shuttle(shuttle::sync::atomic::AtomicU64::new(0)),
+        }
+    }
+
+    pub(crate) fn load(&self, order: Ordering) -> u64 {
+        on_word!(self, word => word.load(order))
+    }
+
+    pub(crate) fn store(&self, value: u64, order: Ordering) {
+        on_word!(self, word => word.store(value, order));
+    }
+
+    pub(crate) fn swap(&self, value: u64, order: Ordering) -> u64 {
+        on_word!(self, word => word.swap(value, order))
+    }
+
+    pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+        on_word!(self, word => word.fetch_add(value, order))
+    }
+
+    pub(crate) fn compare_exchange(&self, old: u64, new: u64, order: Ordering) -> Result<u64, u64> {
+        on_word!(self, word => word.compare_exchange(old, new, order, Ordering::Relaxed))
+    }
+}

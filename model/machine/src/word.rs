@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Operations on words of memory, by address.
+//!
+//! A word is made when it is used first. The engine's word has the difference from what the memory
+//! had then, 0 at first: whoever comes to an object sees what it was initialised with, as by an
+//! address dependency, whatever happened in between.
+//!
+//! Loom tries another order of two operations on one word where they conflict, but remembers only
+//! the last one. A load that is followed by the same thread's exchange, as in every loop around a
+//! compare and exchange, hides all other threads' loads before it. So each CPU has words of its
+//! own that it loads with each load, and that who changes what the CPU has loaded stores to.
+
+use crate::{
+    engine::Engine,
+    world::{
+        with,
+        Slot, //
+    }, //
+};
+use std::{
+    rc::Rc,
+    sync::atomic::Ordering,
+    thread::panicking, //
+};
+
+/// How an operation is ordered.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// As C's.
+    Relaxed,
+    /// As C's.
+    Acquire,
+    /// As C's.
+    Release,
+    /// Comes after all before it and before all after it.
+    Full,
+}
+
+impl Order {
+    fn rmw(self) -> Ordering {
+        match self {
+            Self::Relaxed => Ordering::Relaxed,
+            Self::Acquire => Ordering::Acquire,
+            Self::Release => Ordering::Release,
+            Self::Full => Ordering::AcqRel,
+        }
+    }
+}
+
+fn slot(addr: usize) -> Rc<Slot> {
+    with(|w| w.slot(addr))
+}
+
+/// The memory must not have been freed while others ran, before the operation took place.
+fn recheck(addr: usize) {
+    with(|w| drop(w.slot(addr)));
+}
+
+/// Lets loom know that this CPU loads the word.
+fn will_load(slot: &Slot) {
+    let (cpu, own) = with(|w| {
+        let cpu = w.cpu();
+        let loads = &w.cpus[cpu].loads;
+        let own = loads[slot.turn.get() % loads.len()].clone();
+        let wanted = w.setup.engine == Engine::Loom && !w.alone;
+        (cpu, wanted.then_some(own))
+    });
+    if let Some(own) = own {
+        own.word.load(Ordering::Relaxed);
+        slot.readers.set(slot.readers.get() | (1 << cpu));
+    }
+}
+
+/// Lets loom know that this CPU changes what others have loaded.
+fn will_change(slot: &Slot) {
+    while slot.readers.get() != 0 {
+        let reader = slot.readers.get().trailing_zeros();
+        slot.readers.set(slot.readers.get() & !(1 << reader));
+        let own = with(|w| {
+            let loads = &w.cpus[reader as usize].loads;
+            let own = loads[slot.turn.get() % loads.len()].clone();
+            (w.cpu() != reader as usize).then_some(own)
+        });
+        if let Some(own) = own {
+            own.word.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+fn after(order: Order) {
+    if order == Order::Full {
+        fence(Order::Full);
+    }
+}
+
+/// Orders what is before it and what is after it.
+pub fn fence(order: Order) {
+    if panicking() {
+        return;
+    }
+    let engine = with(|w| w.setup.engine);
+    match (engine, order) {
+        (Engine::Shuttle, _) => {}
+        (Engine::Loom, Order::Full) => engine.fence(Ordering::SeqCst),
+        (Engine::Loom, order) => engine.fence(order.rmw()),
+    }
+}
+
+/// Loads the difference.
+pub fn load(addr: usize, order: Order) -> u64 {
+    let slot = slot(addr);
+    if panicking() {
+        return slot.last.get();
+    }
+    will_load(&slot);
+    let value = slot.word.load(order.rmw());
+    recheck(addr);
+    value
+}
+
+/// Stores a difference.
+pub fn store(addr: usize, value: u64, order: Order) {
+    let slot = slot(addr);
+    if !panicking() {
+        will_change(&slot);
+        slot.word.store(value, order.rmw());
+        recheck(addr);
+    }
+    slot.last.set(value);
+}
+
+/// Stores a difference and returns the one before.
+pub fn swap(addr: usize, value: u64, order: Order) -> u64 {
+    let slot = slot(addr);
+    if panicking() {
+        return slot.last.replace(value);
+    }
+    will_change(&slot);
+    let old = slot.word.swap(value, order.rmw());
+    recheck(addr);
+    slot.last.set(value);
+    after(order);
+    old
+}
+
+/// Adds to the difference and returns the one before.
+pub fn fetch_add(addr: usize, value: u64, order: Order) -> u64 {
+    let slot = slot(addr);
+    if panicking() {
+        return slot.last.replace(slot.last.get().wrapping_add(value));
+    }
+    will_change(&slot);
+    let old = slot.word.fetch_add(value, order.rmw());
+    recheck(addr);
+    slot.last.set(old.wrapping_add(value));
+    after(order);
+    old
+}
+
+/// Exchanges the difference if it is `old`; a failure orders nothing.
+pub fn compare_exchange(addr: usize, old: u64, new: u64, order: Order) -> Result<u64, u64> {
+    let slot = slot(addr);
+    if panicking() {
+        let now = slot.last.get();
+        if now != old {
+            return Err(now);
+        }
+        return Ok(slot.last.replace(new));
+    }
+    will_change(&slot);
+    let result = slot.word.compare_exchange(old, new, order.rmw());
+    recheck(addr);
+    if result.is_ok() {
+        slot.last.set(new);
+        after(order);
+    }
+    result
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `#[pin_data]`, whose types the model builds by value: nothing in it depends on an address before
+//! the first use.
+
+use proc_macro::{
+    Group,
+    TokenStream,
+    TokenTree, //
+};
+
+/// Takes `#[pin]` off the fields.
+#[proc_macro_attribute]
+pub fn pin_data(_attr: TokenStream, item: TokenStream) -> TokenStream {
+    item.into_iter().map(strip).collect()
+}
+
+/// The item as it is, but for what is in braces.
+fn strip(tree: TokenTree) -> TokenTree {
+    let TokenTree::Group(group) = tree else {
+        return tree;
+    };
+    let mut fields: Vec<TokenTree> = Vec::new();
+    for field in group.stream() {
+        let pin = matches!(&field, TokenTree::Group(attr) if attr.stream().to_string() == "pin");
+        if pin {
+            fields.pop();
+        } else {
+            fields.push(field);
+        }
+    }
+    TokenTree::Group(Group::new(group.delimiter(), fields.into_iter().collect()))
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Creates that meet each other, and the death of their owner.
+
+use super::{
+    one_lock_fails,
+    NO_FAULTS, //
+};
+use crate::{
+    explore::{
+        runtime,
+        Explore, //
+    },
+    mock::{
+        Fixture,
+        Mock,
+        PLACES,
+        ROOM, //
+    },
+    storage::error::Refusal,
+    sync::fault::{
+        Plan,
+        Point, //
+    },
+};
+use std::sync::Arc;
+
+/// Two create one element: both get it, and one of them has created it.
+fn both_create() {
+    let (f, owner) = (
+        Arc::new(Fixture::new()),
+        Mock::new(PLACES[0], 1, Some(ROOM)),
+    );
+    let other = f.clone();
+    let thread = machine::spawn(move || {
+        if let Ok((value, created)) = other.create(owner, 1) {
+            assert!(created == (value == 1));
+        }
+    });
+    let mine = f.create(owner, 2);
+    thread.join();
+    if let Ok((value, created)) = mine {
+        assert!(created == (value == 2));
+        assert!(f.get(owner) == Some(value));
+    }
+    assert!(f.elements() == u64::from(f.get(owner).is_some()));
+    drop(f);
+    assert!(owner.charge_now() == 0);
+}
+
+/// As above, and nothing fails: so nobody is refused.
+fn both_create_and_succeed() {
+    let (f, owner) = (Arc::new(Fixture::new()), Mock::new(PLACES[0], 1, None));
+    let other = f.clone();
+    let thread = machine::spawn(move || assert!(other.create(owner, 1).is_ok()));
+    assert!(f.create(owner, 2).is_ok());
+    thread.join();
+    assert!(f.elements() == 1);
+}
+
+/// A create meets the owner's death: it comes before, and its element dies too, or is refused.
+fn create_and_death() {
+    let (f, owner) = (
+        Arc::new(Fixture::new()),
+        Mock::new(PLACES[0], 1, Some(ROOM)),
+    );
+    let other = f.clone();
+    let thread = machine::spawn(move || match other.create(owner, 1) {
+        Ok(outcome) => assert!(outcome == (1, true)),
+        Err(refusal) => assert!(refusal == Refusal::OwnerDead),
+    });
+    owner.die();
+    assert!(f.get(owner).is_none());
+    assert!(!runtime().has_storage(crate::storage::owner::Owner::id(owner)));
+    thread.join();
+    assert!(f.elements() == 0);
+}
+
+#[test]
+fn both_create_loom() {
+    Explore::new("create, create").loom(NO_FAULTS, both_create_and_succeed);
+}
+
+#[test]
+fn both_create_with_faults_loom() {
+    let points = [Point::StorageLock, Point::ElementAlloc, Point::StorageAlloc];
+    let plans = Plan::all(&points, 2, 1);
+    Explore::new("create, create, faults").loom(&plans, both_create);
+}
+
+#[test]
+fn create_and_death_loom() {
+    Explore::new("create, death").loom(NO_FAULTS, create_and_death);
+}
+
+#[test]
+fn create_shuttle() {
+    let model = Explore::new("create, create").kworkers(2);
+    model.shuttle(NO_FAULTS, both_create_and_succeed);
+    model.shuttle(&one_lock_fails(3), both_create);
+    let model = Explore::new("create, death").kworkers(2);
+    model.shuttle(NO_FAULTS, create_and_death);
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Deletes that meet each other, and an update.
+
+use super::{
+    one_lock_fails,
+    NO_FAULTS, //
+};
+use crate::{
+    explore::Explore,
+    mock::{
+        Fixture,
+        Mock,
+        PLACES,
+        ROOM, //
+    },
+    storage::{
+        create::Mode,
+        error::Refusal, //
+    },
+};
+use std::sync::Arc;
+
+/// Two delete one element: one succeeds, whatever locks fail.
+fn both_delete() {
+    let (f, owner) = (
+        Arc::new(Fixture::new()),
+        Mock::new(PLACES[0], 1, Some(ROOM)),
+    );
+    if f.create(owner, 1).is_err() {
+        return;
+    }
+    let other = f.clone();
+    let deleted = Arc::new(std::sync::Mutex::new(None));
+    let theirs = deleted.clone();
+    let thread = machine::spawn(move || *theirs.lock().unwrap() = Some(other.delete(owner)));
+    let mine = f.delete(owner);
+    thread.join();
+    let theirs = deleted.lock().unwrap().expect("no outcome");
+    match (mine, theirs) {
+        (Ok(1), Err(Refusal::Missing)) | (Err(Refusal::Missing), Ok(1)) => {}
+        outcome => panic!("two deletes ended with {outcome:?}"),
+    }
+    assert!(f.elements() == 0);
+    drop(f);
+    assert!(owner.charge_now() == 0);
+}
+
+/// An update that may replace or create meets a delete, and the owner has no room to spare.
+fn update_and_delete_without_room() {
+    update_and_delete(Mode::Any, false);
+}
+
+/// The same with room.
+fn update_and_delete_with_room() {
+    update_and_delete(Mode::Any, true);
+}
+
+/// An update that must replace meets a delete.
+fn exist_and_delete() {
+    update_and_delete(Mode::Exist, false);
+}
+
+fn update_and_delete(mode: Mode, room: bool) {
+    let (f, keep) = (Arc::new(Fixture::new()), Fixture::new());
+    let owner = Mock::new(PLACES[0], 1, Some(ROOM));
+    if keep.create(owner, 0).is_err() {
+        return;
+    }
+    let least = owner.charge_now();
+    if f.create(owner, 1).is_err() {
+        return;
+    }
+    if !room {
+        owner.close();
+    }
+    let other = f.clone();
+    let thread = machine::spawn(move || {
+        let deleted = other.delete(owner);
+        assert!(matches!(deleted, Ok(1 | 2) | Err(Refusal::Missing)));
+    });
+    let updated = f.update(owner, mode, 2);
+    thread.join();
+    match updated {
+        Ok(_) => {}
+        Err(Refusal::Missing) => assert!(mode == Mode::Exist),
+        Err(Refusal::NoMemory) => assert!(!room),
+        Err(refusal) => assert!(matches!(refusal, Refusal::Lock(_))),
+    }
+    let left = f.get(owner);
+    assert!(f.elements() == u64::from(left.is_some()));
+    let wanted = least + left.map_or(0, |_| f.bytes());
+    assert!(owner.charge_now() == wanted, "the charge is not exact");
+    drop(f);
+    assert!(owner.charge_now() == least);
+    drop(keep);
+    assert!(owner.charge_now() == 0);
+}
+
+#[test]
+fn both_delete_loom() {
+    Explore::new("delete, delete").loom(&one_lock_fails(2), both_delete);
+}
+
+#[test]
+fn update_and_delete_loom() {
+    Explore::new("update, delete, no room").loom(NO_FAULTS, update_and_delete_without_room);
+    Explore::new("update, delete, room").loom(NO_FAULTS, update_and_delete_with_room);
+    Explore::new("update that must replace, delete").loom(NO_FAULTS, exist_and_delete);
+}
+
+#[test]
+fn delete_shuttle() {
+    let model = Explore::new("delete, delete").kworkers(2);
+    model.shuttle(&one_lock_fails(4), both_delete);
+    let model = Explore::new("update, delete").kworkers(2);
+    model.shuttle(&one_lock_fails(6), update_and_delete_without_room);
+    model.shuttle(&one_lock_fails(6), exist_and_delete);
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kernel crate's completion.
+
+use super::{
+    Atomic,
+    Full, //
+};
+use kernel::prelude::*;
+use std::{
+    cell::Cell,
+    rc::Rc, //
+};
+
+/// What somebody waits for until somebody else completes it.
+pub(crate) struct Completion {
+    /// What the engine sees.
+    word: Atomic<u64>,
+    done: Rc<Cell<bool>>,
+}
+
+impl Completion {
+    /// One that is not complete.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        kernel::init::Build(|| {
+            Ok::<_, core::convert::Infallible>(Self {
+                word: Atomic::new(0),
+                done: Rc::new(Cell::new(false)),
+            })
+        })
+    }
+
+    /// Completes it.
+    pub(crate) fn complete_all(&self) {
+        let done = self.done.clone();
+        self.word.add(1, Full);
+        // Who waits may be gone with the completion from here on.
+        done.set(true);
+        machine::wake();
+    }
+
+    /// Waits until it is complete. May sleep.
+    pub(crate) fn wait_for_completion(&self) {
+        let done = self.done.clone();
+        machine::work::sleep_until(move |_| done.get());
+        self.word.add(0, Full);
+    }
+}

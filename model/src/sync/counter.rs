@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Counters that many count on and nobody decides by.
+//!
+//! So the engines need not know of them: each would double the interleavings.
+
+use std::cell::Cell;
+
+/// A counter.
+#[derive(Default)]
+pub(crate) struct Counter(Cell<u64>);
+
+// SAFETY: All threads of an execution are one thread of the host.
+unsafe impl Sync for Counter {}
+
+impl Counter {
+    /// Counts `n` up.
+    pub(crate) fn add(&self, n: u64) {
+        self.0.set(self.0.get() + n);
+    }
+
+    /// Counts `n` down, which must be there: what is counted may not go below nothing.
+    pub(crate) fn sub(&self, n: u64) {
+        let before = self.0.get();
+        assert!(before >= n || std::thread::panicking(), "a count below 0");
+        self.0.set(before.wrapping_sub(n));
+    }
+
+    /// How far it has counted.
+    pub(crate) fn get(&self) -> u64 {
+        self.0.get()
+    }
+}

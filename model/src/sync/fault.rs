@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Points where a lock or an allocation fails, by a plan for the whole execution.
+
+use super::res_lock::LockError;
+use std::cell::RefCell;
+
+/// A point that can fail.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Point {
+    /// The lock of a storage, taken to link or unlink an element.
+    StorageLock,
+    /// The lock of a bucket in a map's table, taken to unlink an element.
+    BucketLock,
+    /// The lock of a bucket in the owner index, taken to unlink a storage.
+    IndexLock,
+    /// The memory of an element.
+    ElementAlloc,
+    /// The memory of a storage.
+    StorageAlloc,
+}
+
+/// Which calls of each point fail: bit `n` of a point's word is the `n`th call, of all CPUs.
+#[derive(Copy, Clone, Default, Debug)]
+pub(crate) struct Plan([u64; 5]);
+
+impl Plan {
+    /// This plan, and these calls of `point` fail.
+    pub(crate) const fn fail(mut self, point: Point, calls: u64) -> Self {
+        self.0[point as usize] |= calls;
+        self
+    }
+
+    /// Nothing fails.
+    pub(crate) const NONE: Self = Self([0; 5]);
+
+    /// All ways in which `count` points fail or not at their first `calls` calls each, but not
+    /// more than `most` failures in all.
+    pub(crate) fn all(points: &[Point], calls: u32, most: u32) -> Vec<Self> {
+        let mut plans = vec![Self::NONE];
+        for point in points {
+            let earlier = plans;
+            plans = (0..1u64 << calls)
+                .flat_map(|mask| earlier.iter().map(move |plan| plan.fail(*point, mask)))
+                .collect();
+        }
+        plans.retain(|plan| plan.0.iter().map(|mask| mask.count_ones()).sum::<u32>() <= most);
+        plans
+    }
+}
+
+thread_local! {
+    /// The plan, and how often each point was asked.
+    static STATE: RefCell<(Plan, [u32; 5])> = RefCell::default();
+}
+
+/// Sets the plan for an execution.
+pub(crate) fn begin(plan: Plan) {
+    STATE.with(|state| *state.borrow_mut() = (plan, [0; 5]));
+}
+
+/// Whether this call is to fail, and the how manieth it is.
+fn hit(point: Point) -> (bool, u32) {
+    STATE.with(|state| {
+        let (plan, calls) = &mut *state.borrow_mut();
+        let call = calls[point as usize];
+        calls[point as usize] += 1;
+        (call < 64 && plan.0[point as usize] >> call & 1 != 0, call)
+    })
+}
+
+/// The error to return instead of taking the lock of `point`: both there are take turns.
+pub(crate) fn lock(point: Point) -> Option<LockError> {
+    match hit(point) {
+        (false, _) => None,
+        (true, call) if call % 2 == 0 => Some(LockError::Deadlock),
+        (true, _) => Some(LockError::Timeout),
+    }
+}
+
+/// Whether the allocation at `point` is to fail.
+pub(crate) fn alloc(point: Point) -> bool {
+    hit(point).0
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Stands in for `rust/sync/`, with its names.
+
+pub(crate) mod clock;
+pub(crate) mod completion;
+pub(crate) mod counter;
+pub(crate) mod deferred;
+pub(crate) mod fault;
+#[path = "../../../rust/sync/hlist.rs"]
+pub(crate) mod hlist;
+pub(crate) mod irq;
+#[path = "../../../rust/sync/llist.rs"]
+pub(crate) mod llist;
+pub(crate) mod nolock;
+pub(crate) mod rcu;
+pub(crate) mod res_lock;
+pub(crate) mod trace;
+
+pub(crate) use completion::Completion;
+pub(crate) use kernel::sync::atomic::{
+    Acquire,
+    Atomic,
+    Full,
+    Relaxed,
+    Release, //
+};
+
+/// Lets another CPU come to where this one waits for it.
+pub(crate) fn cpu_relax() {
+    machine::pause();
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory, of which the machine keeps account.
+
+use super::{
+    fault::{
+        self,
+        Point, //
+    },
+    rcu::Guard, //
+};
+use core::{
+    alloc::Layout,
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+
+/// Largest allocation in bytes.
+pub(crate) const MAX_SIZE: usize = 8192;
+
+/// Largest alignment in bytes.
+pub(crate) const MAX_ALIGN: usize = 8;
+
+/// Who pays; nobody does here.
+#[derive(Copy, Clone)]
+pub(crate) struct Payer<'a>(PhantomData<&'a Guard>);
+
+impl Payer<'_> {
+    /// Nobody pays.
+    pub(crate) const NOBODY: Self = Self(PhantomData);
+}
+
+/// Allocates memory, or returns [`None`] where the plan says so.
+pub(crate) fn alloc(layout: Layout, point: Point, _payer: Payer<'_>) -> Option<NonNull<u8>> {
+    if fault::alloc(point) {
+        return None;
+    }
+    NonNull::new(machine::alloc(layout, true))
+}
+
+/// Frees memory.
+///
+/// # Safety
+///
+/// None: the machine sees who is wrong.
+pub(crate) unsafe fn free_in_task(ptr: NonNull<u8>) {
+    machine::free(ptr.as_ptr());
+}
