@@ -4,6 +4,10 @@
 
 mod create;
 mod delete;
+mod life;
+mod lookup;
+mod nested;
+mod walk;
 
 use crate::sync::fault::{
     Plan,

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The death of owners and the end of maps, which meet everything.
+
+use super::{
+    one_lock_fails,
+    NO_FAULTS, //
+};
+use crate::{
+    explore::{
+        runtime,
+        Explore, //
+    },
+    mock::{
+        Fixture,
+        Mock,
+        PLACES,
+        ROOM, //
+    },
+    storage::{
+        create::Mode,
+        error::Refusal,
+        owner::Owner, //
+    },
+};
+use machine::engine::Handle;
+use std::sync::Arc;
+
+/// The owner dies while the map ends: the charge is given back once, before the notice is over.
+fn death_and_end() {
+    let (f, owner) = (Fixture::new(), Mock::new(PLACES[0], 1, Some(ROOM)));
+    if f.create(owner, 1).is_err() {
+        return;
+    }
+    let thread = machine::spawn(move || {
+        owner.die();
+    });
+    drop(f);
+    thread.join();
+    assert!(!runtime().has_storage(owner.id()));
+}
+
+/// The same with an element in a second map, which stays until both are over.
+fn death_and_end_of_one() {
+    let (f, keep) = (Fixture::new(), Fixture::new());
+    let owner = Mock::new(PLACES[0], 1, Some(ROOM));
+    if f.create(owner, 1).is_err() || keep.create(owner, 2).is_err() {
+        return;
+    }
+    let thread = machine::spawn(move || assert!(owner.die()));
+    drop(f);
+    thread.join();
+    assert!(keep.get(owner).is_none() && keep.elements() == 0);
+}
+
+/// The owner dies while its only element is deleted.
+fn death_and_delete() {
+    let (f, owner) = (
+        Arc::new(Fixture::new()),
+        Mock::new(PLACES[0], 1, Some(ROOM)),
+    );
+    if f.create(owner, 1).is_err() {
+        return;
+    }
+    let other = f.clone();
+    let thread = machine::spawn(move || {
+        owner.die();
+    });
+    // Who deletes has the owner, so its memory stays as long as the guard.
+    let deleted = f.delete(owner);
+    assert!(matches!(deleted, Ok(1) | Err(Refusal::Missing)));
+    assert!(f.get(owner).is_none());
+    thread.join();
+    drop(other);
+    assert!(f.elements() == 0);
+}
+
+/// All at once: one owner dies, elements of two are updated and deleted, a map ends.
+fn death_delete_and_end() {
+    let (f, ends) = (Arc::new(Fixture::new()), Fixture::new());
+    let (one, two) = (
+        Mock::new(PLACES[0], 1, Some(ROOM)),
+        Mock::new(PLACES[1], 2, Some(ROOM)),
+    );
+    for owner in [one, two] {
+        let _ = f.create(owner, 1);
+        let _ = ends.create(owner, 2);
+    }
+    let (deletes, updates) = (f.clone(), f.clone());
+    let threads = [
+        machine::spawn(move || {
+            one.die();
+        }),
+        machine::spawn(move || {
+            let _ = deletes.delete(one);
+            let _ = deletes.delete(two);
+            let _ = deletes.create(two, 3);
+        }),
+        machine::spawn(move || {
+            let _ = updates.update(two, Mode::Any, 4);
+            let _ = updates.update(one, Mode::Exist, 5);
+        }),
+    ];
+    drop(ends);
+    threads.into_iter().for_each(Handle::join);
+    assert!(f.get(one).is_none());
+    assert!(f.elements() == u64::from(f.get(two).is_some()));
+    drop(f);
+    assert!(two.charge_now() == 0);
+}
+
+/// A child inherits a value while the map ends: the end does not wait for the child's death.
+fn inherit_and_end() {
+    let f = Fixture::cloning();
+    let (parent, child) = (
+        Mock::new(PLACES[0], 1, None),
+        Mock::new(PLACES[1], 2, Some(ROOM)),
+    );
+    if f.create(parent, 1).is_err() {
+        return;
+    }
+    let thread = machine::spawn(move || runtime().inherit(parent.id(), child));
+    drop(f);
+    thread.join();
+    assert!(child.charge_now() == 0);
+}
+
+/// A child inherits while its parent dies.
+fn inherit_and_death() {
+    let f = Fixture::cloning();
+    let (parent, child) = (
+        Mock::new(PLACES[0], 1, None),
+        Mock::new(PLACES[1], 2, Some(ROOM)),
+    );
+    if f.create(parent, 1).is_err() {
+        return;
+    }
+    let thread = machine::spawn(move || runtime().inherit(parent.id(), child));
+    parent.die();
+    thread.join();
+    assert!(matches!(f.get(child), None | Some(1)));
+    assert!(f.elements() == u64::from(f.get(child).is_some()));
+    drop(f);
+    assert!(child.charge_now() == 0);
+}
+
+#[test]
+fn death_and_end_loom() {
+    let model = Explore::new("death, map end, kworker").kworkers(1);
+    model.preemptions(1).loom(NO_FAULTS, death_and_end);
+    let model = Explore::new("death, map end, a lock fails").preemptions(1);
+    model.loom(&one_lock_fails(2), death_and_end);
+    let model = Explore::new("death, end of one map of two").preemptions(2);
+    model.loom(NO_FAULTS, death_and_end_of_one);
+}
+
+#[test]
+fn death_and_delete_loom() {
+    let model = Explore::new("death, delete").preemptions(2);
+    model.loom(&one_lock_fails(2), death_and_delete);
+}
+
+#[test]
+fn inherit_loom() {
+    let model = Explore::new("inherit, map end").preemptions(2);
+    model.loom(NO_FAULTS, inherit_and_end);
+    Explore::new("inherit, death").loom(NO_FAULTS, inherit_and_death);
+}
+
+#[test]
+fn life_shuttle() {
+    let model = Explore::new("death, map end").kworkers(2);
+    model.shuttle(&one_lock_fails(4), death_and_end);
+    model.shuttle(&one_lock_fails(4), death_and_end_of_one);
+    let model = Explore::new("death, delete").kworkers(2);
+    model.shuttle(&one_lock_fails(4), death_and_delete);
+    let model = Explore::new("death, delete, update, map end").kworkers(2);
+    model.shuttle(&one_lock_fails(8), death_delete_and_end);
+    let model = Explore::new("inherit, map end").kworkers(2);
+    model.shuttle(&one_lock_fails(3), inherit_and_end);
+    model.shuttle(&one_lock_fails(3), inherit_and_death);
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Operations inside others, as an NMI or a tracepoint makes them, while another CPU is at it too.
+
+use super::NO_FAULTS;
+use crate::{
+    explore::Explore,
+    mock::{
+        Fixture,
+        Mock,
+        PLACES,
+        ROOM, //
+    },
+    storage::{
+        create::Mode,
+        error::Refusal, //
+    },
+    sync::{
+        res_lock::LockError,
+        trace::{
+            self,
+            Event, //
+        }, //
+    },
+};
+use std::sync::Arc;
+
+/// An update inside the owner's own section fails at once, unless that is the section of a storage
+/// that has just died; a delete there succeeds.
+fn inside_the_owners_section() {
+    let (f, g) = (Arc::new(Fixture::new()), Arc::new(Fixture::new()));
+    let owner = Mock::new(PLACES[0], 1, Some(ROOM));
+    assert!(g.create(owner, 5).is_ok());
+    let (inner, deleter) = (g.clone(), g.clone());
+    let thread = machine::spawn(move || {
+        let deleted = deleter.delete(owner);
+        assert!(matches!(deleted, Ok(5 | 6) | Err(Refusal::Missing)));
+    });
+    trace::probe(Event::StorageLocked, move || {
+        if let Err(refusal) = inner.update(owner, Mode::Any, 6) {
+            assert!(refusal == Refusal::Lock(LockError::Deadlock));
+        }
+        let deleted = inner.delete(owner);
+        assert!(matches!(deleted, Ok(5 | 6) | Err(Refusal::Missing)));
+    });
+    assert!(f.create(owner, 1) == Ok((1, true)));
+    thread.join();
+    assert!(g.get(owner).is_none() && g.elements() == 0);
+    assert!(f.get(owner) == Some(1));
+    drop((f, g));
+    assert!(owner.charge_now() == 0);
+}
+
+/// Two CPUs, each in the section of one owner, want the other one's: nobody waits for ever.
+fn crosswise() {
+    let f = Arc::new(Fixture::new());
+    let (one, two) = (
+        Mock::new(PLACES[0], 1, Some(ROOM)),
+        Mock::new(PLACES[1], 2, Some(ROOM)),
+    );
+    let other = f.clone();
+    let cross = |f: Arc<Fixture>, owner, inside| {
+        let inner = f.clone();
+        trace::probe(Event::StorageLocked, move || {
+            if let Err(refusal) = inner.update(inside, Mode::Any, 3) {
+                assert!(refusal == Refusal::Lock(LockError::Deadlock));
+            }
+        });
+        assert!(f.update(owner, Mode::Any, 4).is_ok());
+    };
+    let thread = machine::spawn(move || cross(other, one, two));
+    cross(f.clone(), two, one);
+    thread.join();
+    assert!(f.get(one).is_some() && f.get(two).is_some());
+    assert!(f.elements() == 2);
+    drop(f);
+    assert!(one.charge_now() == 0 && two.charge_now() == 0);
+}
+
+#[test]
+fn nested_loom() {
+    let model = Explore::new("delete, and inside the owner's section").preemptions(2);
+    model.loom(NO_FAULTS, inside_the_owners_section);
+    let model = Explore::new("crosswise").preemptions(2);
+    model.loom(NO_FAULTS, crosswise);
+}
+
+#[test]
+fn nested_shuttle() {
+    let model = Explore::new("delete, and inside the owner's section").kworkers(2);
+    model.shuttle(NO_FAULTS, inside_the_owners_section);
+    let model = Explore::new("crosswise").kworkers(2);
+    model.shuttle(NO_FAULTS, crosswise);
+}
