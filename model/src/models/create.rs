@@ -58,6 +58,26 @@ fn both_create_and_succeed() {
     assert!(f.elements() == 1);
 }
 
+/// A create meets one that is followed by the delete: the storage of a living owner may die at any
+/// moment of it, and is never taken for what another owner has left.
+fn create_and_create_delete() {
+    let f = Arc::new(Fixture::new());
+    let owner = Mock::new(PLACES[0], 1, Some(ROOM));
+    let other = f.clone();
+    let thread = machine::spawn(move || {
+        if other.create(owner, 1).is_ok() {
+            let _ = other.delete(owner);
+        }
+    });
+    let mine = f.create(owner, 2);
+    thread.join();
+    assert!(matches!(mine, Ok((1, false) | (2, true)) | Err(_)));
+    assert!(runtime().stats.stale.get() == 0, "a living owner is stale");
+    assert!(f.elements() == u64::from(f.get(owner).is_some()));
+    drop(f);
+    assert!(owner.charge_now() == 0);
+}
+
 /// A create meets the owner's death: it comes before, and its element dies too, or is refused.
 fn create_and_death() {
     let (f, owner) = (
@@ -89,6 +109,14 @@ fn both_create_with_faults_loom() {
 }
 
 #[test]
+fn create_and_create_delete_loom() {
+    let model = Explore::new("create, create and delete");
+    model
+        .preemptions(2)
+        .loom(NO_FAULTS, create_and_create_delete);
+}
+
+#[test]
 fn create_and_death_loom() {
     Explore::new("create, death").loom(NO_FAULTS, create_and_death);
 }
@@ -98,6 +126,8 @@ fn create_shuttle() {
     let model = Explore::new("create, create").kworkers(2);
     model.shuttle(NO_FAULTS, both_create_and_succeed);
     model.shuttle(&one_lock_fails(3), both_create);
+    let model = Explore::new("create, create and delete").kworkers(2);
+    model.shuttle(&one_lock_fails(3), create_and_create_delete);
     let model = Explore::new("create, death").kworkers(2);
     model.shuttle(NO_FAULTS, create_and_death);
 }
