@@ -6,7 +6,10 @@
 //! them only inside the functions of this file. So whatever else the machine keeps needs no
 //! locks, and changes together with the operation before it.
 
-use std::sync::atomic::Ordering;
+use std::{
+    cell::Cell,
+    sync::atomic::Ordering, //
+};
 
 /// Who schedules.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -96,7 +99,7 @@ impl Engine {
     pub(crate) fn fence(self, order: Ordering) {
         match self {
             Self::Loom => loom::sync::atomic::fence(order),
-            Self::Shuttle => shuttle::sync::atomic::fence(order),
+            Self::Shuttle => {}
         }
     }
 
@@ -122,45 +125,70 @@ impl Thread {
 }
 
 /// A word of memory that the engine knows; 0 at first.
+///
+/// Shuttle's own atomics let others run behind an operation too, when its outcome is not noted yet;
+/// here they run before it.
 pub(crate) enum Word {
     Loom(loom::sync::atomic::AtomicU64),
-    Shuttle(shuttle::sync::atomic::AtomicU64),
-}
-
-macro_rules! on_word {
-    ($self:ident, $word:ident => $op:expr) => {
-        match $self {
-            Self::Loom($word) => $op,
-            Self::Shuttle($word) => $op,
-        }
-    };
+    Shuttle(Cell<u64>),
 }
 
 impl Word {
     pub(crate) fn new(engine: Engine) -> Self {
         match engine {
             Engine::Loom => Self::Loom(loom::sync::atomic::AtomicU64::new(0)),
-            Engine::Shuttle => Self::Shuttle(shuttle::sync::atomic::AtomicU64::new(0)),
+            Engine::Shuttle => Self::Shuttle(Cell::new(0)),
         }
     }
 
     pub(crate) fn load(&self, order: Ordering) -> u64 {
-        on_word!(self, word => word.load(order))
+        match self {
+            Self::Loom(word) => word.load(order),
+            Self::Shuttle(word) => scheduled(word).get(),
+        }
     }
 
     pub(crate) fn store(&self, value: u64, order: Ordering) {
-        on_word!(self, word => word.store(value, order));
+        match self {
+            Self::Loom(word) => word.store(value, order),
+            Self::Shuttle(word) => scheduled(word).set(value),
+        }
     }
 
     pub(crate) fn swap(&self, value: u64, order: Ordering) -> u64 {
-        on_word!(self, word => word.swap(value, order))
+        match self {
+            Self::Loom(word) => word.swap(value, order),
+            Self::Shuttle(word) => scheduled(word).replace(value),
+        }
     }
 
     pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
-        on_word!(self, word => word.fetch_add(value, order))
+        match self {
+            Self::Loom(word) => word.fetch_add(value, order),
+            Self::Shuttle(word) => {
+                let word = scheduled(word);
+                word.replace(word.get().wrapping_add(value))
+            }
+        }
     }
 
     pub(crate) fn compare_exchange(&self, old: u64, new: u64, order: Ordering) -> Result<u64, u64> {
-        on_word!(self, word => word.compare_exchange(old, new, order, Ordering::Relaxed))
+        match self {
+            Self::Loom(word) => word.compare_exchange(old, new, order, Ordering::Relaxed),
+            Self::Shuttle(word) => {
+                let word = scheduled(word);
+                if word.get() == old {
+                    Ok(word.replace(new))
+                } else {
+                    Err(word.get())
+                }
+            }
+        }
     }
+}
+
+/// Lets others run before an operation on a word.
+fn scheduled(word: &Cell<u64>) -> &Cell<u64> {
+    shuttle::thread::yield_now();
+    word
 }
