@@ -37,14 +37,16 @@ impl Plan {
     /// All ways in which `count` points fail or not at their first `calls` calls each, but not
     /// more than `most` failures in all.
     pub(crate) fn all(points: &[Point], calls: u32, most: u32) -> Vec<Self> {
+        let failures = |plan: &Self| plan.0.iter().map(|mask| mask.count_ones()).sum::<u32>();
         let mut plans = vec![Self::NONE];
         for point in points {
             let earlier = plans;
             plans = (0..1u64 << calls)
+                .filter(|mask| mask.count_ones() <= most)
                 .flat_map(|mask| earlier.iter().map(move |plan| plan.fail(*point, mask)))
+                .filter(|plan| failures(plan) <= most)
                 .collect();
         }
-        plans.retain(|plan| plan.0.iter().map(|mask| mask.count_ones()).sum::<u32>() <= most);
         plans
     }
 }
