@@ -101,7 +101,8 @@ pub struct World {
     pub(crate) rcu: Rcu,
     pub(crate) locks: Locks,
     pub(crate) works: Works,
-    waiters: Vec<(Thread, Condition)>,
+    /// Who waits for what, by CPU.
+    waiters: BTreeMap<usize, (Thread, Condition)>,
     pauses: u32,
     /// Whether no thread was started yet.
     pub(crate) alone: bool,
@@ -138,7 +139,7 @@ pub fn begin(setup: Setup) {
         rcu: Rcu::new(Slot::new(setup.engine)),
         locks: Locks::default(),
         works: Works::default(),
-        waiters: Vec::new(),
+        waiters: BTreeMap::new(),
         pauses: 0,
         alone: true,
         turns: 0,
@@ -203,8 +204,9 @@ pub fn wait_until(condition: impl Fn(&World) -> bool + Clone + 'static) {
             if condition(w) {
                 return None;
             }
-            let thread = w.setup.engine.handle();
-            w.waiters.push((thread, Box::new(condition.clone())));
+            let (cpu, thread) = (w.cpu(), w.setup.engine.handle());
+            // Once only: a thread may come back from waiting without having been woken.
+            w.waiters.insert(cpu, (thread, Box::new(condition.clone())));
             Some(w.setup.engine)
         });
         match engine {
@@ -219,14 +221,14 @@ pub fn wake() {
     if panicking() {
         return;
     }
-    let woken: Vec<_> = with(|w| {
-        let (woken, waiting) = std::mem::take(&mut w.waiters)
+    let woken: BTreeMap<_, _> = with(|w| {
+        let (woken, waiting): (BTreeMap<_, _>, _) = std::mem::take(&mut w.waiters)
             .into_iter()
-            .partition(|(_, condition)| condition(w));
+            .partition(|(_, (_, condition))| condition(w));
         w.waiters = waiting;
         woken
     });
-    for (thread, _) in woken {
+    for (thread, _) in woken.into_values() {
         thread.unpark();
     }
 }
