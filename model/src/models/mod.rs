@@ -2,6 +2,7 @@
 
 //! The models: what runs at the same time, and what must be true whatever comes first.
 
+mod any;
 mod create;
 mod delete;
 mod life;

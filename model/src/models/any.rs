@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Anything at any time: operations that chance chooses, on two owners and two maps.
+
+use super::one_lock_fails;
+use crate::{
+    explore::{
+        runtime,
+        Explore, //
+    },
+    mock::{
+        Fixture,
+        Mock,
+        PLACES,
+        ROOM, //
+    },
+    storage::{
+        create::Mode,
+        owner::Owner, //
+    },
+};
+use machine::engine::Handle;
+use shuttle::rand::{
+    thread_rng,
+    Rng, //
+};
+use std::sync::Arc;
+
+/// Operations of each thread.
+const OPERATIONS: u64 = 6;
+
+/// Every operation but the death of an owner, which comes once at most.
+fn operate(maps: &[Arc<Fixture>; 2], owners: [&'static Mock; 2]) {
+    for number in 0..OPERATIONS {
+        let f = &maps[thread_rng().gen_range(0..2)];
+        let at = thread_rng().gen_range(0..2);
+        let (owner, other) = (owners[at], owners[1 - at]);
+        match thread_rng().gen_range(0..8) {
+            0 | 1 => drop(f.create(owner, number)),
+            2 => drop(f.update(owner, Mode::Any, number)),
+            3 => drop(f.update(owner, Mode::Exist, number)),
+            4 => drop(f.update(owner, Mode::NoExist, number)),
+            5 => drop(f.delete(owner)),
+            6 => runtime().inherit(owner.id(), other),
+            _ => drop(f.get(owner)),
+        }
+    }
+}
+
+/// Two threads do anything, and then one owner dies, while another thread does anything.
+fn anything() {
+    let owners = [
+        Mock::new(PLACES[0], 1, Some(ROOM)),
+        Mock::new(PLACES[1], 2, Some(ROOM)),
+    ];
+    let maps = [Arc::new(Fixture::new()), Arc::new(Fixture::cloning())];
+    let threads = [false, false, true].map(|kills| {
+        let maps = maps.clone();
+        machine::spawn(move || {
+            operate(&maps, owners);
+            if kills {
+                owners[0].die();
+            }
+        })
+    });
+    threads.into_iter().for_each(Handle::join);
+    assert!(runtime().stats.stale.get() == 0, "a living owner is stale");
+    for f in &maps {
+        assert!(f.get(owners[0]).is_none());
+        assert!(f.elements() == u64::from(f.get(owners[1]).is_some()));
+    }
+    drop(maps);
+    assert!(owners[1].charge_now() == 0);
+}
+
+#[test]
+fn any_shuttle() {
+    let model = Explore::new("anything").kworkers(2);
+    model.shuttle(&one_lock_fails(12), anything);
+}
