@@ -166,9 +166,4 @@ impl Paid {
     pub(super) fn take(&self) -> bool {
         self.0.xchg(TAKEN, Full) == PAID
     }
-
-    /// The creator of an element that nobody else has seen takes it back.
-    pub(super) fn undo(&self) {
-        self.0.store(UNPAID, Relaxed);
-    }
 }

@@ -281,9 +281,12 @@ impl Fresh {
         Ok(Self { runtime, storage })
     }
 
-    /// Charges the owner for the storage and `first`, publishes the storage with its lock held, and
-    /// runs `link` before anybody else can have it. [`None`]: another storage of the owner was
-    /// first, and this one is gone.
+    /// Publishes the storage with its lock held, charges the owner for it and for `first`, and runs
+    /// `link` before anybody else can have it. [`None`]: another storage of the owner was first,
+    /// and this one is gone.
+    ///
+    /// Only the first one is charged: a charge that is given back again could make somebody else
+    /// fail who would have had the room.
     fn publish_with<'a>(
         self,
         first: &Unlinked<'a>,
@@ -294,25 +297,30 @@ impl Fresh {
         // SAFETY: Allocated and initialised by `new`; after it is published, the guard and the
         // lock that is held keep it.
         let storage: &'a Storage = unsafe { self.storage.as_ref() };
-        let stats = &self.runtime.stats;
+        let runtime = self.runtime;
         let mut published = false;
+        let mut paid = false;
         let linked = storage.lock.with(Point::StorageLock, |()| {
-            if !storage.pay_first(first.element(), owner, stats) {
-                return Err(Refusal::NoMemory);
-            }
             let node = NonNull::from(&storage.node);
             // SAFETY: It is in no table, and the reaper frees it a grace period after it is out.
-            if unsafe { self.runtime.index.push_unique(node, first.id, rcu) }.is_err() {
-                storage.undo_first(first.element(), stats);
-                return Ok(None);
-            }
+            unsafe { runtime.index.push_unique(node, first.id, rcu) }.ok()?;
             published = true;
-            Ok(link(storage))
+            paid = storage.pay_first(first.element(), owner, &runtime.stats);
+            if !paid {
+                // It ends as it began, empty; who waits for the lock looks again.
+                storage.node.claim();
+                return Some(Linked::Refused(Refusal::NoMemory));
+            }
+            link(storage)
         });
         if published {
             mem::forget(self);
+            if !paid {
+                // SAFETY: It was never anything but empty, and we have killed it.
+                unsafe { unlink::bury_storage(runtime, storage, rcu) };
+            }
         }
-        linked?
+        Ok(linked?)
     }
 }
 

@@ -43,7 +43,8 @@ use core::{
 /// | new      | live          | empty            | its creator alone, who holds the lock        |
 /// | live     | live          | not empty        | anyone who holds the lock links and unlinks  |
 /// | dying    | dead          | not empty        | the owner has died: unlink only              |
-/// | empty    | dead          | empty            | who unlinked the last element takes it out   |
+/// | empty    | dead          | empty            | who unlinked the last element takes it out,  |
+/// |          |               |                  | or who was refused the charge for the first  |
 /// | unlinked | dead          | empty            | readers of the index may still stand on it   |
 /// | freed    |               |                  | a grace period later, by the reaper          |
 ///
@@ -136,7 +137,8 @@ impl Storage {
         true
     }
 
-    /// Charges the owner for this storage, which nobody else has seen, and its first element.
+    /// Charges the owner for this storage, in which nobody has linked anything yet, and for its
+    /// first element. False if that would pass its limit.
     pub(super) fn pay_first(&self, elem: &Element, owner: &impl Owner, stats: &Stats) -> bool {
         if self.kind.uncharge.is_none() {
             return true;
@@ -148,13 +150,6 @@ impl Storage {
             elem.remains.paid.give();
         }
         paid
-    }
-
-    /// Takes [`Storage::pay_first`] back.
-    pub(super) fn undo_first(&self, elem: &Element, stats: &Stats) {
-        elem.remains.paid.undo();
-        // SAFETY: The caller has the owner.
-        unsafe { self.give_back(Self::CHARGE + elem.map().charge(), stats) };
     }
 
     /// Gives back what was charged for an element that the caller has claimed.

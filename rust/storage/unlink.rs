@@ -94,10 +94,13 @@ fn leave_storage(elem: &Element, rcu: &Guard) -> bool {
     emptied.is_ok()
 }
 
+/// Takes a storage out of the index as far as the lock allows, and hands it to the reaper. Any
+/// context.
+///
 /// # Safety
 ///
 /// The caller must have emptied the storage.
-unsafe fn bury_storage(runtime: &Runtime, storage: &Storage, rcu: &Guard) {
+pub(super) unsafe fn bury_storage(runtime: &Runtime, storage: &Storage, rcu: &Guard) {
     // SAFETY: By the contract.
     if unsafe { unlink_storage(runtime, storage, rcu) } {
         // SAFETY: By the contract, and it is unlinked.

@@ -58,6 +58,21 @@ fn both_create_and_succeed() {
     assert!(f.elements() == 1);
 }
 
+/// There is room for one storage with one element: both get that element, and nobody is refused for
+/// what the other one was charged.
+fn both_create_at_the_limit() {
+    let f = Arc::new(Fixture::new());
+    let owner = Mock::new(PLACES[0], 1, Some(ROOM));
+    assert!(f.create(owner, 0).is_ok());
+    owner.close();
+    assert!(f.delete(owner).is_ok());
+    let other = f.clone();
+    let thread = machine::spawn(move || assert!(other.create(owner, 1).is_ok()));
+    assert!(f.create(owner, 2).is_ok());
+    thread.join();
+    assert!(f.elements() == 1);
+}
+
 /// A create meets one that is followed by the delete: the storage of a living owner may die at any
 /// moment of it, and is never taken for what another owner has left.
 fn create_and_create_delete() {
@@ -102,6 +117,11 @@ fn both_create_loom() {
 }
 
 #[test]
+fn both_create_at_the_limit_loom() {
+    Explore::new("create, create at the limit").loom(NO_FAULTS, both_create_at_the_limit);
+}
+
+#[test]
 fn both_create_with_faults_loom() {
     let points = [Point::StorageLock, Point::ElementAlloc, Point::StorageAlloc];
     let plans = Plan::all(&points, 2, 1);
@@ -125,6 +145,7 @@ fn create_and_death_loom() {
 fn create_shuttle() {
     let model = Explore::new("create, create").kworkers(2);
     model.shuttle(NO_FAULTS, both_create_and_succeed);
+    model.shuttle(NO_FAULTS, both_create_at_the_limit);
     model.shuttle(&one_lock_fails(3), both_create);
     let model = Explore::new("create, create and delete").kworkers(2);
     model.shuttle(&one_lock_fails(3), create_and_create_delete);
