@@ -176,8 +176,6 @@ fn resolve(owner: &ostor_owner) -> Result<AnyOwner> {
         uapi::OSTOR_BY_NETNS => AnyOwner::NetNs(NetNs::of_fd(owner.fd)?),
         _ => return Err(EINVAL),
     };
-    if kinds::served() & 1 << found.kind().number == 0 {
-        return Err(EOPNOTSUPP);
-    }
+    kinds::check_served(found.kind())?;
     Ok(found)
 }

@@ -31,8 +31,7 @@ use crate::{
             Kind,
             Owner,
             OwnerId, //
-        },
-        runtime::Runtime, //
+        }, //
     },
     sync::{
         nolock::Payer,
@@ -128,13 +127,9 @@ unsafe impl Owner for Cgroup {
     }
 
     fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {
-        kinds::check_served(&KIND)?;
         // SAFETY: Valid by the type invariant.
-        if unsafe { shim::ostor_cgroup_alive(self.as_ptr()) } {
-            Ok(rcu)
-        } else {
-            Err(Refusal::OwnerDead)
-        }
+        let is_alive = || unsafe { shim::ostor_cgroup_alive(self.as_ptr()) };
+        kinds::rcu_gate(&KIND, is_alive, rcu)
     }
 
     /// The memory cgroup that governs the cgroup, if its hierarchy has that controller.
@@ -154,13 +149,8 @@ unsafe extern "C" fn on_release(
     cgroup: *mut bindings::cgroup,
     _path: *const c_char,
 ) {
-    if kinds::is_mute(&KIND) {
-        return;
-    }
-    if let Some(runtime) = Runtime::get() {
-        // SAFETY: The cgroup's notice of death.
-        unsafe { runtime.owner_died(id(cgroup)) };
-    }
+    // SAFETY: The cgroup's notice of death.
+    unsafe { kinds::died(&KIND, id(cgroup)) };
 }
 
 /// # Safety

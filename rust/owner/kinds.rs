@@ -176,17 +176,46 @@ pub(crate) fn served() -> u32 {
 }
 
 /// Refuses owners of a kind that is not served.
-pub(super) fn check_served(kind: &Kind) -> Result<(), Refusal> {
+pub(crate) fn check_served(kind: &Kind) -> Result<(), Refusal> {
     if served() & 1 << kind.number == 0 {
         return Err(Refusal::Unsupported);
     }
     Ok(())
 }
 
+/// The gate of a kind whose owners an RCU read section keeps that saw them alive.
+pub(super) fn rcu_gate<'a>(
+    kind: &Kind,
+    is_alive: impl FnOnce() -> bool,
+    rcu: &'a Guard,
+) -> Result<&'a Guard, Refusal> {
+    check_served(kind)?;
+    if is_alive() {
+        Ok(rcu)
+    } else {
+        Err(Refusal::OwnerDead)
+    }
+}
+
 /// Whether the kind's notices of death are to be lost: never, but in the test flavour.
 pub(super) fn is_mute(kind: &Kind) -> bool {
     cfg!(OSTOR_TEST)
         && (MUTE.load(Relaxed) & 1 << kind.number != 0 || fault::skip(Point::DeathNotice))
+}
+
+/// What the notice of death of a kind without a charge does.
+///
+/// # Safety
+///
+/// As [`Runtime::owner_died`].
+pub(super) unsafe fn died(kind: &Kind, id: OwnerId) {
+    if is_mute(kind) {
+        return;
+    }
+    if let Some(runtime) = Runtime::get() {
+        // SAFETY: By the contract.
+        unsafe { runtime.owner_died(id) };
+    }
 }
 
 /// What a second notice of death does: what the first one has done, else it counts the loss.

@@ -19,8 +19,7 @@ use crate::{
             Kind,
             Owner,
             OwnerId, //
-        },
-        runtime::Runtime, //
+        }, //
     },
     sync::rcu::Guard,
     uapi::OSTOR_KIND_NETNS, //
@@ -79,13 +78,9 @@ unsafe impl Owner for NetNs {
     }
 
     fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {
-        kinds::check_served(&KIND)?;
         // SAFETY: Valid by the type invariant.
-        if unsafe { shim::ostor_net_alive(self.as_ptr()) } {
-            Ok(rcu)
-        } else {
-            Err(Refusal::OwnerDead)
-        }
+        let is_alive = || unsafe { shim::ostor_net_alive(self.as_ptr()) };
+        kinds::rcu_gate(&KIND, is_alive, rcu)
     }
 }
 
@@ -93,13 +88,8 @@ unsafe impl Owner for NetNs {
 ///
 /// Called when the namespace `net` ends, or when the hook is detached.
 unsafe extern "C" fn on_exit(net: *mut bindings::net) {
-    if kinds::is_mute(&KIND) {
-        return;
-    }
-    if let Some(runtime) = Runtime::get() {
-        // SAFETY: The namespace's notice of death; when the hook is detached, no map is left.
-        unsafe { runtime.owner_died(id(net)) };
-    }
+    // SAFETY: The namespace's notice of death; when the hook is detached, no map is left.
+    unsafe { kinds::died(&KIND, id(net)) };
 }
 
 /// What tells of dying namespaces, attached until it is dropped. Both may sleep.

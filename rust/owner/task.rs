@@ -27,8 +27,7 @@ use crate::{
             Kind,
             Owner,
             OwnerId, //
-        },
-        runtime::Runtime, //
+        }, //
     },
     sync::{
         nolock::Payer,
@@ -95,13 +94,9 @@ unsafe impl Owner for Task {
     }
 
     fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {
-        kinds::check_served(&KIND)?;
         // SAFETY: A `&Task` is a valid task.
-        if unsafe { shim::ostor_task_alive(self.as_ptr()) } {
-            Ok(rcu)
-        } else {
-            Err(Refusal::OwnerDead)
-        }
+        let is_alive = || unsafe { shim::ostor_task_alive(self.as_ptr()) };
+        kinds::rcu_gate(&KIND, is_alive, rcu)
     }
 
     /// The memory cgroup that the task is in now.
@@ -117,13 +112,8 @@ unsafe impl Owner for Task {
 ///
 /// Called by the tracepoint `sched_process_free` only.
 unsafe extern "C" fn on_process_free(_data: *mut c_void, task: *mut bindings::task_struct) {
-    if kinds::is_mute(&KIND) {
-        return;
-    }
-    if let Some(runtime) = Runtime::get() {
-        // SAFETY: The task's notice of death.
-        unsafe { runtime.owner_died(id(task)) };
-    }
+    // SAFETY: The task's notice of death.
+    unsafe { kinds::died(&KIND, id(task)) };
 }
 
 /// # Safety
