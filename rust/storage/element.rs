@@ -18,7 +18,8 @@ use crate::sync::{
     nolock::{
         self,
         Payer, //
-    }, //
+    },
+    rcu::Guard, //
 };
 use core::{
     alloc::Layout,
@@ -125,6 +126,17 @@ impl Element {
     pub(crate) fn map(&self) -> &RawMap {
         // SAFETY: A map waits for its elements before it goes.
         unsafe { self.map.as_ref() }
+    }
+
+    /// The storage the element was linked to.
+    ///
+    /// The element must have been found under the guard, or be owned by the caller and still be on
+    /// the storage's list.
+    pub(super) fn storage<'a>(&'a self, _rcu: &'a Guard) -> Option<&'a Storage> {
+        let storage = self.storage.get()?;
+        // SAFETY: A storage is freed no earlier than a grace period after its last element has left
+        // it, which under this guard has not passed.
+        Some(unsafe { storage.as_ref() })
     }
 
     /// The element's number in its map, which an update passes on.

@@ -25,10 +25,7 @@ use core::ptr::NonNull;
 /// The caller must have claimed the element, and give up what that made it own.
 pub(super) unsafe fn bury(elem: &Element, rcu: &Guard) {
     let map = elem.map();
-    if let Some(storage) = elem.storage.get() {
-        // SAFETY: A storage stays until a grace period after its last element has left, which under
-        // this guard has not passed.
-        let storage: &Storage = unsafe { storage.as_ref() };
+    if let Some(storage) = elem.storage(rcu) {
         // SAFETY: Either the element keeps the storage live, being on its list, or it was replaced,
         // by somebody who has the owner.
         unsafe { storage.refund(elem, &map.runtime.stats) };
@@ -68,11 +65,9 @@ pub(super) unsafe fn unlink(elem: &Element, rcu: &Guard) -> bool {
 }
 
 fn leave_storage(elem: &Element, rcu: &Guard) -> bool {
-    let Some(storage) = elem.storage.get() else {
+    let Some(storage) = elem.storage(rcu) else {
         return true;
     };
-    // SAFETY: A storage stays until a grace period after its last element has left.
-    let storage: &Storage = unsafe { storage.as_ref() };
     let emptied = storage.lock.with(Point::StorageLock, |()| {
         trace::event(Event::StorageLocked, storage.node.addr());
         // SAFETY: The lock is held.

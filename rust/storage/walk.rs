@@ -75,13 +75,3 @@ impl Storage {
         })
     }
 }
-
-impl Element {
-    /// The storage the element was linked to, to be read under the guard that it was found under.
-    fn storage<'a>(&'a self, _rcu: &'a Guard) -> Option<&'a Storage> {
-        let storage = self.storage.get()?;
-        // SAFETY: The storage is freed no earlier than a grace period after the element was
-        // unlinked from it, so the guard keeps it.
-        Some(unsafe { storage.as_ref() })
-    }
-}
