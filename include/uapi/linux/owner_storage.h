@@ -392,6 +392,42 @@ struct ostor_bench {
 	__u64 reserved;
 };
 
+/**
+ * struct ostor_fault - argument of OSTOR_IOC_FAULT
+ * @point:	number of the fault point, from 0 on
+ * @set:	1 to set what follows up to @delay_us, 0 to leave it as it is
+ * @probability:	(in, out) chance of a failure in percent; 0 is off
+ * @interval:	(in, out) of all that pass, one in so many may fail; at least 1
+ * @space:	(in, out) how many pass before the first may fail: n - 1 to have
+ *		the nth fail
+ * @times:	(in, out) how many failures are left; negative for any number
+ * @delay_us:	(in, out) microseconds that all who pass spend there, 1000 at most
+ * @pad:	must be zero
+ * @passed:	(out) how many came by while there was a chance
+ * @failed:	(out) how many of them failed
+ * @name:	(out) the point's name, as in debugfs
+ * @reserved:	must be zero
+ *
+ * Makes locks, allocations and notices of death fail, or stand still, in the
+ * module's test flavour. Some points can only stand still: a @probability for
+ * one of them is EINVAL. The file need not be a map. Errors: ENOTTY (not the
+ * test flavour), EINVAL (no such point, a field out of range).
+ */
+struct ostor_fault {
+	__u32 point;
+	__u32 set;
+	__u32 probability;
+	__u32 interval;
+	__u32 space;
+	__s32 times;
+	__u32 delay_us;
+	__u32 pad;
+	__u64 passed;
+	__u64 failed;
+	__u8 name[24];
+	__u64 reserved[2];
+};
+
 #define OSTOR_IOC_MAGIC		0xD5
 
 #define OSTOR_IOC_MAP_CREATE	_IOW(OSTOR_IOC_MAGIC, 0x00, struct ostor_map_create)
@@ -406,5 +442,6 @@ struct ostor_bench {
 #define OSTOR_IOC_RECURSE	_IOWR(OSTOR_IOC_MAGIC, 0x09, struct ostor_recurse)
 #define OSTOR_IOC_BENCH		_IOWR(OSTOR_IOC_MAGIC, 0x0a, struct ostor_bench)
 #define OSTOR_IOC_LIST_OWNER	_IOWR(OSTOR_IOC_MAGIC, 0x0b, struct ostor_list_owner)
+#define OSTOR_IOC_FAULT		_IOWR(OSTOR_IOC_MAGIC, 0x0c, struct ostor_fault)
 
 #endif /* _UAPI_LINUX_OWNER_STORAGE_H */
