@@ -89,10 +89,15 @@ impl Mock {
         unsafe { &*mock }.charged.fetch_sub(bytes, Full);
     }
 
-    /// Dies as a task does: whoever was let through is done before the notice comes.
-    pub(super) fn die(&self) -> bool {
+    /// Lets nobody through any more, and waits for who was let through before.
+    pub(super) fn end(&self) {
         self.alive.store(false, Relaxed);
         rcu::synchronize_rcu();
+    }
+
+    /// Dies as a task does: whoever was let through is done before the notice comes.
+    pub(super) fn die(&self) -> bool {
+        self.end();
         Runtime::get().is_some_and(|runtime| {
             // SAFETY: The mock's notice of death.
             unsafe { runtime.owner_died(self.id()) }

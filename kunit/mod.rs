@@ -5,6 +5,8 @@
 //! An assertion that fails ends its thread without running destructors, so what tests share with
 //! the module is on the heap.
 
+mod fault_points;
+mod inject;
 mod mock;
 mod storage_charge;
 mod storage_faults;

@@ -6,6 +6,7 @@ use kernel::prelude::*;
 
 #[kunit_tests(ostor_storage_charge)]
 mod tests {
+    use super::super::inject::inject;
     use super::super::mock::{
         Fixture,
         Mock, //
@@ -19,10 +20,7 @@ mod tests {
             runtime::Runtime, //
         },
         sync::{
-            fault::{
-                self,
-                Point, //
-            },
+            fault::Point,
             rcu,
             trace::{
                 self,
@@ -145,8 +143,8 @@ mod tests {
         let first = owner.charge_now();
         two.create(&owner, 2)?;
         let faults = [
-            fault::inject(Point::StorageLock, -1),
-            fault::inject(Point::BucketLock, -1),
+            inject(Point::UnlinkLock, -1)?,
+            inject(Point::BucketLock, -1)?,
         ];
         delete(&two, &owner)?;
         assert!(owner.charge_now() == first);
@@ -197,8 +195,8 @@ mod tests {
     fn what_was_not_stored_is_not_charged() -> Result {
         let f = Fixture::new()?;
         let owner = Mock::charged(1, ROOM)?;
-        for point in [Point::ElementAlloc, Point::StorageAlloc, Point::StorageLock] {
-            let _fault = fault::inject(point, 1);
+        for point in [Point::ElementAlloc, Point::StorageAlloc, Point::LinkLock] {
+            let _fault = inject(point, 1)?;
             assert!(f.create(&owner, 1).is_err());
             assert!(owner.charge_now() == 0);
         }

@@ -6,6 +6,10 @@ use kernel::prelude::*;
 
 #[kunit_tests(ostor_storage_faults)]
 mod tests {
+    use super::super::inject::{
+        inject,
+        inject_some, //
+    };
     use super::super::mock::{
         Fixture,
         Mock, //
@@ -19,10 +23,7 @@ mod tests {
         },
         sync::{
             deferred,
-            fault::{
-                self,
-                Point, //
-            },
+            fault::Point,
             rcu,
             res_lock::LockError, //
         },
@@ -48,7 +49,7 @@ mod tests {
                 f.create(&owner, 1)?;
             }
             let g = Fixture::new()?;
-            let fault = fault::inject(Point::StorageLock, 1);
+            let fault = inject(Point::LinkLock, 1)?;
             assert!(g.create(&owner, 2) == Err(EDEADLK));
             drop(fault);
             assert!(g.elements() == 0);
@@ -63,7 +64,7 @@ mod tests {
         let f = Fixture::new()?;
         let owner = Mock::new(1)?;
         f.create(&owner, 1)?;
-        let fault = fault::inject(Point::StorageLock, 1);
+        let fault = inject(Point::LinkLock, 1)?;
         let refusal = {
             let rcu = rcu::read_lock();
             let value = f.tally.value(2);
@@ -83,7 +84,7 @@ mod tests {
         let f = Fixture::new()?;
         let owner = Mock::new(1)?;
         for point in [Point::ElementAlloc, Point::StorageAlloc] {
-            let fault = fault::inject(point, 1);
+            let fault = inject(point, 1)?;
             assert!(f.create(&owner, 1) == Err(ENOMEM));
             drop(fault);
             assert!(f.elements() == 0);
@@ -96,12 +97,12 @@ mod tests {
 
     #[test]
     fn delete_succeeds_whatever_lock_fails() -> Result {
-        for point in [Point::StorageLock, Point::BucketLock, Point::IndexLock] {
+        for point in [Point::UnlinkLock, Point::BucketLock, Point::IndexLock] {
             let storages = Runtime::get().ok_or(ENODEV)?.stats.storages.get();
             let f = Fixture::new()?;
             let owner = Mock::new(1)?;
             f.create(&owner, 1)?;
-            let fault = fault::inject(point, 3);
+            let fault = inject(point, 3)?;
             assert!(f.map.delete(&*owner, &rcu::read_lock()).is_ok());
             assert!(f.number(&owner).is_none());
             assert!(f.tally.wait_for(0));
@@ -116,7 +117,7 @@ mod tests {
         let f = Fixture::new()?;
         let owner = Mock::new(1)?;
         f.create(&owner, 1)?;
-        let fault = fault::inject(Point::BucketLock, -1);
+        let fault = inject(Point::BucketLock, -1)?;
         assert!(f.map.delete(&*owner, &rcu::read_lock()).is_ok());
         for _ in 0..5 {
             rcu::synchronize_rcu();
@@ -134,7 +135,7 @@ mod tests {
         let f = Fixture::new()?;
         let owner = Mock::new(1)?;
         f.create(&owner, 1)?;
-        let fault = fault::inject(Point::BucketLock, -1);
+        let fault = inject(Point::BucketLock, -1)?;
         assert!(f.map.delete(&*owner, &rcu::read_lock()).is_ok());
         assert!(f.create(&owner, 2) == Ok(2));
         assert!(f.number(&owner) == Some(2));
@@ -157,9 +158,9 @@ mod tests {
             owners.push(owner, GFP_KERNEL)?;
         }
         let faults = [
-            fault::inject(Point::StorageLock, 200),
-            fault::inject(Point::BucketLock, 200),
-            fault::inject(Point::IndexLock, 200),
+            inject(Point::UnlinkLock, 200)?,
+            inject(Point::BucketLock, 200)?,
+            inject(Point::IndexLock, 200)?,
         ];
         for owner in &owners[..32] {
             assert!(owner.die());
@@ -178,11 +179,12 @@ mod tests {
         let (one, two) = (Fixture::new()?, Fixture::new()?);
         let owner = Mock::charged(1, 1 << 20)?;
         let faults = [
-            fault::inject_some(Point::StorageLock, 30),
-            fault::inject_some(Point::BucketLock, 30),
-            fault::inject_some(Point::IndexLock, 30),
-            fault::inject_some(Point::ElementAlloc, 10),
-            fault::inject_some(Point::StorageAlloc, 10),
+            inject_some(Point::LinkLock, 30)?,
+            inject_some(Point::UnlinkLock, 30)?,
+            inject_some(Point::BucketLock, 30)?,
+            inject_some(Point::IndexLock, 30)?,
+            inject_some(Point::ElementAlloc, 10)?,
+            inject_some(Point::StorageAlloc, 10)?,
         ];
         for n in 0..5_000 {
             let f = if n % 3 == 0 { &one } else { &two };

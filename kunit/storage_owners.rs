@@ -6,6 +6,7 @@ use kernel::prelude::*;
 
 #[kunit_tests(ostor_storage_owners)]
 mod tests {
+    use super::super::inject::inject;
     use super::super::mock::{
         Fixture,
         Mock,
@@ -24,10 +25,7 @@ mod tests {
             runtime::Runtime, //
         },
         sync::{
-            fault::{
-                self,
-                Point, //
-            },
+            fault::Point,
             rcu,
             trace::{
                 self,
@@ -139,7 +137,7 @@ mod tests {
         let (parent, child) = (Mock::new(1)?, Mock::new(2)?);
         one.create(&parent, 7)?;
         two.create(&parent, 7)?;
-        let fault = fault::inject(Point::ElementAlloc, 1);
+        let fault = inject(Point::ElementAlloc, 1)?;
         runtime()?.inherit(parent.id(), &*child);
         drop(fault);
         let failed = |f: &Fixture| f.map.raw().counters().clone_failures.get();

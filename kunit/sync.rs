@@ -6,6 +6,10 @@ use kernel::prelude::*;
 
 #[kunit_tests(ostor_sync)]
 mod tests {
+    use super::super::inject::{
+        inject,
+        inject_some, //
+    };
     use super::*;
     use crate::sync::{
         fault::{
@@ -45,23 +49,23 @@ mod tests {
     #[test]
     fn lock_gives_its_data() -> Result {
         let lock = KBox::new(ResLock::new(1), GFP_KERNEL)?;
-        let twice = lock.with(Point::StorageLock, |n| {
+        let twice = lock.with(Point::LinkLock, |n| {
             *n *= 2;
             *n
         });
         assert!(twice == Ok(2));
-        assert!(lock.with(Point::StorageLock, |n| *n) == Ok(2));
+        assert!(lock.with(Point::LinkLock, |n| *n) == Ok(2));
         Ok(())
     }
 
     #[test]
     fn lock_refuses_recursion_and_recovers() -> Result {
         let lock = KBox::new(ResLock::new(()), GFP_KERNEL)?;
-        let inner = lock.with(Point::StorageLock, |()| {
-            lock.with(Point::StorageLock, |()| ())
+        let inner = lock.with(Point::LinkLock, |()| {
+            lock.with(Point::LinkLock, |()| ())
         });
         assert!(inner == Ok(Err(LockError::Deadlock)));
-        assert!(lock.with(Point::StorageLock, |()| ()).is_ok());
+        assert!(lock.with(Point::LinkLock, |()| ()).is_ok());
         Ok(())
     }
 
@@ -69,9 +73,9 @@ mod tests {
     fn locks_nest() -> Result {
         let one = KBox::new(ResLock::new(()), GFP_KERNEL)?;
         let two = KBox::new(ResLock::new(()), GFP_KERNEL)?;
-        let inner = one.with(Point::StorageLock, |()| {
+        let inner = one.with(Point::LinkLock, |()| {
             two.with(Point::BucketLock, |()| {
-                one.with(Point::StorageLock, |()| ())
+                one.with(Point::LinkLock, |()| ())
             })
         });
         assert!(inner == Ok(Ok(Err(LockError::Deadlock))));
@@ -82,13 +86,13 @@ mod tests {
     #[test]
     fn faults_come_and_go() -> Result {
         let lock = KBox::new(ResLock::new(()), GFP_KERNEL)?;
-        let fault = fault::inject(Point::BucketLock, 2);
-        assert!(lock.with(Point::StorageLock, |()| ()).is_ok());
+        let fault = inject(Point::BucketLock, 2)?;
+        assert!(lock.with(Point::LinkLock, |()| ()).is_ok());
         assert!(lock.with(Point::BucketLock, |()| ()).is_err());
         assert!(lock.with(Point::BucketLock, |()| ()).is_err());
         assert!(lock.with(Point::BucketLock, |()| ()).is_ok());
         drop(fault);
-        let fault = fault::inject(Point::BucketLock, -1);
+        let fault = inject(Point::BucketLock, -1)?;
         assert!(lock.with(Point::BucketLock, |()| ()).is_err());
         drop(fault);
         assert!(lock.with(Point::BucketLock, |()| ()).is_ok());
@@ -98,7 +102,7 @@ mod tests {
     #[test]
     fn faults_come_by_chance() -> Result {
         for percent in [1, 10, 50, 99] {
-            let _fault = fault::inject_some(Point::BucketLock, percent);
+            let _fault = inject_some(Point::BucketLock, percent)?;
             let failed = (0..10_000)
                 .filter(|_| fault::alloc(Point::BucketLock))
                 .count() as u32;
@@ -161,7 +165,7 @@ mod tests {
         for size in [1, 8, 96, 4096, nolock::MAX_SIZE] {
             let layout = Layout::from_size_align(size, nolock::MAX_ALIGN);
             let layout = layout.map_err(|_| EINVAL)?;
-            let fault = fault::inject(Point::ElementAlloc, 1);
+            let fault = inject(Point::ElementAlloc, 1)?;
             assert!(nolock::alloc(layout, Point::ElementAlloc, Payer::NOBODY).is_none());
             drop(fault);
             let memory = nolock::alloc(layout, Point::ElementAlloc, Payer::NOBODY);

@@ -90,7 +90,7 @@ fn mute_deaths() -> u32 {
 struct OwnerStorage {
     #[cfg(OSTOR_TEST)]
     #[pin]
-    faults: sync::fault::Files,
+    faults: sync::fault::knobs::Files,
     #[pin]
     device: MiscDeviceRegistration<device::Handle>,
     hooks: owner::kinds::AllHooks,
@@ -108,7 +108,7 @@ impl kernel::InPlaceModule for OwnerStorage {
         try_pin_init!(Self {
             runtime: storage::runtime::Running::start(sizes)?,
             #[cfg(OSTOR_TEST)]
-            faults <- sync::fault::files(),
+            faults <- sync::fault::knobs::files(),
             hooks: owner::kinds::AllHooks::attach(mute_deaths()),
             device <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"owner_storage",

@@ -106,7 +106,7 @@ impl Visitor for Bench<'_> {
             uapi::OSTOR_BENCH_LOCK => {
                 let lock = ResLock::new(());
                 measure(n, |_| {
-                    black_box(lock.with(Point::StorageLock, |()| ()).is_ok())
+                    black_box(lock.with(Point::LinkLock, |()| ()).is_ok())
                 })?
             }
             uapi::OSTOR_BENCH_ALLOC => measure(n, |_| black_box(nolock::alloc_and_free(128)))?,

@@ -43,6 +43,7 @@ impl UserValue {
             return Err(EINVAL);
         }
         let ptr = UserPtr::from_addr(usize::try_from(req.value)?);
+        super::memory()?;
         let mut bytes = KVVec::with_capacity(size, GFP_KERNEL)?;
         UserSlice::new(ptr, size).read_all(&mut bytes, GFP_KERNEL)?;
         Ok(Self { ptr, bytes })

@@ -44,6 +44,7 @@ pub(super) fn list(map: &ByteMap, arg: &Arg) -> Result {
     }
     let entries = UserPtr::from_addr(usize::try_from(req.entries)?);
     let values = UserPtr::from_addr(usize::try_from(req.values)?);
+    super::memory()?;
     let mut value = KVVec::<u8>::from_elem(0, value_size, GFP_KERNEL)?;
     let mut cursor = Cursor {
         bucket: req.pos,

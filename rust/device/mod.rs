@@ -30,6 +30,10 @@ use crate::{
         map::ByteMap,
         owner::Owner, //
     },
+    sync::fault::{
+        self,
+        Point, //
+    },
     uapi::{
         self,
         ostor_map_create,
@@ -68,6 +72,7 @@ impl MiscDevice for Handle {
         if !caller::is_admin() {
             return Err(EPERM);
         }
+        memory()?;
         let handle = Self {
             map: SetOnce::new(),
         };
@@ -130,6 +135,14 @@ impl Handle {
         // SAFETY: All open files of the device have a `<Handle as MiscDevice>::Ptr`.
         unsafe { Peer::open(own, fd) }
     }
+}
+
+/// Asked before memory is allocated here: in the test flavour that can fail.
+fn memory() -> Result {
+    if fault::alloc(Point::DeviceAlloc) {
+        return Err(ENOMEM);
+    }
+    Ok(())
 }
 
 /// A command's argument in user space.

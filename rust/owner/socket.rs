@@ -39,6 +39,10 @@ use crate::{
     },
     sync::{
         counter::Counter,
+        fault::{
+            self,
+            Point, //
+        },
         rcu::Guard,
         Atomic,
         Relaxed, //
@@ -224,6 +228,9 @@ unsafe extern "C" fn on_storage_free(socket: usize, _: usize) {
 ///
 /// Called at the entry of `bpf_sk_storage_clone()` only, with its arguments.
 unsafe extern "C" fn on_storage_clone(parent: usize, child: usize) {
+    if fault::skip(Point::CloneHook) {
+        return;
+    }
     let parent = ptr::with_exposed_provenance_mut::<bindings::sock>(parent);
     let cookie = cookie(parent);
     // SAFETY: The parent is valid for the caller.
@@ -240,6 +247,9 @@ unsafe extern "C" fn on_storage_clone(parent: usize, child: usize) {
 ///
 /// Called at the entry of `tcp_ca_openreq_child()` only, with its arguments.
 unsafe extern "C" fn on_child_complete(child: usize, _: usize) {
+    if fault::skip(Point::ChildHook) {
+        return;
+    }
     let Some(runtime) = Runtime::get() else {
         return;
     };

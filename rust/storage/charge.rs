@@ -22,6 +22,10 @@ use super::{
 };
 use crate::sync::{
     cpu_relax,
+    fault::{
+        self,
+        Point, //
+    },
     irq::with_irqs_off,
     Acquire,
     Atomic,
@@ -53,6 +57,7 @@ impl Charge {
 
     /// Notes `bytes` that were charged to an owner whose gate is held.
     pub(super) fn add(&self, bytes: u32, stats: &Stats) {
+        fault::pause(Point::ChargeAdd);
         stats.charged.add(bytes.into());
         self.0.add(bytes.into(), Relaxed);
     }
@@ -70,6 +75,7 @@ impl Charge {
         // The notice may run in an interrupt, where it must not meet a visitor of its own CPU.
         with_irqs_off(|| {
             if self.enter(bytes) {
+                fault::pause(Point::ChargeVisit);
                 // SAFETY: A notice that comes now waits until we have left.
                 unsafe { uncharge(id, bytes) };
                 self.0.fetch_sub(VISITOR, Release);
@@ -100,6 +106,7 @@ impl Charge {
         let Some(uncharge) = kind.uncharge else {
             return;
         };
+        fault::pause(Point::ChargeEnd);
         if let Some(left) = self.close() {
             // SAFETY: The notice of death is not over.
             unsafe { uncharge(id, left) };
@@ -159,11 +166,13 @@ impl Paid {
 
     /// Hands a charge to the element; false if somebody has claimed it, and the caller keeps it.
     pub(super) fn give(&self) -> bool {
+        fault::pause(Point::PaidGive);
         self.0.cmpxchg(UNPAID, PAID, Full).is_ok()
     }
 
     /// The claimer takes the charge; false if there is none.
     pub(super) fn take(&self) -> bool {
+        fault::pause(Point::PaidTake);
         self.0.xchg(TAKEN, Full) == PAID
     }
 }

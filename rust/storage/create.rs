@@ -15,7 +15,10 @@ use super::{
     unlink, //
 };
 use crate::sync::{
-    fault::Point,
+    fault::{
+        self,
+        Point, //
+    },
     nolock::Payer,
     rcu::Guard,
     trace::{
@@ -91,6 +94,7 @@ impl RawMap {
         }
         // Held until the element is linked: a death notice after that finds it.
         let _gate = owner.gate(rcu)?;
+        fault::pause(Point::Gate);
         Unlinked::new(self, owner.id(), owner.payer(rcu), init)
             .ok_or(Refusal::NoMemory)
             .and_then(|new| self.attach(new, owner, mode, rcu))
@@ -109,7 +113,7 @@ impl RawMap {
         loop {
             // None: the storage died or another one was first. Somebody got on, so look again.
             let linked = match self.runtime.find_storage(id, rcu) {
-                Some(storage) => storage.lock.with(Point::StorageLock, |()| {
+                Some(storage) => storage.lock.with(Point::LinkLock, |()| {
                     self.link(storage, &new, owner, mode, rcu)
                 })?,
                 None if mode == Mode::Exist => return Err(Refusal::Missing),
@@ -179,10 +183,12 @@ impl RawMap {
         let counters = self.counters();
         counters.elements.add(1);
         counters.created.add(1);
+        fault::pause(Point::ListPush);
         // SAFETY: The lock of the storage is held.
         let mut peers = unsafe { storage.elements.assume_locked() };
         // SAFETY: The element is new, and the reaper frees it a grace period after it is unlinked.
         unsafe { peers.push(NonNull::from(&elem.peers)) };
+        fault::pause(Point::ElementPush);
         // From here on the element can be found, and claimed.
         //
         // SAFETY: As above.
@@ -190,8 +196,9 @@ impl RawMap {
         let Some(old) = old else {
             return Some(Linked::New { replaced: None });
         };
-        if old.node.claim() {
+        if old.node.claim(Point::ElementClaim) {
             counters.ended(&counters.replaced);
+            fault::pause(Point::ListRemove);
             // SAFETY: Live elements of this owner are on the list of its live storage.
             unsafe { peers.remove(NonNull::from(&old.peers)) };
             old.remains.left_storage();
@@ -207,8 +214,9 @@ impl RawMap {
         // where this one goes if it must, or if there is no room any more. The old element stays
         // on the list as long as we hold the lock, so the storage is not empty.
         let before = mode == Mode::Exist || !storage.pay(elem, owner, stats);
-        if before && elem.node.claim() {
+        if before && elem.node.claim(Point::ElementClaim) {
             counters.ended(&counters.replaced);
+            fault::pause(Point::ListRemove);
             // SAFETY: It was put on this list above.
             unsafe { peers.remove(NonNull::from(&elem.peers)) };
             elem.remains.left_storage();
@@ -300,15 +308,16 @@ impl Fresh {
         let runtime = self.runtime;
         let mut published = false;
         let mut paid = false;
-        let linked = storage.lock.with(Point::StorageLock, |()| {
+        let linked = storage.lock.with(Point::LinkLock, |()| {
             let node = NonNull::from(&storage.node);
+            fault::pause(Point::StoragePublish);
             // SAFETY: It is in no table, and the reaper frees it a grace period after it is out.
             unsafe { runtime.index.push_unique(node, first.id, rcu) }.ok()?;
             published = true;
             paid = storage.pay_first(first.element(), owner, &runtime.stats);
             if !paid {
                 // It ends as it began, empty; who waits for the lock looks again.
-                storage.node.claim();
+                storage.node.claim(Point::StorageClaim);
                 return Some(Linked::Refused(Refusal::NoMemory));
             }
             link(storage)

@@ -11,9 +11,15 @@ use super::{
     },
     runtime::Runtime, //
 };
-use crate::sync::rcu::{
-    self,
-    Guard, //
+use crate::sync::{
+    fault::{
+        self,
+        Point, //
+    },
+    rcu::{
+        self,
+        Guard, //
+    }, //
 };
 
 impl Runtime {
@@ -52,6 +58,7 @@ impl Element {
         map.counters().clones.add(1);
         // We came here without a reference to the map. It cannot go as long as the guard keeps
         // this element; but its end may have walked past the child's bucket.
+        fault::pause(Point::CloneCheck);
         if map.is_ending() {
             // The only reason to fail is that it was ended already.
             let _ = map.delete(owner.id(), rcu);

@@ -16,6 +16,10 @@ use super::{
 use crate::sync::{
     counter::Counter,
     deferred,
+    fault::{
+        self,
+        Point, //
+    },
     rcu::{
         self,
         Guard, //
@@ -138,6 +142,9 @@ impl RawMap {
         }
         let runtime = Runtime::get().ok_or(ENODEV)?;
         let table = Table::new(runtime.sizes.map_bits)?;
+        if fault::alloc(Point::MapAlloc) {
+            return Err(ENOMEM);
+        }
         let map = KBox::pin_init(
             pin_init!(Self {
                 table,
@@ -241,7 +248,7 @@ impl RawMap {
     ) -> Result<&'a Element, Refusal> {
         trace::event(Event::Enter, id.addr());
         let elem = self.find(id, rcu).ok_or(Refusal::Missing)?;
-        if !elem.node.claim() {
+        if !elem.node.claim(Point::ElementClaim) {
             return Err(Refusal::Missing);
         }
         self.counters.ended(&self.counters.deleted);
@@ -264,6 +271,7 @@ impl RawMap {
     ///
     /// `value` must be the value of an element of this map, and not be used again.
     pub(super) unsafe fn drop_value(&self, value: NonNull<u8>) {
+        fault::pause(Point::ValueDrop);
         if let Some(drop) = self.values.drop {
             // SAFETY: By the contracts of this function and of `Values`.
             unsafe { drop(value) };
@@ -282,6 +290,7 @@ impl RawMap {
     /// Announces the end to those who link elements without a reference to the map. Whoever does
     /// not see this yet after a push, which is fully ordered, is seen by the walk that follows.
     pub(crate) fn begin_end(&self) {
+        fault::pause(Point::MapEnding);
         self.ending.store(true, Relaxed);
         barrier::smp_mb(Full);
     }
@@ -292,6 +301,7 @@ impl RawMap {
     }
 
     fn release(&self) {
+        fault::pause(Point::MapRelease);
         // Full: all that was done to the elements comes before the end of the map.
         if self.unfreed.fetch_sub(1, Full) == 1 {
             self.gone.complete_all();
@@ -307,7 +317,7 @@ impl RawMap {
         for bucket in 0..self.table.len() {
             let rcu = rcu::read_lock();
             for node in self.table.iter(bucket, &rcu) {
-                if node.claim() {
+                if node.claim(Point::ElementClaim) {
                     self.counters.elements.sub(1);
                     // SAFETY: A member of this table, by the type invariant.
                     let elem = unsafe { Element::of_node(node) };

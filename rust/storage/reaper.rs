@@ -24,6 +24,10 @@ use crate::sync::{
         Listener,
         Queue, //
     },
+    fault::{
+        self,
+        Point, //
+    },
     llist::{
         LList,
         Link, //
@@ -153,6 +157,7 @@ impl Reaper {
     /// The caller must own the object and not use it again, but for reading it under an RCU guard
     /// that it holds already. New readers must not come to it.
     pub(super) unsafe fn free(&self, remains: &Remains) {
+        fault::pause(Point::HandOver);
         // SAFETY: Owned by the caller, and valid until `free_all` has taken it.
         if unsafe { self.unlinked.push(NonNull::from(&remains.link)) } {
             self.freer.ring();
@@ -168,6 +173,7 @@ impl Reaper {
         if let Some(runtime) = Runtime::get() {
             runtime.stats.deferred.add(1);
         }
+        fault::pause(Point::HandOver);
         // SAFETY: Owned by the caller, and valid until `unlink_all` has taken it.
         if unsafe { self.linked.push(NonNull::from(&remains.link)) } {
             self.unlinker.ring();
@@ -211,6 +217,7 @@ impl Reaper {
 
     fn free_all(&self, runtime: &Runtime) {
         let dead = self.unlinked.take();
+        fault::pause(Point::GracePeriod);
         rcu::synchronize_rcu();
         let watch = Stopwatch::start();
         for link in dead {

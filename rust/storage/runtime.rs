@@ -12,6 +12,7 @@ use super::{
 use crate::sync::{
     counter::Counter,
     deferred,
+    fault::Point,
     rcu::{
         self,
         Guard, //
@@ -201,11 +202,11 @@ impl Runtime {
 
     /// Ends a storage and all its elements.
     fn end_all(&self, storage: &Storage, rcu: &Guard) {
-        storage.node.claim();
+        storage.node.claim(Point::StorageClaim);
         for peers in storage.elements.iter(rcu) {
             // SAFETY: The members of the list are elements.
             let elem = unsafe { Element::of_peers(peers) };
-            if elem.node.claim() {
+            if elem.node.claim(Point::ElementClaim) {
                 let counters = elem.map().counters();
                 counters.ended(&counters.owner_deaths);
                 counters.deferred.add(1);

@@ -8,7 +8,10 @@
 
 use super::owner::OwnerId;
 use crate::sync::{
-    fault::Point,
+    fault::{
+        self,
+        Point, //
+    },
     rcu::{
         Guard,
         RcuPtr, //
@@ -67,8 +70,10 @@ impl Node {
         }
     }
 
-    /// Ends the member's life and returns whether this call did it. Any context.
-    pub(crate) fn claim(&self) -> bool {
+    /// Ends the member's life and returns whether this call did it. Any context. A test can have
+    /// the caller stand still at `point` before that.
+    pub(crate) fn claim(&self, point: Point) -> bool {
+        fault::pause(point);
         let key = self.key.load(Relaxed);
         key & DEAD == 0 && self.key.cmpxchg(key, key | DEAD, Full).is_ok()
     }
@@ -97,6 +102,7 @@ impl Node {
     /// Gives the member another identity with the same address. For whoever knows that nobody uses
     /// the old one or the new one at that time.
     pub(super) fn rename(&self, to: OwnerId) {
+        fault::pause(Point::Rename);
         self.stamp.store(to.stamp(), Relaxed);
     }
 }
@@ -150,6 +156,9 @@ impl Table {
 
     /// An empty table of `1 << bits` buckets. May sleep.
     pub(crate) fn new(bits: u32) -> Result<Self> {
+        if fault::alloc(Point::TableAlloc) {
+            return Err(ENOMEM);
+        }
         let mut buckets = KVVec::with_capacity(1 << bits, GFP_KERNEL)?;
         for _ in 0..1usize << bits {
             let bucket = Bucket {
@@ -315,6 +324,7 @@ impl Table {
             if point == Point::BucketLock {
                 trace::event(Event::BucketLocked, old.addr());
             }
+            fault::pause(Point::TableRemove);
             let next = old.next.load();
             if bucket.head.replace(node.as_ptr(), next) {
                 return;

@@ -8,7 +8,10 @@ use super::{
     store::Storage, //
 };
 use crate::sync::{
-    fault::Point,
+    fault::{
+        self,
+        Point, //
+    },
     rcu::Guard,
     trace::{
         self,
@@ -68,17 +71,18 @@ fn leave_storage(elem: &Element, rcu: &Guard) -> bool {
     let Some(storage) = elem.storage(rcu) else {
         return true;
     };
-    let emptied = storage.lock.with(Point::StorageLock, |()| {
+    let emptied = storage.lock.with(Point::UnlinkLock, |()| {
         trace::event(Event::StorageLocked, storage.node.addr());
         // SAFETY: The lock is held.
         let mut peers = unsafe { storage.elements.assume_locked() };
+        fault::pause(Point::ListRemove);
         // SAFETY: A member, by the state of `remains`.
         unsafe { peers.remove(NonNull::from(&elem.peers)) };
         // The owner's death may have killed the storage before; being empty is what counts.
         peers.is_empty() && {
             // SAFETY: Before the claim, the storage is live, or the owner's death has ended it.
             unsafe { storage.give_back(Storage::CHARGE, &elem.map().runtime.stats) };
-            storage.node.claim();
+            storage.node.claim(Point::StorageClaim);
             true
         }
     });

@@ -123,7 +123,7 @@ fn both_create_at_the_limit_loom() {
 
 #[test]
 fn both_create_with_faults_loom() {
-    let points = [Point::StorageLock, Point::ElementAlloc, Point::StorageAlloc];
+    let points = [Point::LinkLock, Point::ElementAlloc, Point::StorageAlloc];
     let plans = Plan::all(&points, 2, 1);
     Explore::new("create, create, faults").loom(&plans, both_create);
 }

@@ -20,6 +20,11 @@ const NO_FAULTS: &[Plan] = &[Plan::NONE];
 
 /// Any one of the first locks fails, or none.
 fn one_lock_fails(calls: u32) -> Vec<Plan> {
-    let locks = [Point::StorageLock, Point::BucketLock, Point::IndexLock];
+    let locks = [
+        Point::LinkLock,
+        Point::UnlinkLock,
+        Point::BucketLock,
+        Point::IndexLock,
+    ];
     Plan::all(&locks, calls, 1)
 }

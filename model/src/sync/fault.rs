@@ -2,27 +2,18 @@
 
 //! Points where a lock or an allocation fails, by a plan for the whole execution.
 
+#[allow(dead_code, reason = "names are for the kernel's files")]
+#[path = "../../../rust/sync/fault/points.rs"]
+mod points;
+
 use super::res_lock::LockError;
 use std::cell::RefCell;
 
-/// A point that can fail.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Point {
-    /// The lock of a storage, taken to link or unlink an element.
-    StorageLock,
-    /// The lock of a bucket in a map's table, taken to unlink an element.
-    BucketLock,
-    /// The lock of a bucket in the owner index, taken to unlink a storage.
-    IndexLock,
-    /// The memory of an element.
-    ElementAlloc,
-    /// The memory of a storage.
-    StorageAlloc,
-}
+pub(crate) use points::Point;
 
 /// Which calls of each point fail: bit `n` of a point's word is the `n`th call, of all CPUs.
 #[derive(Copy, Clone, Default, Debug)]
-pub(crate) struct Plan([u64; 5]);
+pub(crate) struct Plan([u64; Point::FAILING]);
 
 impl Plan {
     /// This plan, and these calls of `point` fail.
@@ -32,7 +23,7 @@ impl Plan {
     }
 
     /// Nothing fails.
-    pub(crate) const NONE: Self = Self([0; 5]);
+    pub(crate) const NONE: Self = Self([0; Point::FAILING]);
 
     /// All ways in which `count` points fail or not at their first `calls` calls each, but not
     /// more than `most` failures in all.
@@ -53,12 +44,12 @@ impl Plan {
 
 thread_local! {
     /// The plan, and how often each point was asked.
-    static STATE: RefCell<(Plan, [u32; 5])> = RefCell::default();
+    static STATE: RefCell<(Plan, [u32; Point::FAILING])> = RefCell::default();
 }
 
 /// Sets the plan for an execution.
 pub(crate) fn begin(plan: Plan) {
-    STATE.with(|state| *state.borrow_mut() = (plan, [0; 5]));
+    STATE.with(|state| *state.borrow_mut() = (plan, [0; Point::FAILING]));
 }
 
 /// Whether this call is to fail, and the how manieth it is.
@@ -84,3 +75,6 @@ pub(crate) fn lock(point: Point) -> Option<LockError> {
 pub(crate) fn alloc(point: Point) -> bool {
     hit(point).0
 }
+
+/// Nothing: others run whenever they want.
+pub(crate) fn pause(_point: Point) {}

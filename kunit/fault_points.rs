@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The fault points: what they can do, and that whoever should pass them does.
+
+use kernel::prelude::*;
+
+#[kunit_tests(ostor_fault_points)]
+mod tests {
+    use super::super::inject::{
+        delay,
+        inject,
+        inject_as,
+        inject_nth, //
+    };
+    use super::super::mock::{
+        Fixture,
+        Mock, //
+    };
+    use super::*;
+    use crate::{
+        owner::kinds,
+        storage::{
+            create::Mode,
+            owner::Owner,
+            runtime::Runtime, //
+        },
+        sync::{
+            clock::Stopwatch,
+            fault::{
+                self,
+                knobs::{
+                    self,
+                    Settings, //
+                },
+                Point, //
+            },
+            rcu, //
+        },
+    };
+
+    /// Points that only accepted sockets and the device come past.
+    const ELSEWHERE: [Point; 3] = [Point::DeviceAlloc, Point::CloneHook, Point::ChildHook];
+
+    /// Bit `n` is set if the `n`th of ten who pass fails.
+    fn failures(point: Point) -> u32 {
+        (0..10).fold(0, |failed, n| failed | u32::from(fault::skip(point)) << n)
+    }
+
+    #[test]
+    fn the_nth_fails() -> Result {
+        for n in [1, 2, 7, 10] {
+            let fault = inject_nth(Point::IndexLock, n)?;
+            assert!(failures(Point::IndexLock) == 1 << (n - 1));
+            assert!(fault.passed() == 10 && fault.failed() == 1);
+        }
+        let fault = inject_nth(Point::IndexLock, 11)?;
+        assert!(failures(Point::IndexLock) == 0);
+        assert!(fault.settings().space == 0 && fault.settings().times == 1);
+        assert!(failures(Point::IndexLock) == 1);
+        Ok(())
+    }
+
+    #[test]
+    fn one_in_three_fails_after_two() -> Result {
+        let settings = Settings {
+            probability: 100,
+            interval: 3,
+            space: 2,
+            ..Settings::OFF
+        };
+        let fault = inject_as(Point::IndexLock, settings)?;
+        assert!(failures(Point::IndexLock) == 0b1_0010_0100);
+        drop(fault);
+        assert!(failures(Point::IndexLock) == 0);
+        Ok(())
+    }
+
+    #[test]
+    fn settings_out_of_bounds_change_nothing() -> Result {
+        let point = Point::IndexLock;
+        let good = Settings {
+            probability: 100,
+            interval: u32::MAX,
+            space: u32::MAX,
+            times: i32::MIN,
+            delay_us: 1000,
+        };
+        let fault = inject_as(point, good)?;
+        for bad in [
+            Settings {
+                probability: 101,
+                ..Settings::OFF
+            },
+            Settings {
+                interval: 0,
+                ..Settings::OFF
+            },
+            Settings {
+                delay_us: 1001,
+                ..Settings::OFF
+            },
+        ] {
+            assert!(knobs::set(point, bad) == Err(EINVAL));
+            assert!(fault.settings() == good);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn who_can_only_wait_cannot_fail() -> Result {
+        for point in Point::ALL {
+            let is_set = inject(*point, 1).is_ok();
+            assert!(is_set == point.can_fail());
+            assert!(point.name().to_bytes().len() < 24);
+        }
+        // The last of those and the first of these.
+        assert!(Point::ChildHook.can_fail() && !Point::Gate.can_fail());
+        Ok(())
+    }
+
+    #[test]
+    fn a_delay_takes_its_time() -> Result {
+        for point in [Point::ElementClaim, Point::IndexLock] {
+            let fault = delay(point, 1000)?;
+            let watch = Stopwatch::start();
+            for _ in 0..5 {
+                fault::pause(point);
+            }
+            // Loops that were measured when the machine was started are not exact.
+            assert!(watch.elapsed_ns() >= 2_500_000);
+            assert!(fault.passed() == 5 && fault.failed() == 0);
+        }
+        Ok(())
+    }
+
+    /// A life that comes past every point.
+    fn live() -> Result {
+        let runtime = Runtime::get().ok_or(ENODEV)?;
+        let f = Fixture::cloning()?;
+        let (owner, child) = (Mock::charged(1, 1 << 20)?, Mock::charged(2, 1 << 20)?);
+        f.create(&owner, 1)?;
+        {
+            let rcu = rcu::read_lock();
+            f.map.update(&*owner, Mode::Any, f.tally.value(2), &rcu)?;
+        }
+        runtime.inherit(owner.id(), &*child);
+        assert_eq(f.number(&child), Some(2))?;
+        f.map.delete(&*child, &rcu::read_lock())?;
+        runtime.rename(owner.id(), owner.id());
+        owner.end();
+        // SAFETY: The mock's notices of death.
+        unsafe { kinds::died(owner.kind(), owner.id()) };
+        // SAFETY: As above.
+        unsafe { kinds::died_unnoticed(owner.id()) };
+        let tally = f.tally.clone();
+        assert_eq(tally.wait_for(0), true)?;
+        drop(f);
+        assert_eq(owner.charge_now(), 0)
+    }
+
+    fn assert_eq<T: PartialEq>(one: T, other: T) -> Result {
+        if one == other {
+            Ok(())
+        } else {
+            Err(EINVAL)
+        }
+    }
+
+    #[test]
+    fn all_are_passed_and_may_stand_still() -> Result {
+        for point in Point::ALL {
+            let fault = delay(*point, 10)?;
+            live()?;
+            let is_passed = fault.passed() > 0;
+            assert!(is_passed != ELSEWHERE.contains(point));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn maps_without_memory() -> Result {
+        let stats = &Runtime::get().ok_or(ENODEV)?.stats;
+        let (maps, bytes) = (stats.maps.get(), stats.map_bytes.get());
+        for point in [Point::TableAlloc, Point::MapAlloc] {
+            let _fault = inject(point, 1)?;
+            assert!(Fixture::new().err() == Some(ENOMEM));
+            assert!(stats.maps.get() == maps && stats.map_bytes.get() == bytes);
+            assert!(Fixture::new().is_ok());
+        }
+        Ok(())
+    }
+
+    /// Creates fail at the point alone: neither those before nor those after.
+    #[test]
+    fn the_nth_create_fails() -> Result {
+        for (point, err) in [
+            (Point::LinkLock, EDEADLK),
+            (Point::ElementAlloc, ENOMEM),
+            (Point::StorageAlloc, ENOMEM),
+        ] {
+            for n in 1..=4 {
+                let f = Fixture::new()?;
+                let _fault = inject_nth(point, n)?;
+                let mut owners = KVec::new();
+                for i in 1..=4 {
+                    let owner = Mock::new(i)?;
+                    let must_be = if i == u64::from(n) { Err(err) } else { Ok(i) };
+                    assert!(f.create(&owner, i) == must_be);
+                    owners.push(owner, GFP_KERNEL)?;
+                }
+                assert!(f.elements() == 3);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_lock_to_link_is_not_the_lock_to_unlink() -> Result {
+        let f = Fixture::new()?;
+        let owner = Mock::new(1)?;
+        let fault = inject(Point::UnlinkLock, -1)?;
+        assert!(f.create(&owner, 1) == Ok(1));
+        drop(fault);
+        let fault = inject(Point::LinkLock, -1)?;
+        assert!(f.map.delete(&*owner, &rcu::read_lock()).is_ok());
+        assert!(f.map.raw().counters().deferred.get() == 0);
+        assert!(f.create(&owner, 2) == Err(EDEADLK));
+        assert!(fault.failed() == 1);
+        Ok(())
+    }
+
+    #[test]
+    fn notices_are_lost_and_counted() -> Result {
+        let late_free = &Runtime::get().ok_or(ENODEV)?.stats.late_free;
+        let before = late_free.get();
+        let f = Fixture::new()?;
+        let owner = Mock::new(1)?;
+        f.create(&owner, 1)?;
+        owner.end();
+        // SAFETY: The mock's notice of death.
+        let died = || unsafe { kinds::died(owner.kind(), owner.id()) };
+        // SAFETY: As above.
+        let died_unnoticed = || unsafe { kinds::died_unnoticed(owner.id()) };
+        let fault = inject(Point::DeathNotice, 1)?;
+        died();
+        assert!(fault.failed() == 1 && f.number(&owner) == Some(1));
+        drop(fault);
+        let fault = inject(Point::Backstop, 1)?;
+        died_unnoticed();
+        assert!(fault.failed() == 1 && f.number(&owner) == Some(1));
+        assert!(late_free.get() == before);
+        died_unnoticed();
+        assert!(f.number(&owner).is_none() && late_free.get() == before + 1);
+        assert!(f.tally.wait_for(0));
+        Ok(())
+    }
+}
