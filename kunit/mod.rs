@@ -7,6 +7,7 @@
 
 mod fault_points;
 mod inject;
+mod lock_order;
 mod mock;
 mod storage_charge;
 mod storage_faults;

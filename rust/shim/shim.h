@@ -53,6 +53,13 @@ void ostor_trace_bucket_locked(unsigned long owner);
 int ostor_trace_register(u32 event, void (*probe)(void *data, unsigned long owner), void *data);
 void ostor_trace_unregister(u32 event, void (*probe)(void *data, unsigned long owner), void *data);
 
+#ifdef OSTOR_TEST
+/* What this CPU has written down of itself, and in how many NMIs it is. */
+u32 ostor_section(void);
+void ostor_set_section(u32 section);
+u32 ostor_nmi_depth(void);
+#endif
+
 /* The kernel's tracepoints and functions. */
 struct tracepoint *ostor_tracepoint_find(const char *name);
 void ostor_tracepoint_sync(void);

@@ -12,6 +12,7 @@ pub(crate) mod fault;
 pub(crate) mod hlist;
 pub(crate) mod irq;
 pub(crate) mod llist;
+pub(crate) mod lock_order;
 pub(crate) mod nolock;
 pub(crate) mod rcu;
 pub(crate) mod res_lock;

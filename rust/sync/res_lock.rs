@@ -4,9 +4,12 @@
 //!
 //! C header: [`include/asm-generic/rqspinlock.h`](srctree/include/asm-generic/rqspinlock.h)
 
-use super::fault::{
-    self,
-    Point, //
+use super::{
+    fault::{
+        self,
+        Point, //
+    },
+    lock_order, //
 };
 use crate::shim;
 use core::cell::UnsafeCell;
@@ -77,6 +80,7 @@ impl<T> ResLock<T> {
         point: Point,
         f: impl FnOnce(&mut T) -> R,
     ) -> Result<R, LockError> {
+        lock_order::check(point);
         if let Some(err) = fault::lock(point) {
             return Err(err);
         }
@@ -90,7 +94,8 @@ impl<T> ResLock<T> {
         }
         // SAFETY: The lock is held, so by the type invariant no one else accesses the data; `f`
         // cannot come here again on this CPU, since a second acquisition fails.
-        let result = f(unsafe { &mut *self.data.get() });
+        let data = unsafe { &mut *self.data.get() };
+        let result = lock_order::inside(point, || f(data));
         // SAFETY: This CPU took the lock above with `flags`, and every lock taken since then has
         // been released, since closures nest.
         unsafe { shim::ostor_res_unlock_irqrestore(self.lock.get(), flags) };

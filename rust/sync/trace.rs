@@ -3,6 +3,7 @@
 //! The module's tracepoints (`owner_storage:*`): a call and a patched-out jump while nobody
 //! listens.
 
+use super::lock_order;
 use crate::shim;
 use core::{
     cell::Cell,
@@ -30,14 +31,18 @@ pub(crate) enum Event {
 /// Reports `event` for the owner at `addr`. Any context.
 #[inline(always)]
 pub(crate) fn event(event: Event, addr: usize) {
-    // SAFETY: FFI calls with no requirement.
-    unsafe {
-        match event {
-            Event::Enter => shim::ostor_trace_enter(addr),
-            Event::StorageLocked => shim::ostor_trace_storage_locked(addr),
-            Event::BucketLocked => shim::ostor_trace_bucket_locked(addr),
+    let tell = || {
+        // SAFETY: FFI calls with no requirement.
+        unsafe {
+            match event {
+                Event::Enter => shim::ostor_trace_enter(addr),
+                Event::StorageLocked => shim::ostor_trace_storage_locked(addr),
+                Event::BucketLocked => shim::ostor_trace_bucket_locked(addr),
+            }
         }
-    }
+    };
+    // A probe may do what the section around it may not.
+    lock_order::outside(tell);
 }
 
 /// A function that runs once, inside an event of one task.
