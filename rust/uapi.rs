@@ -50,6 +50,7 @@ plain! {
     ostor_op: 40,
     ostor_recurse: 104,
     ostor_bench: 64,
+    ostor_fault: 88,
 }
 
 const MAGIC: u32 = OSTOR_IOC_MAGIC;
@@ -66,3 +67,5 @@ pub(crate) const STATS: u32 = _IOR::<ostor_stats>(MAGIC, 0x08);
 pub(crate) const RECURSE: u32 = _IOWR::<ostor_recurse>(MAGIC, 0x09);
 pub(crate) const BENCH: u32 = _IOWR::<ostor_bench>(MAGIC, 0x0a);
 pub(crate) const LIST_OWNER: u32 = _IOWR::<ostor_list_owner>(MAGIC, 0x0b);
+#[cfg(OSTOR_TEST)]
+pub(crate) const FAULT: u32 = _IOWR::<ostor_fault>(MAGIC, 0x0c);

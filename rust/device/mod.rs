@@ -4,6 +4,8 @@
 
 mod bench;
 mod elem;
+#[cfg(OSTOR_TEST)]
+mod faults;
 mod info;
 mod list;
 mod list_owner;
@@ -97,6 +99,8 @@ impl MiscDevice for Handle {
             uapi::LIST_OWNER => list_owner::list(&arg),
             uapi::RECURSE => recurse::recurse(handle.map()?, file, &arg),
             uapi::BENCH => bench::bench(handle.map()?, &arg),
+            #[cfg(OSTOR_TEST)]
+            uapi::FAULT => faults::fault(&arg),
             _ => return Err(ENOTTY),
         }?;
         Ok(0)

@@ -395,15 +395,16 @@ struct ostor_bench {
 /**
  * struct ostor_fault - argument of OSTOR_IOC_FAULT
  * @point:	number of the fault point, from 0 on
- * @set:	1 to set what follows up to @delay_us, 0 to leave it as it is
+ * @set:	1 to set what follows up to @delay_us and count anew, 0 to leave it as
+ *		it is
  * @probability:	(in, out) chance of a failure in percent; 0 is off
  * @interval:	(in, out) of all that pass, one in so many may fail; at least 1
- * @space:	(in, out) how many pass before the first may fail: n - 1 to have
- *		the nth fail
+ * @space:	(in, out) how many still pass before the first may fail: n - 1 to
+ *		have the nth fail
  * @times:	(in, out) how many failures are left; negative for any number
  * @delay_us:	(in, out) microseconds that all who pass spend there, 1000 at most
  * @pad:	must be zero
- * @passed:	(out) how many came by while there was a chance
+ * @passed:	(out) how many came by while there was a chance or a delay
  * @failed:	(out) how many of them failed
  * @name:	(out) the point's name, as in debugfs
  * @reserved:	must be zero
@@ -411,7 +412,7 @@ struct ostor_bench {
  * Makes locks, allocations and notices of death fail, or stand still, in the
  * module's test flavour. Some points can only stand still: a @probability for
  * one of them is EINVAL. The file need not be a map. Errors: ENOTTY (not the
- * test flavour), EINVAL (no such point, a field out of range).
+ * test flavour), EINVAL (no such point, a field out of range), EFAULT.
  */
 struct ostor_fault {
 	__u32 point;

@@ -39,6 +39,7 @@ mod tests {
         is(OSTOR_CMD_RECURSE, READ | WRITE, 9, 104);
         is(OSTOR_CMD_BENCH, READ | WRITE, 10, 64);
         is(OSTOR_CMD_LIST_OWNER, READ | WRITE, 11, 48);
+        is(OSTOR_CMD_FAULT, READ | WRITE, 12, 88);
     }
 
     #[test]
