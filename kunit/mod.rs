@@ -10,6 +10,7 @@ mod inject;
 mod lock_order;
 mod mock;
 mod storage_charge;
+mod storage_crowd;
 mod storage_faults;
 mod storage_life;
 mod storage_ops;

@@ -51,6 +51,7 @@ plain! {
     ostor_recurse: 104,
     ostor_bench: 64,
     ostor_fault: 88,
+    ostor_crowd: 72,
 }
 
 const MAGIC: u32 = OSTOR_IOC_MAGIC;
@@ -69,3 +70,5 @@ pub(crate) const BENCH: u32 = _IOWR::<ostor_bench>(MAGIC, 0x0a);
 pub(crate) const LIST_OWNER: u32 = _IOWR::<ostor_list_owner>(MAGIC, 0x0b);
 #[cfg(OSTOR_TEST)]
 pub(crate) const FAULT: u32 = _IOWR::<ostor_fault>(MAGIC, 0x0c);
+#[cfg(OSTOR_TEST)]
+pub(crate) const CROWD: u32 = _IOWR::<ostor_crowd>(MAGIC, 0x10);

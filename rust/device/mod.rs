@@ -3,6 +3,8 @@
 //! `/dev/owner_storage`. What each command does is said in `include/uapi/linux/owner_storage.h`.
 
 mod bench;
+#[cfg(OSTOR_TEST)]
+mod crowd;
 mod elem;
 #[cfg(OSTOR_TEST)]
 mod faults;
@@ -101,6 +103,8 @@ impl MiscDevice for Handle {
             uapi::BENCH => bench::bench(handle.map()?, &arg),
             #[cfg(OSTOR_TEST)]
             uapi::FAULT => faults::fault(&arg),
+            #[cfg(OSTOR_TEST)]
+            uapi::CROWD => crowd::crowd(&arg),
             _ => return Err(ENOTTY),
         }?;
         Ok(0)

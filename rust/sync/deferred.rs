@@ -17,6 +17,9 @@ use kernel::{
     types::Opaque, //
 };
 
+#[cfg(OSTOR_TEST)]
+use kernel::workqueue;
+
 /// The module's workqueue. Dropping it waits for all work.
 ///
 /// # Invariants
@@ -36,6 +39,16 @@ impl Queue {
         let ptr = unsafe { shim::ostor_alloc_workqueue() };
         // INVARIANT: It was just allocated for this object.
         NonNull::new(ptr).map(Self).ok_or(ENOMEM)
+    }
+}
+
+#[cfg(OSTOR_TEST)]
+impl Queue {
+    /// Runs `work` in a kworker. Dropping the queue waits for it. May sleep.
+    pub(crate) fn spawn(&self, work: impl FnOnce() + Send + 'static) -> Result {
+        // SAFETY: Owned by the type invariant.
+        let queue = unsafe { workqueue::Queue::from_raw(self.0.as_ptr()) };
+        Ok(queue.try_spawn(GFP_KERNEL, work)?)
     }
 }
 

@@ -429,6 +429,36 @@ struct ostor_fault {
 	__u64 reserved[2];
 };
 
+/* Most owners of one OSTOR_IOC_CROWD. */
+#define OSTOR_CROWD_MAX		4000000
+
+/**
+ * struct ostor_crowd - argument of OSTOR_IOC_CROWD
+ * @count:	1 to OSTOR_CROWD_MAX owners, about 300 bytes of memory for each
+ * @create_ns:	(out) nanoseconds in which all elements were created
+ * @death_ns:	(out) nanoseconds in which all owners died
+ * @end_ns:	(out) nanoseconds that the end of the map took
+ * @deaths:	(out) owners that died before the end of the map had come to them
+ * @dropped:	(out) values that were dropped once; all must be
+ * @charged:	(out) bytes that owners are still charged; must be 0
+ * @reserved:	must be zero
+ *
+ * Makes owners of its own with an element each in one map, then lets them die in
+ * a kworker while the calling thread ends the map, in the module's test flavour.
+ * A signal ends the creation. The file need not be a map. Errors: ENOTTY (not
+ * the test flavour), EINVAL, ENOMEM, EINTR, EFAULT.
+ */
+struct ostor_crowd {
+	__u64 count;
+	__u64 create_ns;
+	__u64 death_ns;
+	__u64 end_ns;
+	__u64 deaths;
+	__u64 dropped;
+	__u64 charged;
+	__u64 reserved[2];
+};
+
 #define OSTOR_IOC_MAGIC		0xD5
 
 #define OSTOR_IOC_MAP_CREATE	_IOW(OSTOR_IOC_MAGIC, 0x00, struct ostor_map_create)
@@ -444,5 +474,6 @@ struct ostor_fault {
 #define OSTOR_IOC_BENCH		_IOWR(OSTOR_IOC_MAGIC, 0x0a, struct ostor_bench)
 #define OSTOR_IOC_LIST_OWNER	_IOWR(OSTOR_IOC_MAGIC, 0x0b, struct ostor_list_owner)
 #define OSTOR_IOC_FAULT		_IOWR(OSTOR_IOC_MAGIC, 0x0c, struct ostor_fault)
+#define OSTOR_IOC_CROWD		_IOWR(OSTOR_IOC_MAGIC, 0x10, struct ostor_crowd)
 
 #endif /* _UAPI_LINUX_OWNER_STORAGE_H */

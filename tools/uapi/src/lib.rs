@@ -40,6 +40,7 @@ mod tests {
         is(OSTOR_CMD_BENCH, READ | WRITE, 10, 64);
         is(OSTOR_CMD_LIST_OWNER, READ | WRITE, 11, 48);
         is(OSTOR_CMD_FAULT, READ | WRITE, 12, 88);
+        is(OSTOR_CMD_CROWD, READ | WRITE, 16, 72);
     }
 
     #[test]
