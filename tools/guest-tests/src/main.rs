@@ -12,6 +12,7 @@ mod clones;
 mod death;
 mod descriptors;
 mod elements;
+mod faults;
 mod harness;
 mod info;
 mod kernel_log;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         owner_lists::suite(),
         recursion::suite(),
         bench::suite(),
+        faults::suite(),
         privilege::suite(),
         refused_maps::suite(),
         refused_elements::suite(),

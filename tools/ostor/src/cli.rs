@@ -64,6 +64,9 @@ pub(crate) const CGROUPS: u64 = 2000;
 /// How often `ostor stress optmem` fills a socket's option memory, unless told.
 pub(crate) const OPTMEM_ROUNDS: u64 = 20;
 
+/// How many owners `ostor crowd` has, unless told.
+pub(crate) const CROWD: u64 = 100_000;
+
 /// How many owners of each kind `ostor stress stale` lets die, unless told.
 pub(crate) const STALE: u64 = 500;
 
@@ -105,6 +108,9 @@ pub(crate) enum Command {
     /// Put the module under stress; without a subcommand, in every way but
     /// `stale`
     Stress(StressArgs),
+    /// End a map with very many elements while their owners die; for the test
+    /// flavour of the module only
+    Crowd(CrowdArgs),
     /// Hold a map: what `map create` starts
     #[command(hide = true)]
     Hold(HoldArgs),
@@ -307,6 +313,18 @@ pub(crate) enum StressCommand {
         #[arg(long, default_value_t = STALE)]
         count: u64,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CrowdArgs {
+    /// How many owners
+    #[arg(long, default_value_t = CROWD,
+          value_parser = clap::value_parser!(u64).range(1..=u64::from(uapi::OSTOR_CROWD_MAX)))]
+    pub(crate) count: u64,
+    /// The most microseconds for which interrupts may be off [default: 1000,
+    /// where the kernel can measure it]
+    #[arg(long, value_name = "US")]
+    pub(crate) max_irqs_off_us: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -5,10 +5,12 @@ mod bench;
 mod cli;
 mod commands;
 mod cpus;
+mod crowd;
 mod demo;
 mod exit;
 mod found_owner;
 mod holder;
+mod irqsoff;
 mod lists;
 mod output;
 mod owner_name;
@@ -52,6 +54,7 @@ fn run(command: Command, output: &Output) -> anyhow::Result<Exit> {
         Command::Bench(args) => bench::run(&args, output),
         Command::Demo(args) => demo::run(&args, output),
         Command::Stress(args) => stress::run(&args, output),
+        Command::Crowd(args) => crowd::run(&args, output),
         Command::Hold(args) => holder::serve(&args.name),
     }
 }

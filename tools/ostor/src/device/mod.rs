@@ -3,7 +3,9 @@
 //! happened, why, and what to do.
 
 mod bench;
+mod crowd;
 mod error;
+mod fault;
 mod kind;
 mod list;
 mod map;
@@ -15,7 +17,9 @@ use std::fs::{File, OpenOptions};
 use std::os::fd::AsFd;
 
 pub use bench::{Bench, BenchKind, Cost};
+pub use crowd::crowd;
 pub use error::{Error, Result};
+pub use fault::{fault_name, fault_points, set_fault};
 pub use kind::Kind;
 pub use list::{Item, Listing};
 pub use map::{Elem, Map, Mode};

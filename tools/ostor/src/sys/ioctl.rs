@@ -12,8 +12,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::Result;
 use nix::errno::Errno;
 use uapi::{
-    ostor_bench, ostor_elem, ostor_entry, ostor_list, ostor_list_owner, ostor_map_create,
-    ostor_map_info, ostor_owned, ostor_recurse, ostor_stats,
+    ostor_bench, ostor_crowd, ostor_elem, ostor_entry, ostor_fault, ostor_list, ostor_list_owner,
+    ostor_map_create, ostor_map_info, ostor_owned, ostor_recurse, ostor_stats,
 };
 
 /// An address in page zero, where nothing is mapped.
@@ -139,6 +139,16 @@ pub fn recurse(fd: BorrowedFd<'_>, arg: &mut ostor_recurse) -> Result<()> {
 /// `OSTOR_IOC_BENCH`
 pub fn bench(fd: BorrowedFd<'_>, arg: &mut ostor_bench) -> Result<()> {
     plain(fd, uapi::OSTOR_CMD_BENCH, arg)
+}
+
+/// `OSTOR_IOC_FAULT`
+pub fn fault(fd: BorrowedFd<'_>, arg: &mut ostor_fault) -> Result<()> {
+    plain(fd, uapi::OSTOR_CMD_FAULT, arg)
+}
+
+/// `OSTOR_IOC_CROWD`
+pub fn crowd(fd: BorrowedFd<'_>, arg: &mut ostor_crowd) -> Result<()> {
+    plain(fd, uapi::OSTOR_CMD_CROWD, arg)
 }
 
 /// A command on one element, whose value stands in `value`.

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The kernel's tracer of the longest time with interrupts off.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// Where the kernel's tracing is mounted.
+const TRACING: &str = "/sys/kernel/tracing";
+
+/// The tracer, on from its start until it is dropped.
+pub(crate) struct IrqsOff(PathBuf);
+
+impl IrqsOff {
+    /// Starts it with nothing measured; `None` on a kernel that does not have it.
+    pub(crate) fn start() -> Result<Option<Self>> {
+        Self::start_in(Path::new(TRACING))
+    }
+
+    fn start_in(tracing: &Path) -> Result<Option<Self>> {
+        let available = tracing.join("available_tracers");
+        let tracers = fs::read_to_string(&available)
+            .with_context(|| format!("cannot read {}", available.display()))?;
+        if !tracers.split_whitespace().any(|name| name == "irqsoff") {
+            return Ok(None);
+        }
+        let tracer = Self(tracing.to_owned());
+        tracer.write("current_tracer", "irqsoff")?;
+        tracer.write("tracing_max_latency", "0")?;
+        Ok(Some(tracer))
+    }
+
+    /// The longest time since the start, in microseconds, and where it was.
+    pub(crate) fn longest(&self) -> Result<(u64, String)> {
+        let text = self.read("tracing_max_latency")?;
+        let us = text.trim().parse();
+        let us = us.with_context(|| format!("tracing_max_latency is {text:?}"))?;
+        Ok((us, self.read("trace")?))
+    }
+
+    fn read(&self, file: &str) -> Result<String> {
+        let path = self.0.join(file);
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    fn write(&self, file: &str, text: &str) -> Result<()> {
+        let path = self.0.join(file);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+impl Drop for IrqsOff {
+    fn drop(&mut self) {
+        // There is nobody to tell, and nothing depends on it.
+        let _ = self.write("current_tracer", "nop");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory like the kernel's.
+    fn tracing(name: &str, tracers: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("ostor-{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("available_tracers"), tracers).unwrap();
+        fs::write(dir.join("current_tracer"), "nop\n").unwrap();
+        fs::write(dir.join("tracing_max_latency"), "77\n").unwrap();
+        fs::write(dir.join("trace"), "# where\n").unwrap();
+        dir
+    }
+
+    #[test]
+    fn is_on_until_it_is_dropped() {
+        let dir = tracing("irqsoff", "blk irqsoff function nop\n");
+        let current = || fs::read_to_string(dir.join("current_tracer")).unwrap();
+        let tracer = IrqsOff::start_in(&dir).unwrap().unwrap();
+        assert_eq!(current(), "irqsoff");
+        assert_eq!(tracer.longest().unwrap(), (0, "# where\n".to_owned()));
+        fs::write(dir.join("tracing_max_latency"), "812\n").unwrap();
+        assert_eq!(tracer.longest().unwrap().0, 812);
+        drop(tracer);
+        assert_eq!(current(), "nop");
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_kernel_without_it_is_left_alone() {
+        let dir = tracing("no-irqsoff", "preemptirqsoff function nop\n");
+        assert!(IrqsOff::start_in(&dir).unwrap().is_none());
+        let latency = fs::read_to_string(dir.join("tracing_max_latency")).unwrap();
+        assert_eq!(latency, "77\n");
+        fs::remove_dir_all(dir).unwrap();
+    }
+}
