@@ -70,7 +70,8 @@ quoted() {
 	done
 }
 
-# pack_command RUN LOAD SHARE COMMAND…: RUN/initrd, for one boot.
+# pack_command RUN LOAD SHARE COMMAND…: RUN/initrd, for one boot. LOAD is the
+# name of the module to load, or empty.
 pack_command() {
 	local run=$1 load=$2 share=$3
 	shift 3
