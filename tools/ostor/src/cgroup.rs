@@ -77,7 +77,7 @@ impl Cgroup {
     }
 
     /// Removes it, once the processes in it are gone.
-    pub fn remove(self) -> io::Result<()> {
+    pub fn remove(&self) -> io::Result<()> {
         remove_directory(&self.path)
     }
 }

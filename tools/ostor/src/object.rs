@@ -78,9 +78,16 @@ impl Object {
     /// Ends it: kills and reaps the process, removes the cgroup, closes the
     /// last descriptor. The kernel may tell of it only later.
     pub fn end(self) -> Result<()> {
+        self.kill()
+    }
+
+    /// Ends what can be ended while others still use its descriptor: the
+    /// process, the cgroup. A socket and a network namespace end when this is
+    /// dropped.
+    pub fn kill(&self) -> Result<()> {
         match self {
             Self::Task(process) => process.kill_and_reap()?,
-            Self::Cgroup(cgroup, _directory) => cgroup.remove()?,
+            Self::Cgroup(cgroup, _) => cgroup.remove()?,
             Self::Socket(_) | Self::Netns(_) => {}
         }
         Ok(())

@@ -88,14 +88,7 @@ fn accept(
                 other => findings.problem(format!("{whose}: {other:?}, must be ENOENT")),
             }
         }
-        // Reset the connection, so that no port is kept in TIME_WAIT.
-        let at_once = libc::linger {
-            l_onoff: 1,
-            l_linger: 0,
-        };
-        for socket in [client, server] {
-            setsockopt(socket, Linger, &at_once)?;
-        }
+        [client, server].into_iter().try_for_each(reset_on_close)?;
     }
     let elements = cloning.info()?.elements;
     if elements <= batch {
@@ -103,4 +96,14 @@ fn accept(
     }
     findings.expect("values in the other map", plain.info()?.elements, 1);
     Ok(())
+}
+
+/// Has the connection reset when it is closed, so that no port is kept in
+/// TIME_WAIT.
+pub(crate) fn reset_on_close(socket: &TcpStream) -> nix::Result<()> {
+    let at_once = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    setsockopt(socket, Linger, &at_once)
 }

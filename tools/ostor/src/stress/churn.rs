@@ -7,21 +7,26 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use ostor::device;
+use ostor::device::{self, Kind};
 use ostor::process::{Child, Link};
 
 use super::findings::Findings;
-use super::player::Player;
+use super::player::{Injected, Player};
+use super::random::Random;
+use super::role::Role;
 use super::world::{SharedMaps, World};
 use crate::progress::Progress;
 
 const PROCESSES: u64 = 2;
 const THREADS: u64 = 2;
 
+/// What dies.
+const KINDS: [Kind; 1] = [Kind::Task];
+
 /// Churns for so many seconds.
 pub(crate) fn run(seconds: u64, seed: u64) -> Result<Findings> {
     let before = device::stats()?;
-    let maps = SharedMaps::create()?;
+    let maps = SharedMaps::create(&KINDS)?;
     let start = Instant::now();
     let end = start + Duration::from_secs(seconds);
     let mut workers = Vec::new();
@@ -58,13 +63,16 @@ fn work(link: &mut Link, maps: &SharedMaps, process: u64, seed: u64, end: Instan
 }
 
 fn play(maps: &SharedMaps, process: u64, seed: u64, end: Instant) -> Result<Findings> {
-    let world = World::create(maps)?;
+    let world = World::create(maps, &KINDS)?;
+    let device = device::open()?;
     let all = Mutex::new(Findings::default());
     thread::scope(|scope| {
         for thread in 0..THREADS {
-            let (world, all) = (&world, &all);
+            let (world, device, all) = (&world, &device, &all);
+            let random = Random::new(seed, process * THREADS + thread);
             scope.spawn(move || {
-                let mut player = Player::new(world, seed, process * THREADS + thread);
+                let injected = Injected::default();
+                let mut player = Player::new(world, device, Role::All, injected, random);
                 while Instant::now() < end && !player.findings.is_hopeless() {
                     player.play_one();
                 }

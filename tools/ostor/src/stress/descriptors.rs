@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 const SPARE: u64 = 100;
 
 /// Lets this process open so many descriptors.
-pub(super) fn allow(count: u64) -> Result<()> {
+pub(crate) fn allow(count: u64) -> Result<()> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let wanted = count + SPARE;
     if soft < wanted {

@@ -67,10 +67,18 @@ impl Findings {
             self.add(what, after - before);
             self.expect(what, after, before);
         }
+        let deferred = after.deferred - before.deferred;
+        self.add("unlinkings deferred", deferred);
+        self.expect("those finished", after.finished - before.finished, deferred);
         let allocated = after.allocated - before.allocated;
         self.add("values allocated", allocated);
-        self.expect("values dropped", after.dropped - before.dropped, allocated);
-        self.expect("values freed", after.freed - before.freed, allocated);
+        for (what, count) in [
+            ("values dropped", after.dropped - before.dropped),
+            ("values freed", after.freed - before.freed),
+        ] {
+            self.add(what, count);
+            self.expect(what, count, allocated);
+        }
         Ok(())
     }
 
@@ -90,8 +98,8 @@ impl Findings {
         self.skipped.extend(other.skipped);
     }
 
-    /// Prints the figures, the problems and the verdict.
-    pub(crate) fn print(&self, output: &Output) -> Result<Exit> {
+    /// Prints the figures, the problems and the verdict on `what` was run.
+    pub(crate) fn print(&self, what: &str, output: &Output) -> Result<Exit> {
         let ok = self.problems.is_empty();
         let rows = self
             .figures
@@ -104,7 +112,7 @@ impl Findings {
         for skipped in &self.skipped {
             text.push_str(&format!("\nskipped: {skipped}"));
         }
-        text.push_str(&format!("\nstress: {}", verdict(ok, self.skipped.len())));
+        text.push_str(&format!("\n{what}: {}", verdict(ok, self.skipped.len())));
         let figures: serde_json::Map<_, _> = self
             .figures
             .iter()
@@ -132,9 +140,12 @@ mod tests {
         let output = Output::new(true);
         let mut findings = Findings::default();
         findings.expect("elements", 1, 1);
-        assert_eq!(findings.print(&output).unwrap(), Exit::Ok);
+        assert_eq!(findings.print("stress", &output).unwrap(), Exit::Ok);
         findings.expect("elements", 2, 1);
-        assert_eq!(findings.print(&output).unwrap(), Exit::CheckFailed);
+        assert_eq!(
+            findings.print("stress", &output).unwrap(),
+            Exit::CheckFailed
+        );
     }
 
     #[test]

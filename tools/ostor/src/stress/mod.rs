@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `ostor stress`: the races that the module must survive.
 
-mod accept;
+pub(crate) mod accept;
 mod cgroups;
 mod churn;
-mod descriptors;
-mod findings;
+pub(crate) mod descriptors;
+pub(crate) mod findings;
 mod fork_reap;
 mod gate;
 mod optmem;
-mod player;
+pub(crate) mod player;
 mod race_create;
-mod random;
+pub(crate) mod random;
+pub(crate) mod role;
 mod socket_churn;
 mod sockets;
 mod stale;
-mod world;
+pub(crate) mod world;
 
 use std::slice;
 
@@ -71,7 +72,7 @@ pub(crate) fn run(args: &StressArgs, output: &Output) -> Result<Exit> {
             findings.skip(name, kind.why_not_served());
         }
     }
-    findings.print(output)
+    findings.print("stress", output)
 }
 
 impl StressCommand {
