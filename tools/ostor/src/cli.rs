@@ -111,6 +111,12 @@ pub(crate) enum Command {
     /// End a map with very many elements while their owners die; for the test
     /// flavour of the module only
     Crowd(CrowdArgs),
+    /// Have owners live and die and maps closed while locks and allocations fail;
+    /// for the test flavour of the module only
+    Torture(TortureArgs),
+    /// Have owners die and a map closed while no lock can be had; for the test
+    /// flavour of the module only
+    Blackout(BlackoutArgs),
     /// Hold a map: what `map create` starts
     #[command(hide = true)]
     Hold(HoldArgs),
@@ -328,6 +334,44 @@ pub(crate) struct CrowdArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct TortureArgs {
+    /// How long
+    #[arg(long, default_value_t = 60, conflicts_with = "ops")]
+    pub(crate) seconds: u64,
+    /// How many operations, instead
+    #[arg(long, value_name = "N")]
+    pub(crate) ops: Option<u64>,
+    /// What the sequences of operations start from
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many of a hundred locks cannot be had
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = percent())]
+    pub(crate) lock_failures: u32,
+    /// How many of a hundred allocations fail
+    #[arg(long, value_name = "PERCENT", default_value_t = 5, value_parser = percent())]
+    pub(crate) alloc_failures: u32,
+    /// Microseconds that everyone spends at every point that could fail, 1000 at
+    /// most
+    #[arg(long, value_name = "US", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1000))]
+    pub(crate) delay_us: u32,
+    /// Make nothing fail: for any flavour of the module
+    #[arg(long, conflicts_with_all = ["lock_failures", "alloc_failures", "delay_us"])]
+    pub(crate) no_faults: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BlackoutArgs {
+    /// How many owners, most of them sockets
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) owners: u64,
+}
+
+/// Parses a number of a hundred.
+fn percent() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(..=100)
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct HoldArgs {
     /// The map's name
     pub(crate) name: String,
@@ -363,5 +407,19 @@ mod tests {
         .unwrap_err();
         Cli::try_parse_from(["ostor", "recurse", "--outer", "update"]).unwrap_err();
         Cli::try_parse_from(["ostor", "get", "-m", "m", "7"]).unwrap_err();
+    }
+
+    #[test]
+    fn refuses_a_torture_that_makes_no_sense() {
+        for words in [
+            ["--lock-failures", "101"].as_slice(),
+            &["--alloc-failures", "-1"],
+            &["--delay-us", "1001"],
+            &["--seconds", "1", "--ops", "1"],
+            &["--no-faults", "--lock-failures", "1"],
+        ] {
+            let words = [&["ostor", "torture"], words].concat();
+            Cli::try_parse_from(&words).expect_err(&words.join(" "));
+        }
     }
 }

@@ -2,14 +2,17 @@
 //! `ostor`, the command line of `/dev/owner_storage`.
 
 mod bench;
+mod blackout;
 mod cli;
 mod commands;
 mod cpus;
 mod crowd;
 mod demo;
 mod exit;
+mod faults;
 mod found_owner;
 mod holder;
+mod interrupt;
 mod irqsoff;
 mod lists;
 mod output;
@@ -17,6 +20,7 @@ mod owner_name;
 mod progress;
 mod recurse;
 mod stress;
+mod torture;
 mod value;
 
 use std::process::ExitCode;
@@ -55,6 +59,8 @@ fn run(command: Command, output: &Output) -> anyhow::Result<Exit> {
         Command::Demo(args) => demo::run(&args, output),
         Command::Stress(args) => stress::run(&args, output),
         Command::Crowd(args) => crowd::run(&args, output),
+        Command::Blackout(args) => blackout::run(&args, output),
+        Command::Torture(args) => torture::run(&args, output),
         Command::Hold(args) => holder::serve(&args.name),
     }
 }

@@ -4,6 +4,7 @@
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// How often a line is printed where there is no terminal.
@@ -40,13 +41,37 @@ impl Progress {
     pub(crate) fn at(&mut self, done: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
-        } else if self.shown.elapsed() >= EVERY {
-            self.shown = Instant::now();
-            eprintln!(
-                "{}",
-                line(self.what, done, self.total, self.start.elapsed())
-            );
+        } else if self.is_time() {
+            eprintln!("{}", self.line(done));
         }
+    }
+
+    /// The same, with something `more` that is asked for when it is shown.
+    pub(crate) fn at_with(
+        &mut self,
+        done: u64,
+        more: impl FnOnce() -> Result<String>,
+    ) -> Result<()> {
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+            bar.set_message(format!("{}, {}", more()?, self.what));
+        } else if self.is_time() {
+            eprintln!("{}; {}", self.line(done), more()?);
+        }
+        Ok(())
+    }
+
+    /// Whether it is time for a line.
+    fn is_time(&mut self) -> bool {
+        let is_time = self.shown.elapsed() >= EVERY;
+        if is_time {
+            self.shown = Instant::now();
+        }
+        is_time
+    }
+
+    fn line(&self, done: u64) -> String {
+        line(self.what, done, self.total, self.start.elapsed())
     }
 }
 
