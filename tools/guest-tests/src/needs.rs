@@ -6,7 +6,7 @@ use std::fs;
 
 use anyhow::Result;
 use nix::errno::Errno;
-use ostor::device::{self, Kind, Map};
+use ostor::device::{self, Kind, Map, fault_points};
 use ostor::optmem;
 
 use crate::harness::VALUE_SIZE;
@@ -27,6 +27,16 @@ pub(crate) fn kind(kind: Kind) -> Result<()> {
         return unable(kind.why_not_served());
     }
     Ok(())
+}
+
+/// The test flavour of the module.
+pub(crate) fn test_flavour() -> Result<()> {
+    match fault_points(&device::open()?) {
+        Err(error) if error.errno() == Errno::ENOTTY => {
+            unable("the module is not of the test flavour")
+        }
+        points => Ok(points.map(drop)?),
+    }
 }
 
 /// Two CPUs.

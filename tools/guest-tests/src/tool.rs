@@ -3,13 +3,16 @@
 
 use std::net::UdpSocket;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use ostor::cgroup::Cgroup;
-use ostor::device::{self, Kind, Mode, Owner};
+use ostor::device::{self, Kind, Mode, Owner, fault_points};
 use ostor::netns;
 use ostor::process::Child;
+use ostor::settle;
 use ostor::sys::socket::cookie;
 
 use crate::harness::new_map;
@@ -37,6 +40,11 @@ crate::suite![
     stress_cgroups,
     stress_optmem,
     stress_stale_needs_the_test_flavour,
+    torture_without_faults,
+    torture,
+    blackout,
+    faults_need_the_test_flavour,
+    an_interrupted_torture,
 ];
 
 fn ostor(arguments: &[&str]) -> Result<Output> {
@@ -408,5 +416,59 @@ fn stress_optmem() -> Result<()> {
 
 fn stress_stale_needs_the_test_flavour() -> Result<()> {
     assert_status(2, &["stress", "stale"], "insmod");
+    Ok(())
+}
+
+/// A command succeeds, but for what this kernel does not serve.
+fn passes_or_skips(arguments: &[&str], last_line: &str) -> Result<()> {
+    let text = printed(arguments)?;
+    let last = text.lines().last().unwrap_or_default();
+    ensure!(last.starts_with(last_line), "{text}");
+    Ok(())
+}
+
+fn torture_without_faults() -> Result<()> {
+    passes_or_skips(&["torture", "--no-faults", "--ops", "3000"], "torture: ok")
+}
+
+fn torture() -> Result<()> {
+    needs::test_flavour()?;
+    passes_or_skips(&["torture", "--seconds", "5"], "torture: ok")
+}
+
+fn blackout() -> Result<()> {
+    needs::test_flavour()?;
+    passes_or_skips(&["blackout", "--owners", "200"], "blackout: ok")
+}
+
+fn faults_need_the_test_flavour() -> Result<()> {
+    if needs::test_flavour().is_ok() {
+        return needs::unable("the module is of the test flavour");
+    }
+    for arguments in [["torture"].as_slice(), &["blackout", "--owners", "10"]] {
+        assert_status(4, arguments, "--load-test");
+    }
+    Ok(())
+}
+
+/// Whoever is interrupted puts everything right first, and did not pass.
+fn an_interrupted_torture() -> Result<()> {
+    let mut arguments = vec!["torture", "--seconds", "600"];
+    if needs::test_flavour().is_err() {
+        arguments.push("--no-faults");
+    }
+    let mut command = Command::new("ostor");
+    command.args(arguments).stdout(Stdio::piped());
+    let torture = command.stderr(Stdio::null()).spawn()?;
+    let begun = settle::until(|| Ok(device::stats()?.allocated > 1000))?;
+    kill(Pid::from_raw(torture.id().try_into()?), Signal::SIGINT)?;
+    let output = torture.wait_with_output()?;
+    let text = String::from_utf8(output.stdout)?;
+    ensure!(begun && output.status.code() == Some(1), "{text}");
+    assert!(text.contains("WRONG: ended by SIGINT"), "{text}");
+    assert_eq!(text.matches("WRONG").count(), 1, "{text}");
+    if let Ok(points) = fault_points(&device::open()?) {
+        assert!(points.iter().all(|point| point.probability == 0));
+    }
     Ok(())
 }
