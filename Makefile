@@ -32,6 +32,9 @@ bench:
 stress:
 	@scripts/vm $(arch) --timeout 1800 -- ostor stress
 
+torture:
+	@scripts/torture
+
 lint:
 	@scripts/lint
 
@@ -51,6 +54,8 @@ make demo        run the demonstration on a test kernel in a virtual machine
 make test        run every test; the last line has the counts
 make bench       count the instructions of each operation
 make stress      run the stress test
+make torture     have locks and allocations fail, ten minutes on each of four
+                 kernels, two of which check memory and locks
 make lint        run every static check
 make doc         make the documentation of the Rust code
 make clean       remove what was built from this checkout
@@ -68,4 +73,4 @@ help:
 	@:
 
 .DEFAULT_GOAL := module
-.PHONY: module demo test bench stress lint doc clean distclean help
+.PHONY: module demo test bench stress torture lint doc clean distclean help
