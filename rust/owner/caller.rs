@@ -49,7 +49,7 @@ fn fget(fd: i32) -> Result<ARef<LocalFile>> {
 
 /// An open file of the same driver as another one.
 pub(crate) struct Peer<P> {
-    file: ARef<LocalFile>,
+    file: ARef<File>,
     _private: core::marker::PhantomData<P>,
 }
 
@@ -58,7 +58,7 @@ impl<P: ForeignOwnable> Peer<P> {
     ///
     /// # Safety
     ///
-    /// The driver of `own` must keep a `P`, made by [`ForeignOwnable::into_foreign`], as private
+    /// The calling thread must be in an `ioctl()`. The driver of `own` must keep a `P`, made by [`ForeignOwnable::into_foreign`], as private
     /// data of each of its open files.
     pub(crate) unsafe fn open(own: &File, fd: i32) -> Result<Self> {
         let file = fget(fd)?;
@@ -67,6 +67,8 @@ impl<P: ForeignOwnable> Peer<P> {
         if !same {
             return Err(EBADF);
         }
+        // SAFETY: The caller is in an `ioctl()`, which holds no file's position.
+        let file = unsafe { LocalFile::assume_no_fdget_pos(file) };
         Ok(Self {
             file,
             _private: core::marker::PhantomData,
