@@ -52,6 +52,11 @@ plain! {
     ostor_bench: 64,
     ostor_fault: 88,
     ostor_crowd: 72,
+    ostor_tally: 328,
+    ostor_context_cpu: 680,
+    ostor_context: 64,
+    ostor_cycle_cpu: 16,
+    ostor_cycle: 112,
 }
 
 const MAGIC: u32 = OSTOR_IOC_MAGIC;
@@ -72,3 +77,5 @@ pub(crate) const LIST_OWNER: u32 = _IOWR::<ostor_list_owner>(MAGIC, 0x0b);
 pub(crate) const FAULT: u32 = _IOWR::<ostor_fault>(MAGIC, 0x0c);
 #[cfg(OSTOR_TEST)]
 pub(crate) const CROWD: u32 = _IOWR::<ostor_crowd>(MAGIC, 0x10);
+pub(crate) const CONTEXT: u32 = _IOW::<ostor_context>(MAGIC, 0x0d);
+pub(crate) const CYCLE: u32 = _IOWR::<ostor_cycle>(MAGIC, 0x0e);

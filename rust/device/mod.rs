@@ -5,13 +5,18 @@
 mod bench;
 #[cfg(OSTOR_TEST)]
 mod crowd;
+mod contexts;
+mod cycle;
+mod drops;
 mod elem;
 #[cfg(OSTOR_TEST)]
 mod faults;
 mod info;
 mod list;
 mod list_owner;
+mod op;
 mod recurse;
+mod tally;
 
 use crate::{
     owner::{
@@ -38,6 +43,7 @@ use crate::{
         self,
         Point, //
     },
+    sync::probes::Probes,
     uapi::{
         self,
         ostor_map_create,
@@ -66,6 +72,8 @@ use kernel::{
 /// An open file: a map, once it was told so.
 pub(crate) struct Handle {
     map: SetOnce<ByteMap>,
+    /// What recursion needs, once it was asked for.
+    probes: SetOnce<Pin<KBox<Probes>>>,
 }
 
 #[vtable]
@@ -79,6 +87,7 @@ impl MiscDevice for Handle {
         memory()?;
         let handle = Self {
             map: SetOnce::new(),
+            probes: SetOnce::new(),
         };
         Ok(KBox::new(handle, GFP_KERNEL)?)
     }
@@ -99,12 +108,14 @@ impl MiscDevice for Handle {
             uapi::TAKE => elem::take(handle.map()?, &arg),
             uapi::LIST => list::list(handle.map()?, &arg),
             uapi::LIST_OWNER => list_owner::list(&arg),
-            uapi::RECURSE => recurse::recurse(handle.map()?, file, &arg),
+            uapi::RECURSE => recurse::recurse(handle, file, &arg),
             uapi::BENCH => bench::bench(handle.map()?, &arg),
             #[cfg(OSTOR_TEST)]
             uapi::FAULT => faults::fault(&arg),
             #[cfg(OSTOR_TEST)]
             uapi::CROWD => crowd::crowd(&arg),
+            uapi::CONTEXT => contexts::run(handle.map()?, file, &arg),
+            uapi::CYCLE => cycle::run(&arg),
             _ => return Err(ENOTTY),
         }?;
         Ok(0)
@@ -138,9 +149,18 @@ impl Handle {
         self.map.as_ref().ok_or(EINVAL)
     }
 
+    fn probes(&self) -> Result<&Probes> {
+        if self.probes.as_ref().is_none() {
+            // Another thread may be as far; its probes will do.
+            self.probes.populate(Probes::new()?);
+        }
+        self.probes.as_ref().map(|probes| &**probes).ok_or(EAGAIN)
+    }
+
     /// The handle of another descriptor of this device.
     fn of_fd(own: &File, fd: i32) -> Result<Peer<KBox<Handle>>> {
-        // SAFETY: All open files of the device have a `<Handle as MiscDevice>::Ptr`.
+        // SAFETY: This is called in commands, which are ioctls, and all open files of the device
+        // have a `<Handle as MiscDevice>::Ptr`.
         unsafe { Peer::open(own, fd) }
     }
 }

@@ -1,133 +1,166 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The driver of recursion: runs one operation inside another, at a point that a tracepoint names.
+//! The driver of recursion: runs one operation inside another, at a point that a probe marks, and in
+//! any context that can come there.
 
 use super::{
+    contexts,
+    drops,
     elem::{
         self,
         Op, //
     },
-    resolve, Arg, Handle,
+    op::Prepared,
+    Arg,
+    Handle, //
 };
 use crate::{
-    owner::{
-        caller::Peer,
-        kinds::AnyOwner,
-        phantom::Phantom, //
-    },
+    owner::phantom::Phantom,
     storage::{
         create::Mode,
         map::ByteMap,
         owner::Owner, //
     },
     sync::{
-        rcu,
-        trace::{
+        context::{
             self,
-            Event, //
-        }, //
+            Context, //
+        },
+        counter::Counter,
+        probes::Session,
+        rcu,
+        trace::Event,
+        Atomic,
+        Relaxed, //
     },
     uapi::{
         self,
-        ostor_op,
         ostor_recurse, //
     }, //
 };
 use kernel::{
     fs::File,
-    prelude::*, //
+    prelude::*,
+    sync::Arc, //
 };
 
-/// One of the two operations, ready to be run in any context.
-struct Prepared {
-    op: Op,
-    owner: AnyOwner,
-    seed: u64,
-    /// The other map, if it is not the command's.
-    file: Option<Peer<KBox<Handle>>>,
+/// The inner operation, and what came of it.
+pub(super) struct Inner {
+    pub(super) op: Prepared,
+    context: Option<Context>,
+    fired: Counter,
+    result: Atomic<i32>,
 }
 
-impl Prepared {
-    fn new(req: &ostor_op, own: &File) -> Result<Self> {
-        let op = match (req.op, req.flags) {
-            (uapi::OSTOR_OP_LOOKUP, 0) => Op::Lookup,
-            (uapi::OSTOR_OP_GET_OR_CREATE, 0) => Op::Put(Mode::Get),
-            (uapi::OSTOR_OP_UPDATE, flags) => Op::Put(elem::update_mode(flags)?),
-            (uapi::OSTOR_OP_DELETE, 0) => Op::Delete,
-            _ => return Err(EINVAL),
-        };
-        let file = match req.map_fd {
-            -1 => None,
-            fd => Some(Handle::of_fd(own, fd)?),
-        };
-        let prepared = Self {
-            op,
-            owner: resolve(&req.owner)?,
-            seed: req.seed,
-            file,
-        };
-        if let Some(file) = &prepared.file {
-            file.borrow().map()?;
-        }
-        Ok(prepared)
+impl Inner {
+    /// Runs `op`, the inner operation, and notes what it returns. Any context.
+    fn note(&self, op: impl FnOnce() -> Result) {
+        self.result.store(code(op()), Relaxed);
+        self.fired.add(1);
     }
 
-    fn map<'a>(&'a self, own: &'a ByteMap) -> &'a ByteMap {
-        self.file
-            .as_ref()
-            .and_then(|file| file.borrow().map().ok())
-            .unwrap_or(own)
-    }
-
-    /// Runs the operation and returns 0 or a negative errno value. Any context.
-    fn run(&self, own: &ByteMap) -> i32 {
-        let rcu = rcu::read_lock();
-        match elem::run(self.map(own), &self.owner, self.op, self.seed, &rcu) {
-            Ok(()) => 0,
-            Err(refusal) => Error::from(refusal).to_errno(),
-        }
+    /// Runs `body` with a function that runs `op` as the inner operation, in its context. May
+    /// sleep, but for that function.
+    pub(super) fn with<R>(
+        &self,
+        op: &(dyn Fn() -> Result + Sync),
+        body: impl FnOnce(&mut dyn FnMut()) -> R,
+    ) -> Result<R> {
+        let Some(context) = self.context else {
+            return Ok(body(&mut || self.note(op)));
+        };
+        let inside = |is_there| {
+            if is_there {
+                self.note(op);
+            }
+        };
+        context::on_demand(context, &inside, |raiser| {
+            body(&mut || {
+                raiser.raise();
+            })
+        })
     }
 }
 
-pub(super) fn recurse(own: &ByteMap, file: &File, arg: &Arg) -> Result {
+pub(super) fn recurse(handle: &Handle, file: &File, arg: &Arg) -> Result {
+    let own = handle.map()?;
     let mut req: ostor_recurse = arg.read_for_update()?;
-    if req.reserved != [0; 2] {
+    if req.pad != 0 || req.reserved != 0 {
         return Err(EINVAL);
     }
     let outer = Prepared::new(&req.outer, file)?;
-    let inner = Prepared::new(&req.inner, file)?;
-    let mut fired = 0;
-    let mut result = 0;
-    let mut run_inner = || {
-        fired += 1;
-        result = inner.run(own);
+    let inner = Inner {
+        op: Prepared::new(&req.inner, file)?,
+        context: contexts::named(req.context)?,
+        fired: Counter::new(),
+        result: Atomic::new(0),
     };
-    let at = outer.owner.id().addr();
-    let mut run = |event| trace::with_probe(event, at, &mut run_inner, || outer.run(own));
-    req.outer.result = match req.point {
-        uapi::OSTOR_POINT_NONE => run(Event::Enter)?,
-        uapi::OSTOR_POINT_STORAGE => run(Event::StorageLocked)?,
-        uapi::OSTOR_POINT_BUCKET => run(Event::BucketLocked)?,
+    if inner
+        .context
+        .is_some_and(|context| !context.can_be_raised())
+    {
+        return Err(EINVAL);
+    }
+    if req.point == uapi::OSTOR_POINT_DROP {
+        let inner = Arc::new(inner, GFP_KERNEL)?;
+        req.outer.result = code(drops::recurse(&outer, &inner)?);
+        return inner.done(req, arg);
+    }
+    let mut session = handle.probes()?.session()?;
+    let run_inner = || inner.op.run(own);
+    req.outer.result = inner.with(&run_inner, |run_inner| {
+        run_at(&mut session, req.point, own, &outer, &inner.op, run_inner)
+    })??;
+    inner.done(req, arg)
+}
+
+impl Inner {
+    fn done(&self, mut req: ostor_recurse, arg: &Arg) -> Result {
+        req.inner.result = self.result.load(Relaxed);
+        req.fired = self.fired.get() as u32;
+        arg.write(&req)
+    }
+}
+
+/// Runs the outer operation with `run_inner` called at the point, and returns 0 or a negative errno
+/// value.
+fn run_at(
+    session: &mut Session<'_>,
+    point: u32,
+    own: &ByteMap,
+    outer: &Prepared,
+    inner: &Prepared,
+    run_inner: &mut dyn FnMut(),
+) -> Result<i32> {
+    let at = outer.addr();
+    let run_outer = || code(outer.run(own));
+    let event = match point {
+        uapi::OSTOR_POINT_NONE => Event::Enter,
+        uapi::OSTOR_POINT_STORAGE => Event::StorageLocked,
+        uapi::OSTOR_POINT_BUCKET => Event::BucketLocked,
+        uapi::OSTOR_POINT_ALLOC => return session.with_alloc_probe(run_inner, run_outer),
         uapi::OSTOR_POINT_BOTH => {
-            let helper = Helper::new(inner.map(own), &inner.owner)?;
+            let helper = Helper::new(inner.map(own), inner.owner())?;
             let at_storage = || {
-                trace::with_probe(Event::StorageLocked, at, &mut || helper.delete(), || {
-                    outer.run(own)
-                })
+                let run_helper = &mut || helper.delete();
+                session.with_probe(Event::StorageLocked, at, run_helper, run_outer)
             };
             let bucket_owner = helper.owner.id().addr();
-            trace::with_probe(
+            return Ok(session.with_probe(
                 Event::BucketLocked,
                 bucket_owner,
-                &mut run_inner,
+                run_inner,
                 at_storage,
-            )??
+            ));
         }
         _ => return Err(EINVAL),
     };
-    req.inner.result = result;
-    req.fired = fired;
-    arg.write(&req)
+    Ok(session.with_probe(event, at, run_inner, run_outer))
+}
+
+/// 0 or a negative errno value.
+fn code(result: Result) -> i32 {
+    result.err().map_or(0, Error::to_errno)
 }
 
 /// An element that shares a bucket with another owner's, to be deleted where that bucket's lock is

@@ -84,6 +84,57 @@ void ostor_entry_hook_detach(void *data)
 	ftrace_free_filter(&hook->ops);
 	kfree(hook);
 }
+
+struct ostor_alloc_hook {
+	struct ftrace_ops ops;
+	void (*fn)(void *data);
+	void *data;
+};
+
+static void notrace ostor_alloc_hook_enter(unsigned long ip, unsigned long parent_ip,
+					   struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	struct ostor_alloc_hook *hook = container_of(ops, struct ostor_alloc_hook, ops);
+
+	hook->fn(hook->data);
+}
+
+/*
+ * The first is where our own allocations begin. The second is passed with a
+ * lock of the allocator held; not every kernel has it.
+ */
+void *ostor_alloc_hook_attach(void (*fn)(void *data), void *data)
+{
+	static const char entry[] = "_kmalloc_nolock_noprof";
+	static const char locked[] = "__pcs_replace_empty_main";
+	struct ostor_alloc_hook *hook __free(kfree) = kzalloc_obj(*hook);
+	int ret;
+
+	if (!hook)
+		return ERR_PTR(-ENOMEM);
+	hook->fn = fn;
+	hook->data = data;
+	hook->ops.func = ostor_alloc_hook_enter;
+	ret = ftrace_set_filter(&hook->ops, (unsigned char *)entry, strlen(entry), 1);
+	if (ret)
+		return ERR_PTR(-EOPNOTSUPP);
+	ftrace_set_filter(&hook->ops, (unsigned char *)locked, strlen(locked), 0);
+	ret = register_ftrace_function(&hook->ops);
+	if (ret) {
+		ftrace_free_filter(&hook->ops);
+		return ERR_PTR(ret);
+	}
+	return no_free_ptr(hook);
+}
+
+void ostor_alloc_hook_detach(void *data)
+{
+	struct ostor_alloc_hook *hook = data;
+
+	unregister_ftrace_function(&hook->ops);
+	ftrace_free_filter(&hook->ops);
+	kfree(hook);
+}
 #else
 void *ostor_entry_hook_attach(const char *function,
 			      void (*fn)(unsigned long arg0, unsigned long arg1))
@@ -92,6 +143,15 @@ void *ostor_entry_hook_attach(const char *function,
 }
 
 void ostor_entry_hook_detach(void *data)
+{
+}
+
+void *ostor_alloc_hook_attach(void (*fn)(void *data), void *data)
+{
+	return ERR_PTR(-EOPNOTSUPP);
+}
+
+void ostor_alloc_hook_detach(void *data)
 {
 }
 #endif

@@ -67,6 +67,41 @@ void *ostor_entry_hook_attach(const char *function,
 			      void (*fn)(unsigned long arg0, unsigned long arg1));
 void ostor_entry_hook_detach(void *hook);
 
+/* Has @fn called with @data inside the slab allocator. */
+void *ostor_alloc_hook_attach(void (*fn)(void *data), void *data);
+void ostor_alloc_hook_detach(void *hook);
+
+/*
+ * What calls @fn(@data) in a context, again and again, on those of @cpus (a bit
+ * each, below 64) that are online. There is one of each kind at a time: EBUSY;
+ * EOPNOTSUPP if this kernel has none. When the stop returns, no call is under
+ * way. Both may sleep.
+ *
+ * With a period of 0 there is no call but those that are asked for by a raise,
+ * which returns whether there was one: on this CPU it waits for it; an IPI goes to
+ * another CPU, and is waited for until that has begun and has had a moment.
+ */
+#define OSTOR_SOURCE_SOFTIRQ	0
+#define OSTOR_SOURCE_TIMER	1
+#define OSTOR_SOURCE_IRQ_WORK	2
+#define OSTOR_SOURCE_IPI	3
+#define OSTOR_SOURCE_NMI	4
+#define OSTOR_SOURCE_KPROBE	5
+#define OSTOR_SOURCE_RUN_QUEUE	6
+#define OSTOR_SOURCE_ALLOC	7
+
+void *ostor_source_start(u32 number, u64 cpus, u64 period_ns,
+			 void (*fn)(void *data), void *data);
+void ostor_source_stop(void *source);
+bool ostor_source_raise(void *source);
+
+/* Whether this is the context of such a source, as far as it can be told. */
+bool ostor_source_is_here(u32 number);
+
+bool ostor_in_task(void);
+u32 ostor_this_cpu(void);
+bool ostor_cpu_online(u32 cpu);
+
 /*
  * Owners. Those that look an object up return a reference, or an ERR_PTR. The
  * memory cgroups are valid under RCU; NULL is the root, or none.

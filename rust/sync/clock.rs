@@ -2,9 +2,12 @@
 
 //! The clock that measurements read.
 
-use kernel::time::{
-    Instant,
-    Monotonic, //
+use kernel::{
+    bindings,
+    time::{
+        Instant,
+        Monotonic, //
+    }, //
 };
 
 /// Measures a stretch of `CLOCK_MONOTONIC`. Not in NMI.
@@ -22,4 +25,12 @@ impl Stopwatch {
     pub(crate) fn elapsed_ns(&self) -> u64 {
         self.0.elapsed().as_nanos().unsigned_abs()
     }
+}
+
+/// Nanoseconds of `CLOCK_MONOTONIC` in any context; from one CPU to another, and over an adjustment
+/// of the clock that it came into, they can go back a little.
+#[inline]
+pub(crate) fn now_ns() -> u64 {
+    // SAFETY: An FFI call with no requirement.
+    unsafe { bindings::ktime_get_mono_fast_ns() }
 }

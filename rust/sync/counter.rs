@@ -34,6 +34,17 @@ impl Counter {
         self.0.add(n.wrapping_neg(), Relaxed);
     }
 
+    /// Counts up to `n`, unless it has come that far. Any context.
+    pub(crate) fn raise(&self, n: u64) {
+        let mut now = self.get();
+        while now < n {
+            match self.0.cmpxchg(now, n, Relaxed) {
+                Ok(_) => return,
+                Err(other) => now = other,
+            }
+        }
+    }
+
     /// How far it has counted.
     #[inline(always)]
     pub(crate) fn get(&self) -> u64 {

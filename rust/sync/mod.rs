@@ -6,6 +6,7 @@
 //! same names, so that [`crate::storage`] compiles unchanged on a host.
 
 pub(crate) mod clock;
+pub(crate) mod context;
 pub(crate) mod counter;
 pub(crate) mod deferred;
 pub(crate) mod fault;
@@ -14,8 +15,10 @@ pub(crate) mod irq;
 pub(crate) mod llist;
 pub(crate) mod lock_order;
 pub(crate) mod nolock;
+pub(crate) mod probes;
 pub(crate) mod rcu;
 pub(crate) mod res_lock;
+pub(crate) mod thread;
 pub(crate) mod trace;
 
 pub(crate) use kernel::processor::cpu_relax;

@@ -5,16 +5,11 @@
 
 use super::lock_order;
 use crate::shim;
-use core::{
-    cell::Cell,
-    ptr, //
-};
+use core::ptr;
 use kernel::{
-    bindings,
     error::to_result,
     ffi::c_void,
-    prelude::*,
-    task::Task, //
+    prelude::*, //
 };
 
 /// An event.
@@ -45,51 +40,44 @@ pub(crate) fn event(event: Event, addr: usize) {
     lock_order::outside(tell);
 }
 
-/// A function that runs once, inside an event of one task.
-struct Probe<'a> {
-    task: *mut bindings::task_struct,
-    addr: usize,
-    run: Cell<Option<&'a mut dyn FnMut()>>,
-}
-
 /// Runs `body` on this task with `inside` called at the first `event` of the owner at `addr` that
 /// `body` passes: in that context, with the locks held that the event names. Task context, may
 /// sleep, but for `inside`.
+#[cfg(OSTOR_TEST)]
 pub(crate) fn with_probe<R>(
     event: Event,
     addr: usize,
     inside: &mut dyn FnMut(),
     body: impl FnOnce() -> R,
 ) -> Result<R> {
-    let probe = Probe {
-        task: Task::current_raw(),
-        addr,
-        run: Cell::new(Some(inside)),
-    };
-    let data = ptr::from_ref(&probe).cast_mut().cast::<c_void>();
-    // SAFETY: `fire` has the events' prototype, and `probe` lives until it is unregistered below.
-    to_result(unsafe { shim::ostor_trace_register(event as u32, Some(fire), data) })?;
+    let probes = super::probes::Probes::new()?;
+    let session = probes.session()?;
+    Ok(session.with_probe(event, addr, inside, body))
+}
+
+/// Runs `body` with `listen` called with the owner's address at every `event`, whoever passes it: in
+/// that context, with the locks held that the event names. May sleep, but for `listen`.
+pub(crate) fn with_listener<R>(
+    event: Event,
+    listen: &(dyn Fn(usize) + Sync),
+    body: impl FnOnce() -> R,
+) -> Result<R> {
+    let data = ptr::from_ref(&listen).cast_mut().cast::<c_void>();
+    // SAFETY: `hear` has the events' prototype, and `listen` lives until it is unregistered below.
+    to_result(unsafe { shim::ostor_trace_register(event as u32, Some(hear), data) })?;
     let result = body();
     // SAFETY: Undoes the registration above.
-    unsafe { shim::ostor_trace_unregister(event as u32, Some(fire), data) };
-    // SAFETY: An FFI call with no requirement; no probe runs after it.
+    unsafe { shim::ostor_trace_unregister(event as u32, Some(hear), data) };
+    // SAFETY: An FFI call with no requirement; nobody listens after it.
     unsafe { shim::ostor_tracepoint_sync() };
     Ok(result)
 }
 
 /// # Safety
 ///
-/// Called by a tracepoint only, with the data that [`with_probe`] registered.
-unsafe extern "C" fn fire(data: *mut c_void, addr: usize) {
-    let probe = data.cast::<Probe<'_>>();
-    // SAFETY: `with_probe` keeps the probe alive while it is registered, and these two fields
-    // do not change.
-    if unsafe { (*probe).task != Task::current_raw() || (*probe).addr != addr } {
-        return;
-    }
-    // SAFETY: Only the task that made the probe comes here, and `with_probe` does not touch the
-    // cell meanwhile.
-    if let Some(run) = unsafe { (*probe).run.take() } {
-        run();
-    }
+/// Called by a tracepoint only, with the data that [`with_listener`] registered.
+unsafe extern "C" fn hear(data: *mut c_void, addr: usize) {
+    // SAFETY: By the contract this is a reference that is valid as long as it is registered.
+    let listen = unsafe { *data.cast::<&(dyn Fn(usize) + Sync)>() };
+    listen(addr);
 }

@@ -305,14 +305,27 @@ struct ostor_stats {
 #define OSTOR_OP_UPDATE		3
 #define OSTOR_OP_DELETE		4
 
+/* The contexts that the drivers run operations in. */
+#define OSTOR_CONTEXT_TASK	0	/* a kernel thread */
+#define OSTOR_CONTEXT_SOFTIRQ	1	/* the softirq of a timer */
+#define OSTOR_CONTEXT_TIMER	2	/* the interrupt of a timer */
+#define OSTOR_CONTEXT_IRQ_WORK	3	/* a hard irq_work */
+#define OSTOR_CONTEXT_IPI	4	/* an interrupt that another CPU sends */
+#define OSTOR_CONTEXT_NMI	5	/* an NMI */
+#define OSTOR_CONTEXT_KPROBE	6	/* a kprobe where the module gives a lock back */
+#define OSTOR_CONTEXT_RUN_QUEUE	7	/* the tracepoint sched_switch */
+#define OSTOR_CONTEXT_ALLOC	8	/* inside the slab allocator */
+
 /* Where OSTOR_IOC_RECURSE runs the inner operation. */
 #define OSTOR_POINT_NONE	0	/* the outer one holds no lock yet */
 #define OSTOR_POINT_STORAGE	1	/* it holds its storage's lock */
 #define OSTOR_POINT_BUCKET	2	/* it holds its bucket's lock */
 #define OSTOR_POINT_BOTH	3	/* this CPU holds both */
+#define OSTOR_POINT_ALLOC	4	/* it is inside the slab allocator */
+#define OSTOR_POINT_DROP	5	/* a value that it has ended is being dropped */
 
 /**
- * struct ostor_op - one operation for OSTOR_IOC_RECURSE
+ * struct ostor_op - one operation for the drivers
  * @owner:	the owner
  * @op:		one of OSTOR_OP_*
  * @flags:	as for OSTOR_IOC_UPDATE; else 0
@@ -332,28 +345,39 @@ struct ostor_op {
 /**
  * struct ostor_recurse - argument of OSTOR_IOC_RECURSE
  * @outer:	the outer operation, run by the calling thread
- * @inner:	the inner operation, run by a tracepoint probe inside the outer
+ * @inner:	the inner operation, run by a probe inside the outer
  * @point:	one of OSTOR_POINT_*, where the probe fires
  * @fired:	(out) how often the inner operation ran: 1, or 0 if the outer
- *		one never came past the point
+ *		one never came past the point, or @context cannot come there
+ * @context:	one of OSTOR_CONTEXT_*: TASK runs the inner operation in the
+ *		probe itself, SOFTIRQ, TIMER, IRQ_WORK and NMI in an interrupt of
+ *		the probe, IPI on another CPU while this one stands in the probe
+ *		for a moment. No other is possible
+ * @pad:	must be zero
  * @reserved:	must be zero
  *
  * The outer operation has to come past the point: for NONE it must be a create,
- * update or delete that has something to do, for STORAGE it must link
- * an element (a create or update that has something to do), for BUCKET unlink
- * one (a delete or replacing update of an element that exists). For BOTH it
- * must link, and @inner.owner and @inner.map_fd name the bucket: inside the
- * storage's lock the driver makes that bucket's lock held as well, by deleting
- * an element of its own, and runs the inner operation within. The command
+ * update or delete that has something to do, for STORAGE it must link or unlink
+ * an element, for BUCKET unlink one (a delete or replacing update of an element
+ * that exists), for ALLOC be a create or update that has something to do. For
+ * BOTH it must come past STORAGE, and @inner.owner and @inner.map_fd name the
+ * bucket: inside the storage's lock the driver makes that bucket's lock held as
+ * well, by deleting an element of its own, and runs the inner operation within.
+ * For DROP the outer operation is an update without flags or a delete in a map
+ * of the driver's own, in which its owner has a value; @inner.map_fd -1 is that
+ * map, too; and the inner one runs in the drop of that value. The command
  * succeeds when the outer operation was run; what both returned is in @result.
- * Errors: EINVAL, EBADF, ESRCH, ENOMEM, EFAULT.
+ * Errors: EINVAL, EBADF, ESRCH, ENOMEM, EFAULT, EOPNOTSUPP (this kernel has no
+ * such context or hook), EBUSY (somebody else is using the context).
  */
 struct ostor_recurse {
 	struct ostor_op outer;
 	struct ostor_op inner;
 	__u32 point;
 	__u32 fired;
-	__u64 reserved[2];
+	__u32 context;
+	__u32 pad;
+	__u64 reserved;
 };
 
 /* What OSTOR_IOC_BENCH repeats. */
@@ -459,6 +483,154 @@ struct ostor_crowd {
 	__u64 reserved[2];
 };
 
+/* Flags of OSTOR_IOC_CONTEXT. */
+#define OSTOR_CONTEXT_BELOW	1	/* a thread on each CPU runs them as well */
+
+/* Most operations of one OSTOR_IOC_CONTEXT. */
+#define OSTOR_CONTEXT_OPS_MAX	16
+
+/* Number of buckets of a histogram. */
+#define OSTOR_HISTOGRAM		32
+
+/**
+ * struct ostor_tally - how operations went
+ * @ok:		those that succeeded
+ * @enoent:	those that found nothing
+ * @eexist:	those that failed with EEXIST, and so on
+ * @esrch:	likewise
+ * @enomem:	likewise
+ * @edeadlk:	likewise
+ * @etimedout:	likewise
+ * @other:	those that failed with anything else
+ * @max_ns:	nanoseconds that the longest one took
+ * @histogram:	how many took from 1 << i up to 1 << (i + 1) nanoseconds; the
+ *		first and last also have what is below and above
+ */
+struct ostor_tally {
+	__u64 ok;
+	__u64 enoent;
+	__u64 eexist;
+	__u64 esrch;
+	__u64 enomem;
+	__u64 edeadlk;
+	__u64 etimedout;
+	__u64 other;
+	__u64 max_ns;
+	__u64 histogram[OSTOR_HISTOGRAM];
+};
+
+/**
+ * struct ostor_context_cpu - how operations went on one CPU
+ * @cpu:	its number
+ * @pad:	zero
+ * @runs:	how often the batch was run in the wanted context
+ * @elsewhere:	how often the occasion came in another context, in which it was
+ *		not run: an IPI to an idle CPU may be handled without an interrupt,
+ *		and where an architecture has no NMI, its source is an interrupt
+ * @inside:	what came out in the wanted context
+ * @below:	what came out in the thread, for OSTOR_CONTEXT_BELOW
+ */
+struct ostor_context_cpu {
+	__u32 cpu;
+	__u32 pad;
+	__u64 runs;
+	__u64 elsewhere;
+	struct ostor_tally inside;
+	struct ostor_tally below;
+};
+
+/**
+ * struct ostor_context - argument of OSTOR_IOC_CONTEXT
+ * @ops:	address of @ops_count struct ostor_op, run in turn as one batch;
+ *		their @result is not used
+ * @results:	address of a struct ostor_context_cpu for each bit of @cpus, by
+ *		rising number (out)
+ * @cpus:	bit 1 << n for each CPU n to run them on, all at once
+ * @context:	one of OSTOR_CONTEXT_*
+ * @flags:	0 or OSTOR_CONTEXT_BELOW, which is not for OSTOR_CONTEXT_TASK
+ * @ops_count:	1 to OSTOR_CONTEXT_OPS_MAX
+ * @period_us:	microseconds from batch to batch, 100 to 1000000
+ * @duration_ms:	milliseconds that all this goes on, 1 to 60000
+ * @pad:	must be zero
+ * @reserved:	must be zero
+ *
+ * KPROBE, RUN_QUEUE and ALLOC do not come by themselves: when the period has
+ * passed, the next one who comes past on that CPU runs the batch. A thread on
+ * each CPU sleeps from period to period, so that tasks are switched; with
+ * OSTOR_CONTEXT_BELOW it runs the batch over and over, which allocates and
+ * takes locks, and is what the other contexts interrupt. A signal ends it all
+ * early, as if the time had passed.
+ *
+ * Errors: EINVAL (also a CPU that is not online), EFAULT, those of struct
+ * ostor_owner, ENOMEM, EOPNOTSUPP (this kernel has no such context), EBUSY
+ * (somebody else is running operations in it).
+ */
+struct ostor_context {
+	__u64 ops;
+	__u64 results;
+	__u64 cpus;
+	__u32 context;
+	__u32 flags;
+	__u32 ops_count;
+	__u32 period_us;
+	__u32 duration_ms;
+	__u32 pad;
+	__u64 reserved[2];
+};
+
+/* What OSTOR_IOC_CYCLE makes. */
+#define OSTOR_CYCLE_RING	0	/* each holds a lock and wants the next one's */
+#define OSTOR_CYCLE_STALL	1	/* the first holds a lock, all others want it */
+
+/* Most CPUs of one OSTOR_IOC_CYCLE. */
+#define OSTOR_CYCLE_CPUS_MAX	4
+
+/* Longest stall. */
+#define OSTOR_CYCLE_STALL_MAX_MS	3000
+
+/**
+ * struct ostor_cycle_cpu - how one CPU fared
+ * @cpu:	its number
+ * @result:	of the update that wanted the other lock: 0 or a negative errno
+ *		value
+ * @ns:		nanoseconds that the update took
+ */
+struct ostor_cycle_cpu {
+	__u32 cpu;
+	__s32 result;
+	__u64 ns;
+};
+
+/**
+ * struct ostor_cycle - argument of OSTOR_IOC_CYCLE
+ * @cpus:	bit 1 << n for each CPU n that takes part, 2 to
+ *		OSTOR_CYCLE_CPUS_MAX of them
+ * @kind:	one of OSTOR_CYCLE_*
+ * @stall_ms:	milliseconds that the first CPU holds the lock for
+ *		OSTOR_CYCLE_STALL, 1 to OSTOR_CYCLE_STALL_MAX_MS; else 0
+ * @others_ok:	(out) updates of an owner that has nothing to do with it, by the
+ *		calling thread meanwhile, that succeeded
+ * @others_failed:	(out) such updates that failed
+ * @seen:	(out) how the CPUs fared, by rising number; 0 for the one that
+ *		stalls
+ * @reserved:	must be zero
+ *
+ * A thread on each CPU updates an element of an owner of the driver's own and,
+ * inside the section of its storage's lock, updates another one's: each the next
+ * one's, and the last one the first one's, all at once. Interrupts are off
+ * meanwhile, for as long as the lock's time-out. Errors: EINVAL (also a CPU that
+ * is not online), EFAULT, ENOMEM.
+ */
+struct ostor_cycle {
+	__u64 cpus;
+	__u32 kind;
+	__u32 stall_ms;
+	__u64 others_ok;
+	__u64 others_failed;
+	struct ostor_cycle_cpu seen[OSTOR_CYCLE_CPUS_MAX];
+	__u64 reserved[2];
+};
+
 #define OSTOR_IOC_MAGIC		0xD5
 
 #define OSTOR_IOC_MAP_CREATE	_IOW(OSTOR_IOC_MAGIC, 0x00, struct ostor_map_create)
@@ -475,5 +647,7 @@ struct ostor_crowd {
 #define OSTOR_IOC_LIST_OWNER	_IOWR(OSTOR_IOC_MAGIC, 0x0b, struct ostor_list_owner)
 #define OSTOR_IOC_FAULT		_IOWR(OSTOR_IOC_MAGIC, 0x0c, struct ostor_fault)
 #define OSTOR_IOC_CROWD		_IOWR(OSTOR_IOC_MAGIC, 0x10, struct ostor_crowd)
+#define OSTOR_IOC_CONTEXT	_IOW(OSTOR_IOC_MAGIC, 0x0d, struct ostor_context)
+#define OSTOR_IOC_CYCLE		_IOWR(OSTOR_IOC_MAGIC, 0x0e, struct ostor_cycle)
 
 #endif /* _UAPI_LINUX_OWNER_STORAGE_H */

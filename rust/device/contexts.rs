@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The driver of contexts: runs operations where a system call never is.
+
+use super::{
+    op::Prepared,
+    tally::Tally,
+    Arg, //
+};
+use crate::{
+    storage::map::ByteMap,
+    sync::{
+        context::{
+            self,
+            Context, //
+        },
+        counter::Counter,
+        deferred,
+        thread::{
+            self,
+            Stop, //
+        }, //
+    },
+    uapi::{
+        self,
+        ostor_context,
+        ostor_context_cpu,
+        ostor_op, //
+    }, //
+};
+use kernel::{
+    fs::File,
+    prelude::*,
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
+};
+
+/// Batches that a thread runs before it rests, so that others come to run on its CPU.
+const BATCHES: u32 = 32;
+
+/// How long it rests.
+const REST: Delta = Delta::from_micros(50);
+
+/// One CPU, and how operations went there.
+struct Place {
+    cpu: u32,
+    runs: Counter,
+    elsewhere: Counter,
+    inside: Tally,
+    below: Tally,
+}
+
+impl Place {
+    fn new(cpu: u32) -> Self {
+        Self {
+            cpu,
+            runs: Counter::new(),
+            elsewhere: Counter::new(),
+            inside: Tally::default(),
+            below: Tally::default(),
+        }
+    }
+
+    fn to_uapi(&self) -> ostor_context_cpu {
+        ostor_context_cpu {
+            cpu: self.cpu,
+            pad: 0,
+            runs: self.runs.get(),
+            elsewhere: self.elsewhere.get(),
+            inside: self.inside.to_uapi(),
+            below: self.below.to_uapi(),
+        }
+    }
+}
+
+/// All that runs in other contexts meanwhile.
+struct Session<'a> {
+    map: &'a ByteMap,
+    ops: KVec<Prepared>,
+    places: KVVec<Place>,
+    period: Delta,
+}
+
+pub(super) fn run(map: &ByteMap, file: &File, arg: &Arg) -> Result {
+    let req: ostor_context = arg.read()?;
+    let context = named(req.context)?;
+    check(&req)?;
+    let cpus = cpus_of(req.cpus)?;
+    let session = Session {
+        map,
+        ops: read_ops(&req, file)?,
+        places: places(&cpus)?,
+        period: Delta::from_micros(req.period_us.into()),
+    };
+    session.write(&req)?;
+    let is_below = req.flags & uapi::OSTOR_CONTEXT_BELOW != 0;
+    let wait = || {
+        thread::sleep_ms(req.duration_ms);
+    };
+    let thread = |cpu: u32, stop: &Stop| match (context, is_below) {
+        (None, _) => session.serve(cpu, stop),
+        (Some(_), true) => session.be_below(cpu, stop),
+        (Some(_), false) => session.idle(stop),
+    };
+    thread::with_threads(&cpus, &thread, || match context {
+        None => {
+            wait();
+            Ok(())
+        }
+        Some(context) => {
+            let inside = |is_there| session.inside(is_there);
+            let period_ns = u64::from(req.period_us) * 1000;
+            context::run_in(context, req.cpus, period_ns, &inside, wait)
+        }
+    })??;
+    session.write(&req)
+}
+
+/// The context of a number; [`None`] is a task's.
+pub(super) fn named(number: u32) -> Result<Option<Context>> {
+    Ok(Some(match number {
+        uapi::OSTOR_CONTEXT_TASK => return Ok(None),
+        uapi::OSTOR_CONTEXT_SOFTIRQ => Context::Softirq,
+        uapi::OSTOR_CONTEXT_TIMER => Context::Timer,
+        uapi::OSTOR_CONTEXT_IRQ_WORK => Context::IrqWork,
+        uapi::OSTOR_CONTEXT_IPI => Context::Ipi,
+        uapi::OSTOR_CONTEXT_NMI => Context::Nmi,
+        uapi::OSTOR_CONTEXT_KPROBE => Context::Kprobe,
+        uapi::OSTOR_CONTEXT_RUN_QUEUE => Context::RunQueue,
+        uapi::OSTOR_CONTEXT_ALLOC => Context::Alloc,
+        _ => return Err(EINVAL),
+    }))
+}
+
+/// Checks the rest of what needs no other look than at the request.
+fn check(req: &ostor_context) -> Result {
+    let flags = match req.context {
+        uapi::OSTOR_CONTEXT_TASK => 0,
+        _ => uapi::OSTOR_CONTEXT_BELOW,
+    };
+    if req.flags & !flags != 0
+        || req.pad != 0
+        || req.reserved != [0; 2]
+        || !(1..=uapi::OSTOR_CONTEXT_OPS_MAX).contains(&req.ops_count)
+        || !(100..=1_000_000).contains(&req.period_us)
+        || !(1..=60_000).contains(&req.duration_ms)
+    {
+        return Err(EINVAL);
+    }
+    Ok(())
+}
+
+fn read_ops(req: &ostor_context, file: &File) -> Result<KVec<Prepared>> {
+    let count = req.ops_count as usize;
+    let ptr = UserPtr::from_addr(usize::try_from(req.ops)?);
+    let mut reader = UserSlice::new(ptr, count * size_of::<ostor_op>()).reader();
+    let mut ops = KVec::with_capacity(count, GFP_KERNEL)?;
+    for _ in 0..count {
+        ops.push(Prepared::new(&reader.read()?, file)?, GFP_KERNEL)?;
+    }
+    Ok(ops)
+}
+
+/// The CPUs of a set, by rising number; all must be online.
+pub(super) fn cpus_of(set: u64) -> Result<KVec<u32>> {
+    let mut cpus = KVec::new();
+    for cpu in (0..u64::BITS).filter(|cpu| set & 1 << cpu != 0) {
+        if !context::is_online(cpu) {
+            return Err(EINVAL);
+        }
+        cpus.push(cpu, GFP_KERNEL)?;
+    }
+    if cpus.is_empty() {
+        return Err(EINVAL);
+    }
+    Ok(cpus)
+}
+
+fn places(cpus: &[u32]) -> Result<KVVec<Place>> {
+    let mut places = KVVec::with_capacity(cpus.len(), GFP_KERNEL)?;
+    for &cpu in cpus {
+        places.push(Place::new(cpu), GFP_KERNEL)?;
+    }
+    Ok(places)
+}
+
+impl Session<'_> {
+    fn place(&self, cpu: u32) -> Option<&Place> {
+        self.places.iter().find(|place| place.cpu == cpu)
+    }
+
+    /// Runs all operations once. Any context.
+    fn batch(&self, tally: &Tally) {
+        for op in &self.ops {
+            tally.time(|| op.run(self.map));
+        }
+    }
+
+    /// What a source calls.
+    fn inside(&self, is_there: bool) {
+        let Some(place) = self.place(context::this_cpu()) else {
+            return;
+        };
+        if is_there {
+            place.runs.add(1);
+            self.batch(&place.inside);
+        } else {
+            place.elsewhere.add(1);
+        }
+    }
+
+    /// A thread in which operations are run for their own sake.
+    fn serve(&self, cpu: u32, stop: &Stop) {
+        let Some(place) = self.place(cpu) else {
+            return;
+        };
+        while !stop.is_asked() {
+            place.runs.add(1);
+            self.batch(&place.inside);
+            fsleep(self.period);
+        }
+    }
+
+    /// A thread that is at it when another context comes.
+    fn be_below(&self, cpu: u32, stop: &Stop) {
+        let Some(place) = self.place(cpu) else {
+            return;
+        };
+        while !stop.is_asked() {
+            for _ in 0..BATCHES {
+                self.batch(&place.below);
+                deferred::cond_resched();
+            }
+            fsleep(REST);
+        }
+    }
+
+    /// A thread that comes and goes.
+    fn idle(&self, stop: &Stop) {
+        while !stop.is_asked() {
+            fsleep(self.period);
+        }
+    }
+
+    fn write(&self, req: &ostor_context) -> Result {
+        let ptr = UserPtr::from_addr(usize::try_from(req.results)?);
+        let size = self.places.len() * size_of::<ostor_context_cpu>();
+        let mut writer = UserSlice::new(ptr, size).writer();
+        for place in &self.places {
+            writer.write(&place.to_uapi())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Lock cycles of several CPUs, and a holder that does not let go, made on purpose: how long does it
+//! take until the lock gives up?
+
+use super::{
+    contexts::cpus_of,
+    elem::{
+        self,
+        Op, //
+    },
+    Arg, //
+};
+use crate::{
+    owner::phantom::Phantom,
+    storage::{
+        create::Mode,
+        map::ByteMap,
+        owner::Owner, //
+    },
+    sync::{
+        clock,
+        context,
+        counter::Counter,
+        deferred,
+        rcu,
+        thread::{
+            self,
+            Stop, //
+        },
+        trace::{
+            self,
+            Event, //
+        },
+        Acquire,
+        Atomic,
+        Relaxed,
+        Release, //
+    },
+    uapi::{
+        self,
+        ostor_cycle,
+        ostor_cycle_cpu, //
+    }, //
+};
+use kernel::prelude::*;
+
+const CPUS_MAX: usize = uapi::OSTOR_CYCLE_CPUS_MAX as usize;
+
+/// How long a CPU waits for the others to hold their locks too.
+const GATHER_NS: u64 = 3_000_000_000;
+
+const NS_PER_MS: u64 = 1_000_000;
+
+/// One CPU of the cycle.
+struct Place {
+    cpu: u32,
+    /// Its own owner, whose lock it takes.
+    owner: Phantom,
+    /// Whether it has come into the section of that lock.
+    entered: Atomic<bool>,
+    /// Of the update of the next one's owner: 0 or a negative errno value.
+    result: Atomic<i32>,
+    ns: Counter,
+    done: Atomic<bool>,
+}
+
+struct Cycle {
+    map: ByteMap,
+    places: KVec<Place>,
+    /// An owner that has nothing to do with it.
+    bystander: Phantom,
+    /// How long the first CPU stays in its section; 0 is a ring.
+    stall_ns: u64,
+}
+
+pub(super) fn run(arg: &Arg) -> Result {
+    let mut req: ostor_cycle = arg.read_for_update()?;
+    let is_stall = match req.kind {
+        uapi::OSTOR_CYCLE_RING => false,
+        uapi::OSTOR_CYCLE_STALL => true,
+        _ => return Err(EINVAL),
+    };
+    let stalls = if is_stall {
+        1..=uapi::OSTOR_CYCLE_STALL_MAX_MS
+    } else {
+        0..=0
+    };
+    if req.reserved != [0; 2] || !stalls.contains(&req.stall_ms) {
+        return Err(EINVAL);
+    }
+    let cpus = cpus_of(req.cpus)?;
+    if !(2..=CPUS_MAX).contains(&cpus.len()) {
+        return Err(EINVAL);
+    }
+    let cycle = Cycle::new(&cpus, u64::from(req.stall_ms) * NS_PER_MS)?;
+    (req.others_ok, req.others_failed) = cycle.run(&cpus)?;
+    req.seen = [ostor_cycle_cpu::default(); CPUS_MAX];
+    for (seen, place) in req.seen.iter_mut().zip(&cycle.places) {
+        *seen = ostor_cycle_cpu {
+            cpu: place.cpu,
+            result: place.result.load(Relaxed),
+            ns: place.ns.get(),
+        };
+    }
+    arg.write(&req)
+}
+
+impl Cycle {
+    fn new(cpus: &[u32], stall_ns: u64) -> Result<Self> {
+        let map = ByteMap::new(size_of::<u64>())?;
+        // Two cycles at once have owners of their own.
+        let first = map.raw().id() as usize * (CPUS_MAX + 1);
+        let mut places = KVec::with_capacity(cpus.len(), GFP_KERNEL)?;
+        for (i, &cpu) in cpus.iter().enumerate() {
+            let place = Place {
+                cpu,
+                owner: Phantom::new(first + i),
+                entered: Atomic::new(false),
+                result: Atomic::new(0),
+                ns: Counter::new(),
+                done: Atomic::new(false),
+            };
+            places.push(place, GFP_KERNEL)?;
+        }
+        let cycle = Self {
+            map,
+            places,
+            bystander: Phantom::new(first + CPUS_MAX),
+            stall_ns,
+        };
+        for place in &cycle.places {
+            cycle.update(&place.owner)?;
+        }
+        Ok(cycle)
+    }
+
+    /// Updates an owner's element. Any context.
+    fn update(&self, owner: &Phantom) -> Result {
+        let rcu = rcu::read_lock();
+        elem::run(&self.map, owner, Op::Put(Mode::Any), 0, &rcu)?;
+        Ok(())
+    }
+
+    /// Makes the cycle, and returns how many updates of the bystander's succeeded and failed
+    /// meanwhile.
+    fn run(&self, cpus: &[u32]) -> Result<(u64, u64)> {
+        let (mut ok, mut failed) = (0, 0);
+        let each = |cpu: u32, _: &Stop| self.take_part(cpu);
+        let watch = || {
+            while !self.places.iter().all(|place| place.done.load(Acquire)) {
+                match self.update(&self.bystander) {
+                    Ok(()) => ok += 1,
+                    Err(_) => failed += 1,
+                }
+                deferred::cond_resched();
+            }
+        };
+        let listen = |addr| self.locked(addr);
+        let threads = || thread::with_threads(cpus, &each, watch);
+        trace::with_listener(Event::StorageLocked, &listen, threads)??;
+        Ok((ok, failed))
+    }
+
+    /// What the thread of a CPU does.
+    fn take_part(&self, cpu: u32) {
+        let Some(at) = self.places.iter().position(|place| place.cpu == cpu) else {
+            return;
+        };
+        let place = &self.places[at];
+        if self.stall_ns != 0 && at != 0 {
+            let holder = &self.places[0];
+            spin(GATHER_NS, || holder.entered.load(Acquire));
+            self.want(place, &holder.owner);
+        } else {
+            // An error is that of whoever was in the section before: it tells in its own result.
+            let _ = self.update(&place.owner);
+        }
+        place.done.store(true, Release);
+    }
+
+    /// What happens inside the section of the lock of the owner at `addr`.
+    fn locked(&self, addr: usize) {
+        let cpu = context::this_cpu();
+        let mut places = self.places.iter().enumerate();
+        let Some((at, place)) = places.find(|(_, place)| place.cpu == cpu) else {
+            return;
+        };
+        if place.owner.id().addr() != addr || place.entered.load(Relaxed) {
+            return;
+        }
+        place.entered.store(true, Release);
+        if self.stall_ns != 0 {
+            spin(self.stall_ns, || false);
+            return;
+        }
+        spin(GATHER_NS, || {
+            self.places.iter().all(|place| place.entered.load(Acquire))
+        });
+        if let Some(next) = self.places.get(at + 1).or(self.places.first()) {
+            self.want(place, &next.owner);
+        }
+    }
+
+    fn want(&self, place: &Place, owner: &Phantom) {
+        let start = clock::now_ns();
+        let result = self.update(owner);
+        place.ns.raise(clock::now_ns().saturating_sub(start));
+        let code = result.err().map_or(0, Error::to_errno);
+        place.result.store(code, Relaxed);
+    }
+}
+
+/// Spins until `is_over`, for `ns` at the most.
+fn spin(ns: u64, is_over: impl Fn() -> bool) {
+    let start = clock::now_ns();
+    while !is_over() && clock::now_ns().saturating_sub(start) < ns {
+        crate::sync::cpu_relax();
+    }
+}

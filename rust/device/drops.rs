@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Recursion at the end: an operation inside the drop of a value that another operation has ended.
+
+use super::{
+    elem::Op,
+    op::Prepared,
+    recurse::Inner, //
+};
+use crate::{
+    storage::{
+        create::Mode,
+        error::Refusal,
+        map::Map, //
+    },
+    sync::{
+        rcu,
+        Completion, //
+    }, //
+};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{
+        Arc,
+        Mutex, //
+    }, //
+};
+
+/// A value that runs an operation when it is dropped, if it has one.
+struct Value(Option<Arc<Job>>);
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        if let Some(job) = self.0.take() {
+            job.run();
+        }
+    }
+}
+
+/// What the drop does.
+#[pin_data]
+struct Job {
+    inner: Arc<Inner>,
+    /// The map of the value. It must not be the drop that ends it, which would wait for itself.
+    #[pin]
+    map: Mutex<Option<Arc<Map<Value>>>>,
+    #[pin]
+    done: Completion,
+}
+
+impl Job {
+    fn run(&self) {
+        let map = self.map.lock().take();
+        if let Some(map) = map {
+            let op = &self.inner.op;
+            let run = || match op.other_map() {
+                Some(other) => op.run(other),
+                None => run_in(&map, op),
+            };
+            // Without memory for it, the operation is seen not to have been run.
+            let _ = self.inner.with(&run, |run| run());
+        }
+        self.done.complete_all();
+    }
+}
+
+/// Runs the outer operation on a value of its owner's in a map of this function's own, and returns
+/// when the inner one has run in the drop of that value. May sleep.
+pub(super) fn recurse(outer: &Prepared, inner: &Arc<Inner>) -> Result<Result> {
+    let map = Arc::new(Map::new()?, GFP_KERNEL)?;
+    let its_map = Some(map.clone());
+    let job = Arc::pin_init(
+        pin_init!(Job {
+            inner: inner.clone(),
+            map <- new_mutex!(its_map),
+            done <- Completion::new(),
+        }),
+        GFP_KERNEL,
+    )?;
+    let result = end_value(&map, outer, &job);
+    if result == Ok(Ok(())) {
+        job.done.wait_for_completion();
+    }
+    // If the value still stands, its drop has nothing to run any more.
+    let unused = job.map.lock().take();
+    drop(unused);
+    result
+}
+
+/// Makes the value and has the outer operation end it.
+fn end_value(map: &Map<Value>, outer: &Prepared, job: &Arc<Job>) -> Result<Result> {
+    if !matches!(outer.op(), Op::Put(Mode::Any) | Op::Delete) {
+        return Err(EINVAL);
+    }
+    map.get_or_create(
+        outer.owner(),
+        || Value(Some(job.clone())),
+        &rcu::read_lock(),
+    )?;
+    Ok(run_in(map, outer))
+}
+
+/// Runs an operation in the map of values, and stores one that does nothing. Any context.
+fn run_in(map: &Map<Value>, op: &Prepared) -> Result {
+    let (owner, rcu) = (op.owner(), rcu::read_lock());
+    match op.op() {
+        Op::Lookup => map.get(owner, &rcu).map(|_| ()).ok_or(Refusal::Missing),
+        Op::Put(Mode::Get) => map.get_or_create(owner, || Value(None), &rcu).map(|_| ()),
+        Op::Put(mode) => map.update(owner, mode, Value(None), &rcu).map(|_| ()),
+        Op::Delete => map.delete(owner, &rcu).map(|_| ()),
+    }?;
+    Ok(())
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How operations went: results and times, counted in any context.
+
+use crate::{
+    sync::{
+        clock,
+        counter::Counter, //
+    },
+    uapi::{
+        ostor_tally,
+        OSTOR_HISTOGRAM, //
+    }, //
+};
+use kernel::prelude::*;
+
+const BUCKETS: usize = OSTOR_HISTOGRAM as usize;
+
+/// The counts. Two of them are not read at one instant.
+#[derive(Default)]
+pub(super) struct Tally {
+    ok: Counter,
+    enoent: Counter,
+    eexist: Counter,
+    esrch: Counter,
+    enomem: Counter,
+    edeadlk: Counter,
+    etimedout: Counter,
+    other: Counter,
+    max_ns: Counter,
+    histogram: [Counter; BUCKETS],
+}
+
+impl Tally {
+    /// Runs `op` and counts what came out. Any context.
+    pub(super) fn time(&self, op: impl FnOnce() -> Result) {
+        let start = clock::now_ns();
+        let result = op();
+        let ns = clock::now_ns().saturating_sub(start);
+        self.counter(result).add(1);
+        self.histogram[bucket(ns)].add(1);
+        self.max_ns.raise(ns);
+    }
+
+    fn counter(&self, result: Result) -> &Counter {
+        match result {
+            Ok(()) => &self.ok,
+            Err(err) if err == ENOENT => &self.enoent,
+            Err(err) if err == EEXIST => &self.eexist,
+            Err(err) if err == ESRCH => &self.esrch,
+            Err(err) if err == ENOMEM => &self.enomem,
+            Err(err) if err == EDEADLK => &self.edeadlk,
+            Err(err) if err == ETIMEDOUT => &self.etimedout,
+            Err(_) => &self.other,
+        }
+    }
+
+    /// As user space wants it.
+    pub(super) fn to_uapi(&self) -> ostor_tally {
+        let mut histogram = [0; BUCKETS];
+        for (count, counter) in histogram.iter_mut().zip(&self.histogram) {
+            *count = counter.get();
+        }
+        ostor_tally {
+            ok: self.ok.get(),
+            enoent: self.enoent.get(),
+            eexist: self.eexist.get(),
+            esrch: self.esrch.get(),
+            enomem: self.enomem.get(),
+            edeadlk: self.edeadlk.get(),
+            etimedout: self.etimedout.get(),
+            other: self.other.get(),
+            max_ns: self.max_ns.get(),
+            histogram,
+        }
+    }
+}
+
+/// The bucket for a time: its binary logarithm.
+fn bucket(ns: u64) -> usize {
+    (ns.max(1).ilog2() as usize).min(BUCKETS - 1)
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Probes that stay attached: for who runs many things inside operations, each of which would else
+//! wait for the grace periods of attaching and detaching.
+
+use super::{
+    trace::Event,
+    Atomic,
+    Relaxed, //
+};
+use crate::shim;
+use core::{
+    cell::Cell,
+    ptr::{
+        self,
+        NonNull, //
+    }, //
+};
+use kernel::{
+    bindings,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    ffi::c_void,
+    new_mutex,
+    prelude::*,
+    sync::{
+        Mutex,
+        MutexGuard, //
+    },
+    task::Task, //
+};
+
+/// What one probe does next.
+///
+/// | `task`  | state | who may change it                                                        |
+/// |---------|-------|--------------------------------------------------------------------------|
+/// | null    | idle  | a [`Session`], to its own task, after it has written `next`              |
+/// | a task  | armed | that task's session, back; that task alone, and its interrupts, follow it |
+struct Slot {
+    task: Atomic<*mut bindings::task_struct>,
+    next: Atomic<*mut Next<'static>>,
+}
+
+struct Next<'a> {
+    /// The address of the owner whose event it is; 0 is any.
+    addr: usize,
+    run: Cell<Option<&'a mut dyn FnMut()>>,
+}
+
+impl Slot {
+    const fn new() -> Self {
+        Self {
+            task: Atomic::new(ptr::null_mut()),
+            next: Atomic::new(ptr::null_mut()),
+        }
+    }
+
+    /// Runs `body` with `inside` called the first time that this task comes past.
+    fn arm<R>(&self, addr: usize, inside: &mut dyn FnMut(), body: impl FnOnce() -> R) -> R {
+        let next = Next {
+            addr,
+            run: Cell::new(Some(inside)),
+        };
+        self.next
+            .store(ptr::from_ref(&next).cast_mut().cast(), Relaxed);
+        // It is this task that reads both, so that the order of the program is enough.
+        self.task.store(Task::current_raw(), Relaxed);
+        let result = body();
+        self.task.store(ptr::null_mut(), Relaxed);
+        result
+    }
+
+    fn pass(&self, addr: usize) {
+        if self.task.load(Relaxed) != Task::current_raw() {
+            return;
+        }
+        let next = self.next.load(Relaxed);
+        // SAFETY: This task is in the `body` of `arm`, or in an interrupt of that, so that what it
+        // stored there is still valid; nobody else touches it.
+        let next = unsafe { &*next };
+        if next.addr != 0 && next.addr != addr {
+            return;
+        }
+        if let Some(run) = next.run.take() {
+            run();
+        }
+    }
+}
+
+const EVENTS: [Event; 3] = [Event::Enter, Event::StorageLocked, Event::BucketLocked];
+
+/// The probes, attached until it is dropped, which may sleep.
+#[pin_data(PinnedDrop)]
+pub(crate) struct Probes {
+    events: [Slot; EVENTS.len()],
+    alloc: Slot,
+    #[pin]
+    user: Mutex<Attached>,
+}
+
+/// What is attached so far.
+struct Attached {
+    events: usize,
+    alloc: Option<NonNull<c_void>>,
+}
+
+// SAFETY: The hook is not tied to a thread.
+unsafe impl Send for Attached {}
+
+impl Probes {
+    /// Probes that are attached to nothing yet.
+    pub(crate) fn new() -> Result<Pin<KBox<Self>>> {
+        let attached = Attached {
+            events: 0,
+            alloc: None,
+        };
+        let probes = pin_init!(Self {
+            events: [const { Slot::new() }; EVENTS.len()],
+            alloc: Slot::new(),
+            user <- new_mutex!(attached),
+        });
+        Ok(KBox::pin_init(probes, GFP_KERNEL)?)
+    }
+
+    /// Waits until nobody else uses them, and attaches those to the module's events. May sleep.
+    pub(crate) fn session(&self) -> Result<Session<'_>> {
+        let mut session = Session {
+            probes: self,
+            attached: self.user.lock(),
+        };
+        while let Some(&event) = EVENTS.get(session.attached.events) {
+            let data = self.data(session.attached.events);
+            // SAFETY: `fire` has the events' prototype, and the slot stays until it is unregistered
+            // in the drop.
+            to_result(unsafe { shim::ostor_trace_register(event as u32, Some(fire), data) })?;
+            session.attached.events += 1;
+        }
+        Ok(session)
+    }
+
+    fn data(&self, event: usize) -> *mut c_void {
+        ptr::from_ref(&self.events[event]).cast_mut().cast()
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Probes {
+    fn drop(self: Pin<&mut Self>) {
+        let attached = self.user.lock();
+        for (i, &event) in EVENTS.iter().enumerate().take(attached.events) {
+            // SAFETY: Undoes the registration in `session`.
+            unsafe { shim::ostor_trace_unregister(event as u32, Some(fire), self.data(i)) };
+        }
+        if let Some(hook) = attached.alloc {
+            // SAFETY: Attached in `with_alloc_probe`.
+            unsafe { shim::ostor_alloc_hook_detach(hook.as_ptr()) };
+        }
+        // SAFETY: An FFI call with no requirement; no probe runs after it.
+        unsafe { shim::ostor_tracepoint_sync() };
+    }
+}
+
+/// The use of probes by one task.
+pub(crate) struct Session<'a> {
+    probes: &'a Probes,
+    attached: MutexGuard<'a, Attached>,
+}
+
+impl Session<'_> {
+    /// Runs `body` on this task with `inside` called at the first `event` of the owner at `addr` that
+    /// `body` passes: in that context, with the locks held that the event names.
+    pub(crate) fn with_probe<R>(
+        &self,
+        event: Event,
+        addr: usize,
+        inside: &mut dyn FnMut(),
+        body: impl FnOnce() -> R,
+    ) -> R {
+        self.probes.events[event as usize].arm(addr, inside, body)
+    }
+
+    /// As [`Session::with_probe`], with `inside` called the first time that `body` comes past the
+    /// entry of the slab allocator. Fails with `EOPNOTSUPP` if this kernel cannot tell. May sleep.
+    pub(crate) fn with_alloc_probe<R>(
+        &mut self,
+        inside: &mut dyn FnMut(),
+        body: impl FnOnce() -> R,
+    ) -> Result<R> {
+        let slot = &self.probes.alloc;
+        if self.attached.alloc.is_none() {
+            let data = ptr::from_ref(slot).cast_mut().cast::<c_void>();
+            // SAFETY: `fire_alloc` may be called with the slot, which stays until it is detached in
+            // the drop.
+            let hook =
+                from_err_ptr(unsafe { shim::ostor_alloc_hook_attach(Some(fire_alloc), data) })?;
+            self.attached.alloc = NonNull::new(hook);
+        }
+        Ok(slot.arm(0, inside, body))
+    }
+}
+
+/// # Safety
+///
+/// Called by a tracepoint only, with a slot of [`Probes`].
+unsafe extern "C" fn fire(data: *mut c_void, addr: usize) {
+    // SAFETY: By the contract.
+    unsafe { &*data.cast::<Slot>() }.pass(addr);
+}
+
+/// # Safety
+///
+/// Called by the hook only, with a slot of [`Probes`].
+unsafe extern "C" fn fire_alloc(data: *mut c_void) {
+    // SAFETY: An FFI call with no requirement.
+    if unsafe { shim::ostor_in_task() } {
+        // SAFETY: By the contract.
+        unsafe { &*data.cast::<Slot>() }.pass(0);
+    }
+}
