@@ -3,9 +3,9 @@
 //! `/dev/owner_storage`. What each command does is said in `include/uapi/linux/owner_storage.h`.
 
 mod bench;
+mod contexts;
 #[cfg(OSTOR_TEST)]
 mod crowd;
-mod contexts;
 mod cycle;
 mod drops;
 mod elem;
@@ -39,11 +39,13 @@ use crate::{
         map::ByteMap,
         owner::Owner, //
     },
-    sync::fault::{
-        self,
-        Point, //
+    sync::{
+        fault::{
+            self,
+            Point, //
+        },
+        probes::Probes, //
     },
-    sync::probes::Probes,
     uapi::{
         self,
         ostor_map_create,

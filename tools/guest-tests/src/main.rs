@@ -9,6 +9,8 @@ mod bench;
 mod cgroups;
 mod charge;
 mod clones;
+mod contexts;
+mod cycles;
 mod death;
 mod descriptors;
 mod elements;
@@ -64,6 +66,8 @@ fn main() -> ExitCode {
         clones::suite(),
         owner_lists::suite(),
         recursion::suite(),
+        contexts::suite(),
+        cycles::suite(),
         bench::suite(),
         faults::suite(),
         privilege::suite(),

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use anyhow::Result;
 use nix::errno::Errno;
-use ostor::device::{self, Map, Mode, Op, OpKind, Owner, Point, Recursion};
+use ostor::device::{self, Context, Map, Mode, Op, OpKind, Owner, Point, Recursion};
 use ostor::process::Child;
 use ostor::recursion::{Case, Stage};
 use ostor::settle;
@@ -26,6 +26,7 @@ crate::suite![
 
 const CYCLE: Case = Case {
     point: Point::Storage,
+    context: Context::Task,
     outer: OpKind::Update,
     outer_exists: false,
     inner: OpKind::Update,
@@ -35,7 +36,7 @@ const CYCLE: Case = Case {
 };
 
 fn every_case() -> Result<()> {
-    let (stage, cases) = (Stage::new()?, Case::all());
+    let (stage, cases) = (Stage::new()?, Case::all(Context::Task));
     assert!(cases.len() > 150, "only {} cases", cases.len());
     let mut wrong = Vec::new();
     for case in &cases {
@@ -43,7 +44,7 @@ fn every_case() -> Result<()> {
         if !verdict.ok {
             wrong.push(format!(
                 "{case:?}: {verdict:?}, must be {:?}",
-                case.allowed()
+                case.allowed(stage.matrix())
             ));
         }
     }
@@ -119,6 +120,7 @@ fn both_create_one_element() -> Result<()> {
         outer,
         inner,
         point: Point::None,
+        context: Context::Task,
     }
     .run()?;
     assert_eq!((outcome.outer, outcome.inner), (Ok(()), Some(Ok(()))));
@@ -137,6 +139,7 @@ fn an_outer_operation_that_does_not_come_past() -> Result<()> {
             outer,
             inner,
             point,
+            context: Context::Task,
         }
         .run()?;
         assert_eq!((outcome.outer, outcome.inner), (Ok(()), None), "{point:?}");
@@ -173,9 +176,17 @@ fn refused() -> Result<()> {
     let fd = |file: &std::fs::File| std::os::fd::AsRawFd::as_raw_fd(file);
 
     type Change<'a> = (Errno, &'static str, &'a dyn Fn(&mut ostor_recurse));
-    let changes: [Change<'_>; 14] = [
-        (Errno::EINVAL, "point", &|arg| arg.point = 4),
-        (Errno::EINVAL, "reserved", &|arg| arg.reserved[1] = 1),
+    let changes: [Change<'_>; 18] = [
+        (Errno::EINVAL, "point", &|arg| arg.point = 6),
+        (Errno::EINVAL, "reserved", &|arg| arg.reserved = 1),
+        (Errno::EINVAL, "pad", &|arg| arg.pad = 1),
+        (Errno::EINVAL, "unknown context", &|arg| arg.context = 9),
+        (Errno::EINVAL, "a context that cannot be raised", &|arg| {
+            arg.context = uapi::OSTOR_CONTEXT_KPROBE
+        }),
+        (Errno::EINVAL, "a create that drops nothing", &|arg| {
+            arg.point = uapi::OSTOR_POINT_DROP
+        }),
         (Errno::EINVAL, "no operation", &|arg| arg.outer.op = 0),
         (Errno::EINVAL, "unknown operation", &|arg| arg.inner.op = 5),
         (Errno::EINVAL, "flags of a create", &|arg| {

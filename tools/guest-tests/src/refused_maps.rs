@@ -8,7 +8,9 @@ use anyhow::Result;
 use nix::errno::Errno;
 use ostor::device::{self, Map, Owner};
 use ostor::sys::ioctl::{self, Buffer, ElemCommand};
-use uapi::{ostor_bench, ostor_list, ostor_map_create, ostor_recurse};
+use uapi::{
+    ostor_bench, ostor_context, ostor_context_cpu, ostor_list, ostor_map_create, ostor_recurse,
+};
 
 use crate::attempt::Attempt;
 use crate::harness::{VALUE_SIZE, assert_refused, assert_refused_unchanged, new_map};
@@ -122,6 +124,18 @@ fn commands_before_there_is_a_map() -> Result<()> {
         ..ostor_bench::default()
     };
     refused("BENCH", &mut || ioctl::bench(fd, &mut bench));
+    let mut context = ostor_context {
+        cpus: 1,
+        ops_count: 1,
+        period_us: 1000,
+        duration_ms: 1,
+        ..ostor_context::default()
+    };
+    let (mut ops, mut seen) = ([op], [ostor_context_cpu::default()]);
+    refused("CONTEXT", &mut || {
+        let (ops, seen) = (Buffer::At(&mut ops), Buffer::At(&mut seen));
+        ioctl::context(fd, &mut context, ops, seen)
+    });
 
     ioctl::stats(fd)?;
     ioctl::map_create(fd, VALID)?;

@@ -2,7 +2,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand};
-use ostor::device::{OpKind, Point};
+use ostor::device::{Context, Kind, OpKind, Point};
 
 use crate::owner_name::OwnerName;
 
@@ -101,6 +101,12 @@ pub(crate) enum Command {
     Stats,
     /// Run one operation inside another, and show what both return
     Recurse(RecurseArgs),
+    /// Run operations in interrupts, NMIs, probes and inside the allocator, over
+    /// a thread that runs the same ones
+    Contexts(ContextsArgs),
+    /// Make lock cycles of two and three CPUs, and a holder that stalls, and
+    /// measure how long it takes until they end in an error
+    Cycles(CyclesArgs),
     /// Measure what the operations cost
     Bench(BenchArgs),
     /// Show all of it on real processes, then unload the module
@@ -207,9 +213,16 @@ pub(crate) struct ListArgs {
     pub(crate) owner: Option<OwnerName>,
 }
 
-/// Without options: every point, operation and owner, as a table.
+/// Without options: every lock, operation and owner, as a table.
 #[derive(Debug, Args)]
 pub(crate) struct RecurseArgs {
+    /// Every case there is, checked against the table in
+    /// Documentation/matrix.rst
+    #[arg(long, conflicts_with = "point")]
+    pub(crate) matrix: bool,
+    /// The context of the inner operation; the probe itself is a task's
+    #[arg(long, requires = "point", default_value = "task")]
+    pub(crate) context: Context,
     /// Where the inner operation runs
     #[arg(long, requires_all = ["outer", "inner"])]
     pub(crate) point: Option<Point>,
@@ -231,6 +244,39 @@ pub(crate) struct RecurseArgs {
     /// The inner operation is in another map
     #[arg(long, requires = "point")]
     pub(crate) other_map: bool,
+}
+
+/// Without options: every context, every kind of owners, on all CPUs at once.
+#[derive(Debug, Args)]
+pub(crate) struct ContextsArgs {
+    /// In this context only; may be given more than once
+    #[arg(long)]
+    pub(crate) context: Vec<Context>,
+    /// On this kind of owners only; may be given more than once
+    #[arg(long)]
+    pub(crate) owner: Vec<Kind>,
+    /// This operation only; several, in the order given, are one batch
+    #[arg(long)]
+    pub(crate) op: Vec<OpKind>,
+    /// On these CPUs only, such as 0,2
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) cpus: Vec<usize>,
+    /// How long for each context and kind of owners
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) seconds: u64,
+    /// Microseconds from batch to batch
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub(crate) period_us: u32,
+    /// Without a thread below
+    #[arg(long)]
+    pub(crate) alone: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CyclesArgs {
+    /// How often each
+    #[arg(long, default_value_t = 100)]
+    pub(crate) runs: usize,
 }
 
 #[derive(Debug, Args)]
@@ -406,6 +452,11 @@ mod tests {
         ])
         .unwrap_err();
         Cli::try_parse_from(["ostor", "recurse", "--outer", "update"]).unwrap_err();
+        Cli::try_parse_from(["ostor", "recurse", "--matrix"]).unwrap();
+        Cli::try_parse_from(["ostor", "recurse", "--matrix", "--point", "none"]).unwrap_err();
+        Cli::try_parse_from(["ostor", "contexts", "--context", "irq-work", "--cpus", "0,2"])
+            .unwrap();
+        Cli::try_parse_from(["ostor", "contexts", "--period-us", "99"]).unwrap_err();
         Cli::try_parse_from(["ostor", "get", "-m", "m", "7"]).unwrap_err();
     }
 

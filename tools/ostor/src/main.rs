@@ -5,8 +5,10 @@ mod bench;
 mod blackout;
 mod cli;
 mod commands;
+mod contexts;
 mod cpus;
 mod crowd;
+mod cycles;
 mod demo;
 mod exit;
 mod faults;
@@ -15,6 +17,7 @@ mod holder;
 mod interrupt;
 mod irqsoff;
 mod lists;
+mod matrix;
 mod output;
 mod owner_name;
 mod progress;
@@ -55,6 +58,8 @@ fn run(command: Command, output: &Output) -> anyhow::Result<Exit> {
         Command::List(args) => lists::list(&args, output),
         Command::Stats => commands::stats(output),
         Command::Recurse(args) => recurse::run(&args, output),
+        Command::Contexts(args) => contexts::run(&args, output),
+        Command::Cycles(args) => cycles::run(&args, output),
         Command::Bench(args) => bench::run(&args, output),
         Command::Demo(args) => demo::run(&args, output),
         Command::Stress(args) => stress::run(&args, output),

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::cli::RecurseArgs;
 use crate::exit::{Exit, UsageError};
+use crate::matrix;
 use crate::output::{Output, table};
 
 /// What one case came to.
@@ -24,6 +25,9 @@ pub(crate) struct Tried {
 
 /// `ostor recurse`
 pub(crate) fn run(args: &RecurseArgs, output: &Output) -> Result<Exit> {
+    if args.matrix {
+        return matrix::run(output);
+    }
     let cases = match (args.point, args.outer, args.inner) {
         (Some(point), Some(outer), Some(inner)) => vec![chosen(args, point, outer, inner)?],
         _ => Case::story(),
@@ -61,6 +65,8 @@ pub(crate) fn as_table(tried: &[Tried]) -> String {
             Point::Storage => "storage's",
             Point::Bucket => "bucket's",
             Point::Both => "both",
+            Point::Alloc => "none (allocating)",
+            Point::Drop => "none (in a drop)",
         };
         [
             held.to_owned(),
@@ -99,6 +105,7 @@ fn chosen(args: &RecurseArgs, point: Point, outer: OpKind, inner: OpKind) -> Res
     let same_key = !args.other_owner && !args.other_map;
     let case = Case {
         point,
+        context: args.context,
         outer,
         outer_exists: args.outer_exists,
         inner,
@@ -113,8 +120,9 @@ fn chosen(args: &RecurseArgs, point: Point, outer: OpKind, inner: OpKind) -> Res
     if !case.fires() {
         let who = match point {
             Point::Bucket => "a delete or update of an element that exists (--outer-exists)",
-            Point::None => "an update, a delete, or a create of an element that does not exist",
-            _ => "an update, or a create of an element that does not exist",
+            Point::Drop => "a delete or update of an element that exists (--outer-exists)",
+            Point::Alloc => "an update, or a create of an element that does not exist",
+            _ => "an update, a delete, or a create of an element that does not exist",
         };
         return Err(UsageError(format!("only {who} comes past that point")).into());
     }

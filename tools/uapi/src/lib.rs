@@ -41,6 +41,8 @@ mod tests {
         is(OSTOR_CMD_LIST_OWNER, READ | WRITE, 11, 48);
         is(OSTOR_CMD_FAULT, READ | WRITE, 12, 88);
         is(OSTOR_CMD_CROWD, READ | WRITE, 16, 72);
+        is(OSTOR_CMD_CONTEXT, WRITE, 13, 64);
+        is(OSTOR_CMD_CYCLE, READ | WRITE, 14, 112);
     }
 
     #[test]
@@ -49,5 +51,8 @@ mod tests {
         assert_eq!(size_of::<ostor_entry>(), 24);
         assert_eq!(size_of::<ostor_owned>(), 24);
         assert_eq!(size_of::<ostor_op>(), 40);
+        assert_eq!(size_of::<ostor_tally>(), 328);
+        assert_eq!(size_of::<ostor_context_cpu>(), 680);
+        assert_eq!(size_of::<ostor_cycle_cpu>(), 16);
     }
 }

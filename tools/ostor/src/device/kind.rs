@@ -7,7 +7,7 @@ use serde::Serialize;
 use uapi::ostor_stats;
 
 /// What kind of object an owner is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A task: a thread, or a process as its first thread.

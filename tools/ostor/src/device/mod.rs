@@ -4,6 +4,8 @@
 
 mod bench;
 mod crowd;
+mod contexts;
+mod cycle;
 mod error;
 mod fault;
 mod kind;
@@ -12,12 +14,15 @@ mod map;
 mod owned;
 mod owner;
 mod recurse;
+mod tally;
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsFd;
 
 pub use bench::{Bench, BenchKind, Cost};
 pub use crowd::crowd;
+pub use contexts::{Context, Run};
+pub use cycle::{Cycle, Fate};
 pub use error::{Error, Result};
 pub use fault::{fault_name, fault_points, set_fault};
 pub use kind::Kind;
@@ -26,6 +31,7 @@ pub use map::{Elem, Map, Mode};
 pub use owned::{OwnerListing, list_owner};
 pub use owner::Owner;
 pub use recurse::{Op, OpKind, Outcome, Point, Recursion};
+pub use tally::Tally;
 
 use crate::sys::ioctl;
 

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use serde::Serialize;
 use uapi::{ostor_op, ostor_recurse};
 
-use super::{Error, Map, Mode, Owner, Result};
+use super::{Context, Error, Map, Mode, Owner, Result};
 use crate::sys::ioctl;
 
 /// Where the inner operation runs.
@@ -22,6 +22,10 @@ pub enum Point {
     Bucket,
     /// This CPU holds both.
     Both,
+    /// It is inside the slab allocator.
+    Alloc,
+    /// A value that it has ended is being dropped.
+    Drop,
 }
 
 /// What an operation does.
@@ -62,6 +66,8 @@ pub struct Recursion<'a> {
     pub inner: Op<'a>,
     /// Where inside.
     pub point: Point,
+    /// In which context.
+    pub context: Context,
 }
 
 /// What both operations returned.
@@ -75,7 +81,14 @@ pub struct Outcome {
 
 impl Point {
     /// All points.
-    pub const ALL: [Self; 4] = [Self::None, Self::Storage, Self::Bucket, Self::Both];
+    pub const ALL: [Self; 6] = [
+        Self::None,
+        Self::Storage,
+        Self::Bucket,
+        Self::Both,
+        Self::Alloc,
+        Self::Drop,
+    ];
 
     /// How the device is told.
     pub fn to_uapi(self) -> u32 {
@@ -84,6 +97,20 @@ impl Point {
             Self::Storage => uapi::OSTOR_POINT_STORAGE,
             Self::Bucket => uapi::OSTOR_POINT_BUCKET,
             Self::Both => uapi::OSTOR_POINT_BOTH,
+            Self::Alloc => uapi::OSTOR_POINT_ALLOC,
+            Self::Drop => uapi::OSTOR_POINT_DROP,
+        }
+    }
+
+    /// The point's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Storage => "storage",
+            Self::Bucket => "bucket",
+            Self::Both => "both",
+            Self::Alloc => "alloc",
+            Self::Drop => "drop",
         }
     }
 }
@@ -136,8 +163,13 @@ impl Recursion<'_> {
             outer: self.outer.to_uapi(),
             inner: self.inner.to_uapi(),
             point: self.point.to_uapi(),
+            context: self.context.to_uapi(),
             ..ostor_recurse::default()
         };
+        // The outer operation on a value that is dropped has a map of its own.
+        if self.point == Point::Drop && self.inner.map.as_fd().as_raw_fd() == arg.outer.map_fd {
+            arg.inner.map_fd = -1;
+        }
         ioctl::recurse(self.outer.map.as_fd(), &mut arg)
             .map_err(Error::refused("run one operation inside another"))?;
         Ok(Outcome {
@@ -148,7 +180,7 @@ impl Recursion<'_> {
 }
 
 /// A kernel result: 0 or a negative errno value.
-fn to_result(code: i32) -> std::result::Result<(), Errno> {
+pub(super) fn to_result(code: i32) -> std::result::Result<(), Errno> {
     if code == 0 {
         Ok(())
     } else {

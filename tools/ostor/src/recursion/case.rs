@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The cases of recursion, and the results that each may have.
-//!
-//! A create or update takes the lock of the owner's storage, so inside that
-//! lock another one for the same owner must fail with EDEADLK, in whatever map.
-//! Nothing else fails: a lookup takes no lock, and neither does a delete, which
-//! leaves what a held lock keeps it from unlinking to be finished later.
+//! The cases of recursion, and the results that each may have. The table of
+//! `Documentation/matrix.rst` says in which the locks cycle.
 
 use nix::errno::Errno;
 use serde::Serialize;
 
-use crate::device::{OpKind, Point};
+use super::matrix::{Cell, Expected, Matrix, Wanted};
+use crate::device::{Context, OpKind, Point};
 
 /// The result of one operation.
 pub type OpResult = Result<(), Errno>;
@@ -19,6 +16,8 @@ pub type OpResult = Result<(), Errno>;
 pub struct Case {
     /// Where inside.
     pub point: Point,
+    /// In which context the inner one runs.
+    pub context: Context,
     /// The outer operation.
     pub outer: OpKind,
     /// Whether the outer one finds an element.
@@ -42,80 +41,88 @@ impl Case {
 
     /// Whether the outer operation comes past the point.
     pub fn fires(&self) -> bool {
+        let links = match self.outer {
+            OpKind::Create => !self.outer_exists,
+            OpKind::Update => true,
+            OpKind::Lookup | OpKind::Delete => false,
+        };
+        let deletes = self.outer == OpKind::Delete;
         match self.point {
-            Point::None => match self.outer {
-                OpKind::Create => !self.outer_exists,
-                OpKind::Update | OpKind::Delete => true,
-                OpKind::Lookup => false,
-            },
-            Point::Storage | Point::Both => match self.outer {
-                OpKind::Create => !self.outer_exists,
-                OpKind::Update => true,
-                OpKind::Lookup | OpKind::Delete => false,
-            },
-            Point::Bucket => {
-                self.outer_exists && matches!(self.outer, OpKind::Update | OpKind::Delete)
+            Point::None => links || deletes,
+            Point::Storage | Point::Both => links || (deletes && self.outer_exists),
+            Point::Alloc => links,
+            Point::Bucket | Point::Drop => {
+                self.outer_exists && (deletes || self.outer == OpKind::Update)
             }
         }
     }
 
-    /// Whether the inner operation wants a lock that the outer one holds.
-    pub fn cycles(&self) -> bool {
-        let held = self.same_owner && matches!(self.point, Point::Storage | Point::Both);
-        let wanted = match self.inner {
-            OpKind::Update => true,
-            OpKind::Create => !self.inner_exists,
-            OpKind::Lookup | OpKind::Delete => false,
-        };
-        held && wanted
+    /// Whether the inner operation finds an element, if that can be told: on
+    /// another CPU the outer one may get on meanwhile.
+    fn finds(&self) -> Option<bool> {
+        if !self.same_key() {
+            return Some(self.inner_exists);
+        }
+        if self.context == Context::Ipi {
+            return None;
+        }
+        Some(match self.point {
+            Point::None | Point::Alloc => self.outer_exists,
+            // A delete has ended it before it takes any lock.
+            _ if self.outer == OpKind::Delete => false,
+            Point::Storage | Point::Both => self.outer_exists,
+            Point::Bucket | Point::Drop => true,
+        })
     }
 
-    /// What the inner operation may return.
-    pub fn allowed(&self) -> &'static [OpResult] {
-        const OK: OpResult = Ok(());
+    /// The table's cell that the case is in.
+    pub fn cell(&self) -> Cell {
+        Cell {
+            point: self.point,
+            context: self.context,
+            inner: match self.inner {
+                OpKind::Lookup => Wanted::Lookup,
+                OpKind::Create if self.finds() == Some(true) => Wanted::CreateThere,
+                OpKind::Create => Wanted::Create,
+                OpKind::Update => Wanted::Update,
+                OpKind::Delete => Wanted::Delete,
+            },
+            same_owner: self.same_owner,
+            same_map: self.same_map,
+        }
+    }
+
+    /// What the inner operation may return; nothing is that it must not run.
+    pub fn allowed(&self, matrix: &Matrix) -> &'static [Option<OpResult>] {
+        const OK: Option<OpResult> = Some(Ok(()));
+        const NONE: Option<OpResult> = Some(Err(Errno::ENOENT));
+        const CYCLE: Option<OpResult> = Some(Err(Errno::EDEADLK));
+        match matrix.expected(self.cell()) {
+            Expected::Impossible => &[None],
+            Expected::Deadlock => &[CYCLE],
+            Expected::Works => match (self.inner, self.finds()) {
+                (OpKind::Create | OpKind::Update, _) | (_, Some(true)) => &[OK],
+                (_, Some(false)) => &[NONE],
+                (_, None) => &[OK, NONE],
+            },
+        }
+    }
+
+    /// What the outer operation may return.
+    pub fn outer_allowed(&self) -> &'static [OpResult] {
         const NONE: OpResult = Err(Errno::ENOENT);
-        const CYCLE: OpResult = Err(Errno::EDEADLK);
-        if self.same_key() {
-            return self.allowed_on_same_key();
-        }
-        match self.inner {
-            _ if self.cycles() => &[CYCLE],
-            OpKind::Lookup | OpKind::Delete if !self.inner_exists => &[NONE],
-            _ => &[OK],
-        }
-    }
-
-    /// As [`Case::allowed`], when the outer operation is changing the very
-    /// element. Inside the storage's lock it may or may not have done so yet.
-    fn allowed_on_same_key(&self) -> &'static [OpResult] {
-        let exists = match (self.point, self.outer) {
-            (Point::None, _) => Some(self.outer_exists),
-            (Point::Bucket, OpKind::Delete) => Some(false),
-            (Point::Bucket, _) => Some(true),
-            _ => None,
-        };
-        let in_storage = matches!(self.point, Point::Storage | Point::Both);
-        match (self.inner, exists) {
-            (OpKind::Update, _) if in_storage => &[Err(Errno::EDEADLK)],
-            (OpKind::Create, _) if in_storage => &[Err(Errno::EDEADLK), Ok(())],
-            (OpKind::Create | OpKind::Update, _) | (_, Some(true)) => &[Ok(())],
-            (_, Some(false)) => &[Err(Errno::ENOENT)],
-            (_, None) => &[Ok(()), Err(Errno::ENOENT)],
-        }
-    }
-
-    /// What the outer operation must return.
-    pub fn outer_result(&self) -> OpResult {
-        let gone = self.same_key() && self.point == Point::None && self.inner == OpKind::Delete;
+        let may_be_gone =
+            self.same_key() && self.point == Point::None && self.inner == OpKind::Delete;
         match self.outer {
-            OpKind::Delete if gone || !self.outer_exists => Err(Errno::ENOENT),
-            _ => Ok(()),
+            OpKind::Delete if may_be_gone && self.context == Context::Ipi => &[Ok(()), NONE],
+            OpKind::Delete if may_be_gone => &[NONE],
+            _ => &[Ok(())],
         }
     }
 
-    /// Every case in which the outer operation comes past the point, and finds
-    /// what it deletes.
-    pub fn all() -> Vec<Self> {
+    /// Every case in one context in which the outer operation comes past the
+    /// point, and finds what it deletes.
+    pub fn all(context: Context) -> Vec<Self> {
         const BOOLS: [bool; 2] = [false, true];
         let mut cases = Vec::new();
         for point in Point::ALL {
@@ -125,6 +132,7 @@ impl Case {
                     for bits in 0..8 {
                         cases.push(Self {
                             point,
+                            context,
                             outer,
                             outer_exists,
                             inner,
@@ -140,16 +148,22 @@ impl Case {
             case.fires()
                 && (!case.same_key() || case.inner_exists == case.outer_exists)
                 && (case.outer != OpKind::Delete || case.outer_exists)
+                && case.can_be_prepared()
         });
         cases
     }
 
-    /// The cases that tell the whole story in a table: at each point, every
-    /// operation on the same and on another owner, in another map.
+    /// The map in which values are dropped has only the outer operation's.
+    fn can_be_prepared(&self) -> bool {
+        self.point != Point::Drop || self.same_owner || !self.same_map || !self.inner_exists
+    }
+
+    /// The cases that tell the whole story of locks in a table: at each point,
+    /// every operation on the same and on another owner, in another map.
     pub fn story() -> Vec<Self> {
-        Self::all()
+        Self::all(Context::Task)
             .into_iter()
-            .filter(|case| !case.same_map)
+            .filter(|case| !case.same_map && !matches!(case.point, Point::Alloc | Point::Drop))
             .filter(|case| match case.point {
                 Point::Bucket => case.outer == OpKind::Delete,
                 _ => case.outer == OpKind::Update && !case.outer_exists,
@@ -166,56 +180,35 @@ impl Case {
 mod tests {
     use super::*;
 
-    fn case(point: Point, inner: OpKind, same_owner: bool) -> Case {
-        Case {
-            point,
-            outer: if point == Point::Bucket {
-                OpKind::Delete
-            } else {
-                OpKind::Update
-            },
-            outer_exists: point == Point::Bucket,
-            inner,
-            inner_exists: false,
-            same_owner,
-            same_map: false,
-        }
-    }
-
     #[test]
-    fn only_a_create_or_update_inside_its_own_owners_lock_cycles() {
-        for point in Point::ALL {
-            for inner in OpKind::ALL {
-                for same_owner in [false, true] {
-                    let expected = same_owner
-                        && matches!(point, Point::Storage | Point::Both)
-                        && matches!(inner, OpKind::Create | OpKind::Update);
-                    let case = case(point, inner, same_owner);
-                    assert_eq!(case.cycles(), expected, "{case:?}");
-                    assert_eq!(
-                        case.allowed() == [Err(Errno::EDEADLK)],
-                        expected,
-                        "{case:?}"
-                    );
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_story_has_every_point_operation_and_owner() {
-        let story = Case::story();
+    fn the_story_has_every_lock_operation_and_owner() {
+        let (story, matrix) = (Case::story(), Matrix::read().unwrap());
         assert_eq!(story.len(), 4 * 4 * 2);
-        assert_eq!(story.iter().filter(|case| case.cycles()).count(), 2 * 2);
+        let cycles = story
+            .iter()
+            .filter(|case| matrix.expected(case.cell()) == Expected::Deadlock);
+        assert_eq!(cycles.count(), 2 * 2);
         assert!(story.iter().all(Case::fires));
     }
 
     #[test]
     fn all_cases_fire_and_differ() {
-        let all = Case::all();
-        assert!(all.iter().all(Case::fires));
-        for (i, case) in all.iter().enumerate() {
-            assert!(!all[..i].contains(case), "{case:?} twice");
+        for context in Context::RAISED {
+            let all = Case::all(context);
+            assert!(all.iter().all(Case::fires));
+            for (i, case) in all.iter().enumerate() {
+                assert!(!all[..i].contains(case), "{case:?} twice");
+            }
+        }
+    }
+
+    #[test]
+    fn a_delete_has_ended_its_element_before_it_takes_a_lock() {
+        for case in Case::all(Context::Nmi) {
+            let locked = matches!(case.point, Point::Storage | Point::Bucket | Point::Both);
+            if case.same_key() && case.outer == OpKind::Delete && locked {
+                assert_eq!(case.finds(), Some(false), "{case:?}");
+            }
         }
     }
 }

@@ -3,14 +3,15 @@
 
 use nix::errno::Errno;
 
-use super::Case;
 use super::case::OpResult;
-use crate::device::{Error, Map, Mode, Op, OpKind, Outcome, Owner, Recursion, Result};
+use super::{Case, Matrix};
+use crate::device::{Error, Map, Mode, Op, OpKind, Outcome, Owner, Point, Recursion, Result};
 use crate::process::Child;
 
 /// Two maps and two processes, on which any case can be tried.
 #[derive(Debug)]
 pub struct Stage {
+    matrix: Matrix,
     maps: [Map; 2],
     owners: [Child; 2],
 }
@@ -31,6 +32,7 @@ impl Stage {
     /// Starts the processes and creates the maps.
     pub fn new() -> anyhow::Result<Self> {
         Ok(Self {
+            matrix: Matrix::read()?,
             maps: [Map::create(16)?, Map::create(16)?],
             owners: [Child::idle()?, Child::idle()?],
         })
@@ -46,22 +48,25 @@ impl Stage {
             outer,
             inner,
             point: case.point,
+            context: case.context,
         }
         .run()?;
-        let left_ok = case.same_key() || self.holds(&outer)? == (case.outer != OpKind::Delete);
+        let seen_elsewhere = case.same_key() || case.point == Point::Drop;
+        let left_ok = seen_elsewhere || self.holds(&outer)? == (case.outer != OpKind::Delete);
         let again = match outcome.inner {
             Some(Err(Errno::EDEADLK)) => Some(inner.run().map_err(|error| error.errno())),
             _ => None,
         };
-
-        let inner_ok = outcome
-            .inner
-            .is_some_and(|result| case.allowed().contains(&result));
-        let ok = inner_ok
-            && outcome.outer == case.outer_result()
+        let ok = case.allowed(&self.matrix).contains(&outcome.inner)
+            && case.outer_allowed().contains(&outcome.outer)
             && again.is_none_or(|result| result.is_ok())
             && left_ok;
         Ok(Verdict { outcome, again, ok })
+    }
+
+    /// What must come out.
+    pub fn matrix(&self) -> &Matrix {
+        &self.matrix
     }
 
     /// The first map, in which the outer operation runs.

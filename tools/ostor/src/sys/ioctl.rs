@@ -12,8 +12,9 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::Result;
 use nix::errno::Errno;
 use uapi::{
-    ostor_bench, ostor_crowd, ostor_elem, ostor_entry, ostor_fault, ostor_list, ostor_list_owner,
-    ostor_map_create, ostor_map_info, ostor_owned, ostor_recurse, ostor_stats,
+    ostor_bench, ostor_context, ostor_context_cpu, ostor_crowd, ostor_cycle, ostor_elem,
+    ostor_entry, ostor_fault, ostor_list, ostor_list_owner, ostor_map_create, ostor_map_info,
+    ostor_op, ostor_owned, ostor_recurse, ostor_stats,
 };
 
 /// An address in page zero, where nothing is mapped.
@@ -185,6 +186,24 @@ pub fn list_owner(
     arg.entries = entries.address(arg.capacity);
     // SAFETY: The buffer holds `capacity` items, the most that is written.
     unsafe { ioctl(fd, uapi::OSTOR_CMD_LIST_OWNER, arg) }
+}
+
+/// `OSTOR_IOC_CYCLE`
+pub fn cycle(fd: BorrowedFd<'_>, arg: &mut ostor_cycle) -> Result<()> {
+    plain(fd, uapi::OSTOR_CMD_CYCLE, arg)
+}
+
+/// `OSTOR_IOC_CONTEXT`, of `ops` and into `results`.
+pub fn context(
+    fd: BorrowedFd<'_>,
+    arg: &mut ostor_context,
+    mut ops: Buffer<'_, ostor_op>,
+    mut results: Buffer<'_, ostor_context_cpu>,
+) -> Result<()> {
+    arg.ops = ops.address(arg.ops_count);
+    arg.results = results.address(arg.cpus.count_ones());
+    // SAFETY: The buffers hold `ops_count` items and one for each bit of `cpus`.
+    unsafe { ioctl(fd, uapi::OSTOR_CMD_CONTEXT, arg) }
 }
 
 /// What [`probe`] passes as the argument.

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Lock cycles of several CPUs.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use anyhow::Result;
+use nix::errno::Errno;
+use ostor::device::{self, Cycle};
+use ostor::sys::ioctl;
+use uapi::ostor_cycle;
+
+use crate::harness::{assert_refused_unchanged, new_map};
+use crate::needs;
+
+crate::suite![
+    two_who_want_each_others_locks_do_not_wait_for_ever,
+    a_short_stall_is_waited_for,
+    a_long_one_is_not,
+    refused,
+];
+
+fn two_who_want_each_others_locks_do_not_wait_for_ever() -> Result<()> {
+    needs::two_cpus()?;
+    for _ in 0..5 {
+        let fate = Cycle::Ring.run(&device::open()?, &[0, 1])?;
+        let results: Vec<_> = fate.seen.iter().map(|(result, _)| *result).collect();
+        assert_eq!(results.len(), 2);
+        assert!(results.contains(&Err(Errno::EDEADLK)), "{fate:?}");
+        let is_right = |result: &_| matches!(result, Ok(()) | Err(Errno::EDEADLK));
+        assert!(results.iter().all(is_right), "{fate:?}");
+        assert_eq!(fate.others_failed, 0);
+    }
+    Ok(())
+}
+
+fn a_short_stall_is_waited_for() -> Result<()> {
+    needs::two_cpus()?;
+    let stall = Duration::from_millis(100);
+    let fate = Cycle::Stall(stall).run(&device::open()?, &[0, 1])?;
+    let [(result, time)] = fate.seen.as_slice() else {
+        anyhow::bail!("{fate:?}")
+    };
+    assert_eq!(*result, Ok(()));
+    assert!(*time > stall / 2, "{fate:?}");
+    Ok(())
+}
+
+fn a_long_one_is_not() -> Result<()> {
+    needs::two_cpus()?;
+    let stall = Duration::from_millis(1500);
+    let fate = Cycle::Stall(stall).run(&device::open()?, &[0, 1])?;
+    let [(result, time)] = fate.seen.as_slice() else {
+        anyhow::bail!("{fate:?}")
+    };
+    assert_eq!(*result, Err(Errno::ETIMEDOUT));
+    assert!(*time >= Duration::from_millis(250), "{fate:?}");
+    Ok(())
+}
+
+fn refused() -> Result<()> {
+    needs::two_cpus()?;
+    let map = new_map()?;
+    let valid = ostor_cycle {
+        cpus: 0b11,
+        kind: uapi::OSTOR_CYCLE_STALL,
+        stall_ms: 1,
+        ..ostor_cycle::default()
+    };
+    type Change = (&'static str, fn(&mut ostor_cycle));
+    let changes: [Change; 10] = [
+        ("unknown kind", |arg| arg.kind = 2),
+        ("no stall", |arg| arg.stall_ms = 0),
+        ("too long a stall", |arg| {
+            arg.stall_ms = uapi::OSTOR_CYCLE_STALL_MAX_MS + 1
+        }),
+        ("a ring that stalls", |arg| {
+            arg.kind = uapi::OSTOR_CYCLE_RING
+        }),
+        ("no CPU", |arg| arg.cpus = 0),
+        ("one CPU", |arg| arg.cpus = 1),
+        ("too many CPUs", |arg| arg.cpus = 0b11111),
+        ("a CPU that is not there", |arg| arg.cpus = 1 << 63 | 1),
+        ("first reserved", |arg| arg.reserved[0] = 1),
+        ("last reserved", |arg| arg.reserved[1] = 1),
+    ];
+    for (what, change) in changes {
+        let mut arg = valid;
+        change(&mut arg);
+        assert_refused_unchanged(&map, Errno::EINVAL, what, || {
+            ioctl::cycle(map.as_fd(), &mut arg)
+        });
+    }
+    ioctl::cycle(map.as_fd(), &mut valid.clone())?;
+    Ok(())
+}

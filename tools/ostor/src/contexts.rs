@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `ostor contexts`: operations in every context there is.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use nix::errno::Errno;
+use ostor::device::{self, Context, Kind, Map, Mode, Op, OpKind, Run, Tally};
+use ostor::object::Object;
+use ostor::settle;
+use serde::Serialize;
+
+use crate::cli::ContextsArgs;
+use crate::cpus;
+use crate::exit::{Exit, UsageError};
+use crate::output::{Output, grouped, table, verdict};
+use crate::progress::Progress;
+
+/// Bytes per value.
+const VALUE_SIZE: u32 = 16;
+
+/// How long the device is asked for at a time, so that progress is seen.
+const SLICE: Duration = Duration::from_secs(2);
+
+const NOTE: &str = "\
+runs:     batches in the wanted context; the columns up to max count operations.
+none:     operations that found nothing: the other side had just deleted it.
+EDEADLK:  this CPU held the lock that the operation needs.
+p50, p99: nanoseconds, from above: the histogram's buckets are powers of two.
+below:    operations of the thread that was interrupted.";
+
+/// How it went in one context on one CPU.
+#[derive(Debug, Serialize)]
+struct Seen {
+    context: Context,
+    owner: Kind,
+    cpu: u32,
+    runs: u64,
+    elsewhere: u64,
+    inside: Tally,
+    below: Tally,
+}
+
+/// All that was seen.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    seen: Vec<Seen>,
+    problems: Vec<String>,
+    skipped: Vec<String>,
+}
+
+/// `ostor contexts`
+pub(crate) fn run(args: &ContextsArgs, output: &Output) -> Result<Exit> {
+    let usable = cpus::usable()?;
+    let cpus: Vec<usize> = match args.cpus.as_slice() {
+        [] => usable.into_iter().filter(|&cpu| cpu < 64).collect(),
+        chosen => {
+            if let Some(cpu) = chosen.iter().find(|cpu| !usable.contains(cpu)) {
+                return Err(UsageError(format!("there is no CPU {cpu} that can be used")).into());
+            }
+            usable
+                .into_iter()
+                .filter(|cpu| chosen.contains(cpu))
+                .collect()
+        }
+    };
+    let contexts = chosen(&args.context, &Context::ALL);
+    let kinds = chosen(&args.owner, &Kind::ALL);
+    let ops = chosen(&args.op, &OpKind::ALL);
+    let time = Duration::from_secs(args.seconds);
+    let total = args.seconds * (contexts.len() * kinds.len()) as u64;
+    let mut progress = Progress::new("seconds", total);
+    let start = Instant::now();
+    let mut report = Report::default();
+    for context in contexts {
+        for &kind in &kinds {
+            let session = Session {
+                context,
+                kind,
+                ops: &ops,
+                cpus: &cpus,
+                period: Duration::from_micros(args.period_us.into()),
+                below: !args.alone && context != Context::Task,
+            };
+            session.run(time, &mut report, || {
+                progress.at(start.elapsed().as_secs());
+            })?;
+        }
+    }
+    drop(progress);
+    report.print(output)
+}
+
+/// What was chosen, or all.
+fn chosen<T: Copy>(chosen: &[T], all: &[T]) -> Vec<T> {
+    match chosen {
+        [] => all,
+        chosen => chosen,
+    }
+    .to_vec()
+}
+
+/// One context and one kind of owners.
+struct Session<'a> {
+    context: Context,
+    kind: Kind,
+    ops: &'a [OpKind],
+    cpus: &'a [usize],
+    period: Duration,
+    below: bool,
+}
+
+impl Session<'_> {
+    fn name(&self) -> String {
+        format!("{}, owner a {}", self.context.name(), self.kind)
+    }
+
+    fn run(&self, time: Duration, report: &mut Report, mut tick: impl FnMut()) -> Result<()> {
+        let before = device::stats()?;
+        if !self.kind.is_served(&before) {
+            let why = self.kind.why_not_served();
+            report.skipped.push(format!("{}: {why}", self.name()));
+            return Ok(());
+        }
+        let (map, object) = (Map::create(VALUE_SIZE)?, Object::new(self.kind)?);
+        let ops = self.ops.iter().enumerate().map(|(i, &kind)| Op {
+            kind,
+            mode: Mode::Any,
+            map: &map,
+            owner: object.owner(),
+            seed: i as u64,
+        });
+        let ops: Vec<_> = ops.collect();
+        let run = Run {
+            context: self.context,
+            ops: &ops,
+            cpus: self.cpus,
+            period: self.period,
+            below: self.below,
+        };
+        let seen = self.repeat(&run, &map, time, &mut tick);
+        object.end()?;
+        drop(map);
+        match seen {
+            Ok(seen) => self.judge(seen, report),
+            Err(error) if error.errno() == Errno::EOPNOTSUPP => {
+                let why = "this kernel or machine has no such context";
+                report.skipped.push(format!("{}: {why}", self.name()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.expect_nothing_left(&before, report)
+    }
+
+    /// Runs the operations for some time, in slices.
+    fn repeat(
+        &self,
+        run: &Run<'_>,
+        map: &Map,
+        time: Duration,
+        tick: &mut impl FnMut(),
+    ) -> device::Result<Vec<Seen>> {
+        let mut all: Vec<_> = self.cpus.iter().map(|&cpu| self.nothing(cpu)).collect();
+        let mut left = time;
+        while !left.is_zero() {
+            let slice = left.min(SLICE);
+            for (seen, more) in all.iter_mut().zip(run.run(map, slice)?) {
+                seen.runs += more.runs;
+                seen.elsewhere += more.elsewhere;
+                seen.inside.add(&more.inside.into());
+                seen.below.add(&more.below.into());
+            }
+            left -= slice;
+            tick();
+        }
+        Ok(all)
+    }
+
+    fn nothing(&self, cpu: usize) -> Seen {
+        Seen {
+            context: self.context,
+            owner: self.kind,
+            cpu: cpu as u32,
+            runs: 0,
+            elsewhere: 0,
+            inside: Tally::default(),
+            below: Tally::default(),
+        }
+    }
+
+    fn judge(&self, all: Vec<Seen>, report: &mut Report) {
+        // An architecture without NMIs serves their source as an interrupt.
+        if self.context == Context::Nmi && all.iter().all(|seen| seen.runs == 0) {
+            let elsewhere: u64 = all.iter().map(|seen| seen.elsewhere).sum();
+            if elsewhere != 0 {
+                let why = "what should be an NMI comes as an interrupt here";
+                report.skipped.push(format!("{}: {why}", self.name()));
+                return;
+            }
+        }
+        for seen in all {
+            let mut problem = |text| {
+                report
+                    .problems
+                    .push(format!("{}, CPU {}: {text}", self.name(), seen.cpu))
+            };
+            if seen.runs == 0 {
+                problem("was never there".to_owned());
+            }
+            if self.below && seen.below.ok() == 0 {
+                problem("nothing was done below it".to_owned());
+            }
+            for (what, tally, may_cycle) in [
+                ("", &seen.inside, self.context.comes_under_locks()),
+                (" below", &seen.below, false),
+            ] {
+                for (errno, count) in tally.failures() {
+                    problem(format!("{count} times {errno:?}{what}"));
+                }
+                if tally.deadlocks() != 0 && !may_cycle {
+                    problem(format!("{} times EDEADLK{what}", tally.deadlocks()));
+                }
+            }
+            report.seen.push(seen);
+        }
+    }
+
+    fn expect_nothing_left(&self, before: &uapi::ostor_stats, report: &mut Report) -> Result<()> {
+        let after = settle::stats_back_to(before)?;
+        if settle::alive(&after) != settle::alive(before)
+            || after.allocated - before.allocated != after.freed - before.freed
+        {
+            report.problems.push(format!(
+                "{}: left behind: {after:?}, before: {before:?}",
+                self.name()
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn print(&self, output: &Output) -> Result<Exit> {
+        let ok = self.problems.is_empty();
+        let head = [
+            "context", "owner", "CPU", "runs", "ok", "none", "EDEADLK", "errors", "p50", "p99",
+            "max", "below ok", "none", "errors",
+        ];
+        let mut text = table(head, self.seen.iter().map(Seen::row)).to_string();
+        for problem in &self.problems {
+            text.push_str(&format!("\nWRONG: {problem}"));
+        }
+        for skipped in &self.skipped {
+            text.push_str(&format!("\nskipped: {skipped}"));
+        }
+        let verdict = verdict(ok, self.skipped.len());
+        output.result(self, format!("{text}\n\n{NOTE}\n\ncontexts: {verdict}"))?;
+        Ok(Exit::check(ok))
+    }
+}
+
+impl Seen {
+    fn row(&self) -> [String; 14] {
+        let errors = |tally: &Tally| tally.failures().iter().map(|(_, count)| count).sum::<u64>();
+        let percentile = |percent| match self.inside.percentile_ns(percent) {
+            Some(ns) => grouped(ns),
+            None => "-".to_owned(),
+        };
+        [
+            self.context.name().to_owned(),
+            self.owner.name().to_owned(),
+            self.cpu.to_string(),
+            grouped(self.runs),
+            grouped(self.inside.ok()),
+            grouped(self.inside.found_nothing()),
+            grouped(self.inside.deadlocks()),
+            grouped(errors(&self.inside)),
+            percentile(50),
+            percentile(99),
+            grouped(self.inside.max_ns()),
+            grouped(self.below.ok()),
+            grouped(self.below.found_nothing()),
+            grouped(errors(&self.below) + self.below.deadlocks()),
+        ]
+    }
+}

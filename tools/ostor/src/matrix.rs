@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `ostor recurse --matrix`: every operation inside every other one, at every
+//! point, in every context, against the table in Documentation/matrix.rst.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use anyhow::Result;
+use nix::errno::Errno;
+use ostor::device::{Context, Point};
+use ostor::recursion::{Case, Stage};
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::output::{Output, table, verdict};
+use crate::progress::Progress;
+
+/// The cases at one point in one context.
+#[derive(Debug, Serialize)]
+struct Part {
+    point: Point,
+    context: Context,
+    cells: usize,
+    cases: usize,
+    /// How many inner operations ran.
+    ran: usize,
+    differences: Vec<String>,
+    /// Why they were not tried.
+    skipped: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    parts: Vec<Part>,
+    cells: usize,
+    cells_of_table: usize,
+    cases: usize,
+    differences: usize,
+    seconds: f64,
+}
+
+/// Tries all of it.
+pub(crate) fn run(output: &Output) -> Result<Exit> {
+    let (stage, start) = (Stage::new()?, Instant::now());
+    let places = || {
+        Context::RAISED
+            .into_iter()
+            .flat_map(|c| Point::ALL.map(|p| (c, p)))
+    };
+    let mut progress = Progress::new("points and contexts", places().count() as u64);
+    let mut parts = Vec::new();
+    for (context, point) in places() {
+        parts.push(try_part(&stage, context, point)?);
+        progress.at(parts.len() as u64);
+    }
+    drop(progress);
+    let report = Report {
+        cells: parts.iter().map(|part| part.cells).sum(),
+        cells_of_table: stage.matrix().len(),
+        cases: parts.iter().map(|part| part.cases).sum(),
+        differences: parts.iter().map(|part| part.differences.len()).sum(),
+        seconds: start.elapsed().as_secs_f64(),
+        parts,
+    };
+    report.print(output)
+}
+
+fn try_part(stage: &Stage, context: Context, point: Point) -> Result<Part> {
+    let mut part = Part {
+        point,
+        context,
+        cells: 0,
+        cases: 0,
+        ran: 0,
+        differences: Vec::new(),
+        skipped: None,
+    };
+    let mut cells = HashSet::new();
+    for case in Case::all(context)
+        .into_iter()
+        .filter(|case| case.point == point)
+    {
+        let verdict = match stage.run(&case) {
+            Err(error) if error.errno() == Errno::EOPNOTSUPP => {
+                part.skipped = Some("this kernel or machine has no such context, or no such hook");
+                return Ok(part);
+            }
+            verdict => verdict?,
+        };
+        cells.insert(format!("{:?}", case.cell()));
+        part.cases += 1;
+        part.ran += usize::from(verdict.outcome.inner.is_some());
+        if !verdict.ok {
+            part.differences.push(format!(
+                "{case:?}: {verdict:?}, must be {:?} inside {:?}",
+                case.allowed(stage.matrix()),
+                case.outer_allowed()
+            ));
+        }
+    }
+    part.cells = cells.len();
+    Ok(part)
+}
+
+impl Report {
+    fn print(&self, output: &Output) -> Result<Exit> {
+        let ok = self.differences == 0;
+        let head = [
+            "context",
+            "lock held",
+            "cells",
+            "cases",
+            "inner ran",
+            "differences",
+        ];
+        let mut text = table(head, self.parts.iter().map(Part::row)).to_string();
+        for part in &self.parts {
+            for difference in &part.differences {
+                text.push_str(&format!("\nWRONG: {difference}"));
+            }
+            if let Some(why) = part.skipped {
+                let (context, point) = (part.context.name(), part.point.name());
+                text.push_str(&format!("\nskipped: {context} at {point}: {why}"));
+            }
+        }
+        let skipped = self.parts.iter().filter(|part| part.skipped.is_some());
+        text.push_str(&format!(
+            "\n\n{} of {} cells in {} cases, {} differences, in {:.0} s\nmatrix: {}",
+            self.cells,
+            self.cells_of_table,
+            self.cases,
+            self.differences,
+            self.seconds,
+            verdict(ok, skipped.count())
+        ));
+        output.result(self, text)?;
+        Ok(Exit::check(ok))
+    }
+}
+
+impl Part {
+    fn row(&self) -> [String; 6] {
+        [
+            self.context.name().to_owned(),
+            self.point.name().to_owned(),
+            self.cells.to_string(),
+            self.cases.to_string(),
+            self.ran.to_string(),
+            self.differences.len().to_string(),
+        ]
+    }
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What must come out of one operation inside another: the table of
+//! `Documentation/matrix.rst`.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::ValueEnum;
+
+use crate::device::{Context, Point};
+
+const TEXT: &str = include_str!("../../../../Documentation/matrix.rst");
+
+/// What the inner operation must come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// It does what it does, as if it were alone.
+    Works,
+    /// It needs a lock that its CPU holds.
+    Deadlock,
+    /// It cannot run there.
+    Impossible,
+}
+
+/// The inner operation, as the table names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Wanted {
+    /// A lookup.
+    Lookup,
+    /// A create of an element that exists.
+    CreateThere,
+    /// A create of one that does not.
+    Create,
+    /// An update.
+    Update,
+    /// A delete.
+    Delete,
+}
+
+/// Which cell of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// Where the inner operation runs.
+    pub point: Point,
+    /// In which context.
+    pub context: Context,
+    /// What it is.
+    pub inner: Wanted,
+    /// Whether it is on the outer one's owner.
+    pub same_owner: bool,
+    /// Whether it is in the outer one's map.
+    pub same_map: bool,
+}
+
+/// The table.
+#[derive(Debug)]
+pub struct Matrix(Vec<(Cell, Expected)>);
+
+impl Matrix {
+    /// Reads the table; every cell must be there once.
+    pub fn read() -> Result<Self> {
+        Self::parse(TEXT)
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let rows = text
+            .lines()
+            .skip_while(|line| !line.trim().starts_with(":delim:"))
+            .skip(1)
+            .skip_while(|line| line.trim().is_empty())
+            .take_while(|line| line.starts_with("   "));
+        let mut cells = Vec::new();
+        for row in rows {
+            read_row(row, &mut cells).with_context(|| format!("in the row {row:?}"))?;
+        }
+        let matrix = Self(cells);
+        for cell in Cell::all() {
+            let count = matrix.0.iter().filter(|(known, _)| *known == cell).count();
+            ensure!(count == 1, "{cell:?} is there {count} times");
+        }
+        Ok(matrix)
+    }
+
+    /// How many cells there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no cell.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What must come out.
+    ///
+    /// # Panics
+    ///
+    /// If the context is none of the table's.
+    pub fn expected(&self, cell: Cell) -> Expected {
+        let found = self.0.iter().find(|(known, _)| *known == cell);
+        found.expect("the table was read as a whole").1
+    }
+}
+
+impl Cell {
+    /// All cells.
+    fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        for point in Point::ALL {
+            for context in Context::RAISED {
+                for &inner in Wanted::value_variants() {
+                    all.extend(COLUMNS.map(|(same_owner, same_map)| Self {
+                        point,
+                        context,
+                        inner,
+                        same_owner,
+                        same_map,
+                    }));
+                }
+            }
+        }
+        all
+    }
+}
+
+/// What the last columns mean: same owner, same map.
+const COLUMNS: [(bool, bool); 4] = [(true, true), (true, false), (false, true), (false, false)];
+
+/// A row has several names in each of its first three columns.
+fn read_row(row: &str, cells: &mut Vec<(Cell, Expected)>) -> Result<()> {
+    let fields: Vec<_> = row.split(';').map(str::trim).collect();
+    let [points, contexts, inner, results @ ..] = fields.as_slice() else {
+        bail!("too few columns");
+    };
+    ensure!(
+        results.len() == COLUMNS.len(),
+        "not as many columns as named"
+    );
+    for point in names::<Point>(points)? {
+        for context in names::<Context>(contexts)? {
+            for inner in names::<Wanted>(inner)? {
+                for (result, (same_owner, same_map)) in results.iter().zip(COLUMNS) {
+                    let cell = Cell {
+                        point,
+                        context,
+                        inner,
+                        same_owner,
+                        same_map,
+                    };
+                    cells.push((cell, expected_of(result)?));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn names<T: ValueEnum>(list: &str) -> Result<Vec<T>> {
+    let name = |name: &str| T::from_str(name.trim(), false).map_err(anyhow::Error::msg);
+    list.split(',').map(name).collect()
+}
+
+fn expected_of(text: &str) -> Result<Expected> {
+    Ok(match text {
+        "works" => Expected::Works,
+        "EDEADLK" => Expected::Deadlock,
+        "impossible" => Expected::Impossible,
+        other => bail!("unknown outcome {other:?}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_whole() {
+        let matrix = Matrix::read().unwrap();
+        assert_eq!(matrix.len(), 6 * 6 * 5 * 4);
+        assert!(!matrix.is_empty());
+    }
+
+    #[test]
+    fn only_who_needs_the_lock_that_this_cpu_holds_meets_a_cycle() {
+        let matrix = Matrix::read().unwrap();
+        for cell in Cell::all() {
+            let held = matches!(cell.point, Point::Storage | Point::Both);
+            let locked = held || cell.point == Point::Bucket;
+            let needs = matches!(cell.inner, Wanted::Create | Wanted::Update);
+            let expected = match cell.context {
+                Context::Softirq | Context::Timer | Context::IrqWork if locked => {
+                    Expected::Impossible
+                }
+                Context::Ipi => Expected::Works,
+                _ if held && needs && cell.same_owner => Expected::Deadlock,
+                _ => Expected::Works,
+            };
+            assert_eq!(matrix.expected(cell), expected, "{cell:?}");
+        }
+    }
+
+    #[test]
+    fn a_table_with_a_gap_or_a_row_twice_is_refused() {
+        let row = TEXT.lines().find(|line| line.starts_with("   bucket;"));
+        let row = row.unwrap();
+        Matrix::parse(&TEXT.replace(row, "")).unwrap_err();
+        Matrix::parse(&TEXT.replace(row, &format!("{row}\n{row}"))).unwrap_err();
+        Matrix::parse(&TEXT.replace("; works", "; maybe")).unwrap_err();
+    }
+}
