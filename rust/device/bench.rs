@@ -4,10 +4,6 @@
 //! counts instructions.
 
 use super::{
-    elem::{
-        self,
-        Op, //
-    },
     resolve,
     Arg, //
 };
@@ -78,8 +74,10 @@ impl Visitor for Bench<'_> {
             return Err(EEXIST);
         }
         let n = req.iterations;
-        let put =
-            |map: &ByteMap| elem::run(map, owner, Op::Put(Mode::NoExist), 0, &rcu::read_lock());
+        let put = |map: &ByteMap| {
+            map.put(owner, Mode::NoExist, &[], &rcu::read_lock())
+                .map(|_| ())
+        };
         let mut others = KVec::with_capacity(MAPS_MAX as usize, GFP_KERNEL)?;
         let with_others = req.maps > 1 || req.bench == uapi::OSTOR_BENCH_CREATE_LATER;
         for _ in 0..if with_others { req.maps.max(2) - 1 } else { 0 } {

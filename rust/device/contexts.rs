@@ -3,12 +3,12 @@
 //! The driver of contexts: runs operations where a system call never is.
 
 use super::{
+    map::DeviceMap,
     op::Prepared,
     tally::Tally,
     Arg, //
 };
 use crate::{
-    storage::map::ByteMap,
     sync::{
         context::{
             self,
@@ -81,13 +81,13 @@ impl Place {
 
 /// All that runs in other contexts meanwhile.
 struct Session<'a> {
-    map: &'a ByteMap,
+    map: &'a DeviceMap,
     ops: KVec<Prepared>,
     places: KVVec<Place>,
     period: Delta,
 }
 
-pub(super) fn run(map: &ByteMap, file: &File, arg: &Arg) -> Result {
+pub(super) fn run(map: &DeviceMap, file: &File, arg: &Arg) -> Result {
     let req: ostor_context = arg.read()?;
     let context = named(req.context)?;
     check(&req)?;

@@ -5,10 +5,6 @@
 
 use super::{
     contexts::cpus_of,
-    elem::{
-        self,
-        Op, //
-    },
     Arg, //
 };
 use crate::{
@@ -138,7 +134,7 @@ impl Cycle {
     /// Updates an owner's element. Any context.
     fn update(&self, owner: &Phantom) -> Result {
         let rcu = rcu::read_lock();
-        elem::run(&self.map, owner, Op::Put(Mode::Any), 0, &rcu)?;
+        self.map.put(owner, Mode::Any, &[], &rcu)?;
         Ok(())
     }
 

@@ -3,14 +3,13 @@
 //! The commands on one element.
 
 use super::{
+    map::DeviceMap,
     resolve,
     Arg, //
 };
 use crate::{
     storage::{
         create::Mode,
-        error::Refusal,
-        map::ByteMap,
         owner::Owner, //
     },
     sync::rcu,
@@ -37,7 +36,7 @@ struct UserValue {
 
 impl UserValue {
     /// Reads the value that `req` names.
-    fn read(map: &ByteMap, req: &ostor_elem) -> Result<Self> {
+    fn read(map: &DeviceMap, req: &ostor_elem) -> Result<Self> {
         let size = map.raw().value_size();
         if usize::try_from(req.value_size)? != size || req.value == 0 {
             return Err(EINVAL);
@@ -51,7 +50,7 @@ impl UserValue {
 
     /// Reads it, and makes sure that it can be written, so that a command cannot take effect and
     /// then fail to say so.
-    fn read_for_update(map: &ByteMap, req: &ostor_elem) -> Result<Self> {
+    fn read_for_update(map: &DeviceMap, req: &ostor_elem) -> Result<Self> {
         let value = Self::read(map, req)?;
         value.write()?;
         Ok(value)
@@ -91,7 +90,7 @@ fn done(arg: &Arg, mut req: ostor_elem, seq: u64, created: bool) -> Result {
     arg.write(&req)
 }
 
-pub(super) fn lookup(map: &ByteMap, arg: &Arg) -> Result {
+pub(super) fn lookup(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read_without_flags(arg)?;
     let mut value = UserValue::read_for_update(map, &req)?;
     let owner = resolve(&req.owner)?;
@@ -105,7 +104,7 @@ pub(super) fn lookup(map: &ByteMap, arg: &Arg) -> Result {
     done(arg, req, seq, false)
 }
 
-pub(super) fn get_or_create(map: &ByteMap, arg: &Arg) -> Result {
+pub(super) fn get_or_create(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read_without_flags(arg)?;
     if req.value == 0 && req.value_size == 0 {
         let owner = resolve(&req.owner)?;
@@ -139,7 +138,7 @@ pub(super) fn update_mode(flags: u32) -> Result<Mode> {
     }
 }
 
-pub(super) fn update(map: &ByteMap, arg: &Arg) -> Result {
+pub(super) fn update(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read(arg)?;
     let mode = update_mode(req.flags)?;
     let value = UserValue::read(map, &req)?;
@@ -152,7 +151,7 @@ pub(super) fn update(map: &ByteMap, arg: &Arg) -> Result {
     done(arg, req, seq, created)
 }
 
-pub(super) fn delete(map: &ByteMap, arg: &Arg) -> Result {
+pub(super) fn delete(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read_without_flags(arg)?;
     if req.value != 0 || req.value_size != 0 {
         return Err(EINVAL);
@@ -160,18 +159,18 @@ pub(super) fn delete(map: &ByteMap, arg: &Arg) -> Result {
     let owner = resolve(&req.owner)?;
     let seq = {
         let rcu = rcu::read_lock();
-        map.raw().delete(owner.id(), &rcu)?.seq()
+        map.delete(&owner, &rcu)?.seq()
     };
     done(arg, req, seq, false)
 }
 
-pub(super) fn take(map: &ByteMap, arg: &Arg) -> Result {
+pub(super) fn take(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read_without_flags(arg)?;
     let mut value = UserValue::read_for_update(map, &req)?;
     let owner = resolve(&req.owner)?;
     let seq = {
         let rcu = rcu::read_lock();
-        let elem = map.raw().delete(owner.id(), &rcu)?;
+        let elem = map.delete(&owner, &rcu)?;
         value.set(map.value(elem));
         elem.seq()
     };
@@ -181,22 +180,18 @@ pub(super) fn take(map: &ByteMap, arg: &Arg) -> Result {
 
 /// Runs an operation that takes and returns no value, for the drivers. Any context.
 pub(super) fn run(
-    map: &ByteMap,
+    map: &DeviceMap,
     owner: &impl Owner,
     op: Op,
     seed: u64,
     rcu: &rcu::Guard,
-) -> Result<(), Refusal> {
+) -> Result {
     let seed = seed.to_ne_bytes();
     let bytes = &seed[..seed.len().min(map.raw().value_size())];
     match op {
-        Op::Lookup => map
-            .raw()
-            .find(owner.id(), rcu)
-            .map(|_| ())
-            .ok_or(Refusal::Missing),
+        Op::Lookup => map.raw().find(owner.id(), rcu).map(|_| ()).ok_or(ENOENT),
         Op::Put(mode) => map.put(owner, mode, bytes, rcu).map(|_| ()),
-        Op::Delete => map.raw().delete(owner.id(), rcu).map(|_| ()),
+        Op::Delete => map.delete(owner, rcu).map(|_| ()),
     }
 }
 

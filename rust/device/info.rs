@@ -2,14 +2,16 @@
 
 //! What a map and the module tell of themselves.
 
-use super::Arg;
+use super::{
+    map::DeviceMap,
+    Arg, //
+};
 use crate::{
     owner::{
         kinds,
         socket, //
     },
     storage::{
-        map::ByteMap,
         raw_map::RawMap,
         runtime::Runtime, //
     },
@@ -21,7 +23,7 @@ use crate::{
 };
 use kernel::prelude::*;
 
-pub(super) fn map(map: &ByteMap, arg: &Arg) -> Result {
+pub(super) fn map(map: &DeviceMap, arg: &Arg) -> Result {
     let raw = map.raw();
     let counters = raw.counters();
     let elements = counters.elements.get();
@@ -29,7 +31,7 @@ pub(super) fn map(map: &ByteMap, arg: &Arg) -> Result {
         value_size: u32::try_from(raw.value_size())?,
         element_size: u32::try_from(raw.element_size())?,
         buckets: u32::try_from(raw.buckets())?,
-        flags: flags(raw),
+        flags: map.flags(),
         id: raw.id(),
         elements,
         pending: (raw.unfreed() as u64).saturating_sub(elements),
@@ -48,7 +50,7 @@ pub(super) fn map(map: &ByteMap, arg: &Arg) -> Result {
     })
 }
 
-/// A map's flags as user space gave them.
+/// A map's flags as user space gave them, of those that the core knows.
 pub(super) fn flags(map: &RawMap) -> u32 {
     if map.clones() {
         OSTOR_MAP_CLONE

@@ -14,10 +14,12 @@ mod faults;
 mod info;
 mod list;
 mod list_owner;
+mod map;
 mod op;
 mod recurse;
 mod tally;
 
+use self::map::DeviceMap;
 use crate::{
     owner::{
         caller::{
@@ -35,10 +37,7 @@ use crate::{
             Socket, //
         },
     },
-    storage::{
-        map::ByteMap,
-        owner::Owner, //
-    },
+    storage::owner::Owner,
     sync::{
         fault::{
             self,
@@ -73,7 +72,7 @@ use kernel::{
 
 /// An open file: a map, once it was told so.
 pub(crate) struct Handle {
-    map: SetOnce<ByteMap>,
+    map: SetOnce<DeviceMap>,
     /// What recursion needs, once it was asked for.
     probes: SetOnce<Pin<KBox<Probes>>>,
 }
@@ -127,19 +126,16 @@ impl MiscDevice for Handle {
 impl Handle {
     fn create(&self, arg: &Arg) -> Result {
         let req: ostor_map_create = arg.read()?;
-        let new = match req.flags {
-            0 => ByteMap::new,
-            uapi::OSTOR_MAP_CLONE if !socket::clones() => return Err(EOPNOTSUPP),
-            uapi::OSTOR_MAP_CLONE => ByteMap::new_cloning,
-            _ => return Err(EINVAL),
-        };
-        if req.reserved != [0; 3] {
+        if req.flags & !map::FLAGS != 0 || req.reserved != [0; 3] {
             return Err(EINVAL);
+        }
+        if req.flags & uapi::OSTOR_MAP_CLONE != 0 && !socket::clones() {
+            return Err(EOPNOTSUPP);
         }
         if self.map.as_ref().is_some() {
             return Err(EBUSY);
         }
-        let map = new(usize::try_from(req.value_size)?)?;
+        let map = DeviceMap::new(usize::try_from(req.value_size)?, req.flags)?;
         if self.map.populate(map) {
             Ok(())
         } else {
@@ -147,7 +143,7 @@ impl Handle {
         }
     }
 
-    fn map(&self) -> Result<&ByteMap> {
+    fn map(&self) -> Result<&DeviceMap> {
         self.map.as_ref().ok_or(EINVAL)
     }
 

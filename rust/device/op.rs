@@ -7,6 +7,7 @@ use super::{
         self,
         Op, //
     },
+    map::DeviceMap,
     resolve,
     Handle, //
 };
@@ -17,7 +18,6 @@ use crate::{
     },
     storage::{
         create::Mode,
-        map::ByteMap,
         owner::Owner, //
     },
     sync::rcu,
@@ -67,12 +67,12 @@ impl Prepared {
     }
 
     /// The map; `own` is the command's.
-    pub(super) fn map<'a>(&'a self, own: &'a ByteMap) -> &'a ByteMap {
+    pub(super) fn map<'a>(&'a self, own: &'a DeviceMap) -> &'a DeviceMap {
         self.other_map().unwrap_or(own)
     }
 
     /// The map, if it was named.
-    pub(super) fn other_map(&self) -> Option<&ByteMap> {
+    pub(super) fn other_map(&self) -> Option<&DeviceMap> {
         self.file.as_ref().and_then(|file| file.borrow().map().ok())
     }
 
@@ -92,9 +92,8 @@ impl Prepared {
     }
 
     /// Runs the operation. Any context.
-    pub(super) fn run(&self, own: &ByteMap) -> Result {
+    pub(super) fn run(&self, own: &DeviceMap) -> Result {
         let rcu = rcu::read_lock();
-        elem::run(self.map(own), &self.owner, self.op, self.seed, &rcu)?;
-        Ok(())
+        elem::run(self.map(own), &self.owner, self.op, self.seed, &rcu)
     }
 }

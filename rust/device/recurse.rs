@@ -10,6 +10,7 @@ use super::{
         self,
         Op, //
     },
+    map::DeviceMap,
     op::Prepared,
     Arg,
     Handle, //
@@ -18,7 +19,6 @@ use crate::{
     owner::phantom::Phantom,
     storage::{
         create::Mode,
-        map::ByteMap,
         owner::Owner, //
     },
     sync::{
@@ -127,7 +127,7 @@ impl Inner {
 fn run_at(
     session: &mut Session<'_>,
     point: u32,
-    own: &ByteMap,
+    own: &DeviceMap,
     outer: &Prepared,
     inner: &Prepared,
     run_inner: &mut dyn FnMut(),
@@ -166,12 +166,12 @@ fn code(result: Result) -> i32 {
 /// An element that shares a bucket with another owner's, to be deleted where that bucket's lock is
 /// wanted to be taken.
 struct Helper<'a> {
-    map: &'a ByteMap,
+    map: &'a DeviceMap,
     owner: Phantom,
 }
 
 impl<'a> Helper<'a> {
-    fn new(map: &'a ByteMap, neighbour: &impl Owner) -> Result<Self> {
+    fn new(map: &'a DeviceMap, neighbour: &impl Owner) -> Result<Self> {
         let raw = map.raw();
         let owner = (0..Phantom::COUNT)
             .map(Phantom::new)

@@ -34,6 +34,12 @@ void ostor_kfree(const void *ptr);
 unsigned long ostor_irq_save(void);
 void ostor_irq_restore(unsigned long flags);
 
+#ifdef OSTOR_TEST
+/* A counter of this CPU that one may take, and that keeps it on this CPU. */
+bool ostor_busy_enter(void);
+void ostor_busy_leave(void);
+#endif
+
 /* From any context to process context. */
 void ostor_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *work));
 void ostor_init_delayed_work(struct delayed_work *work, void (*fn)(struct work_struct *work));

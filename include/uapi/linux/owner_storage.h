@@ -34,6 +34,7 @@
 
 /* Flags of OSTOR_IOC_MAP_CREATE. */
 #define OSTOR_MAP_CLONE		1	/* accepted TCP sockets get copies */
+#define OSTOR_MAP_BUSY		2	/* for comparison: the guard of old, see below */
 
 /* Flags of OSTOR_IOC_UPDATE. */
 #define OSTOR_ANY		0	/* create the element or replace it */
@@ -74,7 +75,17 @@ struct ostor_owner {
  *		connection is born with a copy of its listener's value
  * @reserved:	must be zero
  *
- * Errors: EINVAL (size 0, flags, reserved), E2BIG (a value too large to be
+ * OSTOR_MAP_BUSY is taken by the module's test flavour only. It puts the guard
+ * that BPF task storage had before it had rqspinlock around the operations on
+ * the map: one counter per CPU for all such maps, taken with migration off and
+ * preemption on by whoever creates, updates or deletes an element. Where it is
+ * taken already, that fails with EBUSY, whoever took it: a task that was
+ * preempted meanwhile, or code that this CPU interrupted. A lookup, and a
+ * get-or-create that finds the element, take nothing and never fail so.
+ * OSTOR_IOC_MAP_INFO tells of the flag, OSTOR_IOC_LIST_OWNER does not.
+ *
+ * Errors: EINVAL (size 0, flags that are unknown or of the test flavour only,
+ * reserved), E2BIG (a value too large to be
  * allocated in every context), EBUSY (the file is a map already), ENOMEM,
  * EOPNOTSUPP (OSTOR_MAP_CLONE on a kernel without the hooks it needs).
  */
@@ -114,7 +125,8 @@ struct ostor_map_create {
  * Errors: EINVAL (flags, reserved, sizes, no map in this file), those of struct
  * ostor_owner, ENOENT (no element), EEXIST, ENOMEM (no memory without waiting,
  * or the owner's limit is reached), EFAULT, EDEADLK (this CPU holds the owner's
- * lock already: recursion), ETIMEDOUT (the lock's holder is stuck).
+ * lock already: recursion), ETIMEDOUT (the lock's holder is stuck), and in a map
+ * with OSTOR_MAP_BUSY also EBUSY.
  */
 struct ostor_elem {
 	struct ostor_owner owner;
