@@ -45,6 +45,7 @@ crate::suite![
     blackout,
     faults_need_the_test_flavour,
     an_interrupted_torture,
+    compare_guards_needs_the_test_flavour,
 ];
 
 fn ostor(arguments: &[&str]) -> Result<Output> {
@@ -470,5 +471,10 @@ fn an_interrupted_torture() -> Result<()> {
     if let Ok(points) = fault_points(&device::open()?) {
         assert!(points.iter().all(|point| point.probability == 0));
     }
+    Ok(())
+}
+
+fn compare_guards_needs_the_test_flavour() -> Result<()> {
+    assert_status(2, &["compare-guards"], "insmod");
     Ok(())
 }

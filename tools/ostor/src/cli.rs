@@ -70,6 +70,9 @@ pub(crate) const CROWD: u64 = 100_000;
 /// How many owners of each kind `ostor stress stale` lets die, unless told.
 pub(crate) const STALE: u64 = 500;
 
+/// How long `ostor compare-guards` tries each guard, unless told.
+const GUARD_SECONDS: u64 = 5;
+
 /// Attach values to tasks, cgroups, sockets and network namespaces, through
 /// /dev/owner_storage.
 #[derive(Debug, Parser)]
@@ -123,6 +126,9 @@ pub(crate) enum Command {
     /// Have owners die and a map closed while no lock can be had; for the test
     /// flavour of the module only
     Blackout(BlackoutArgs),
+    /// Count spurious failures with the counter per CPU that BPF storage had and
+    /// with rqspinlock; for the test flavour of the module only
+    CompareGuards(CompareGuardsArgs),
     /// Hold a map: what `map create` starts
     #[command(hide = true)]
     Hold(HoldArgs),
@@ -415,6 +421,13 @@ pub(crate) struct BlackoutArgs {
 /// Parses a number of a hundred.
 fn percent() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(..=100)
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareGuardsArgs {
+    /// How long each guard is tried
+    #[arg(long, default_value_t = GUARD_SECONDS, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) seconds: u64,
 }
 
 #[derive(Debug, Args)]

@@ -13,6 +13,7 @@ mod demo;
 mod exit;
 mod faults;
 mod found_owner;
+mod guards;
 mod holder;
 mod interrupt;
 mod irqsoff;
@@ -22,6 +23,7 @@ mod output;
 mod owner_name;
 mod progress;
 mod recurse;
+mod self_churn;
 mod stress;
 mod torture;
 mod value;
@@ -66,6 +68,7 @@ fn run(command: Command, output: &Output) -> anyhow::Result<Exit> {
         Command::Crowd(args) => crowd::run(&args, output),
         Command::Blackout(args) => blackout::run(&args, output),
         Command::Torture(args) => torture::run(&args, output),
+        Command::CompareGuards(args) => guards::run(&args, output),
         Command::Hold(args) => holder::serve(&args.name),
     }
 }

@@ -154,7 +154,10 @@ fn flag_names(flags: &Value) -> Vec<&'static str> {
             .as_u64()
             .is_some_and(|bits| bits & u64::from(flag) != 0)
     };
-    let names = [(uapi::OSTOR_MAP_CLONE, "clone")];
+    let names = [
+        (uapi::OSTOR_MAP_CLONE, "clone"),
+        (uapi::OSTOR_MAP_BUSY, "busy"),
+    ];
     let set = names.into_iter().filter(|(flag, _)| is_set(*flag));
     set.map(|(_, name)| name).collect()
 }
@@ -184,6 +187,9 @@ mod tests {
         assert_eq!(figure_text(&figures_of(&info).unwrap()["flags"]), "none");
         info.flags = uapi::OSTOR_MAP_CLONE;
         assert_eq!(figures_of(&info).unwrap()["flags"], json!(["clone"]));
+        info.flags |= uapi::OSTOR_MAP_BUSY;
+        let both = figures_of(&info).unwrap();
+        assert_eq!(figure_text(&both["flags"]), "clone, busy");
     }
 
     #[test]

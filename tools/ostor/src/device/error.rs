@@ -86,7 +86,9 @@ fn why(errno: Errno) -> &'static str {
             "this CPU holds the owner's lock already (recursion); try again outside of it"
         }
         Errno::ETIMEDOUT => "whoever holds the owner's lock is stuck; see the kernel log",
-        Errno::EBUSY => "it is in use already; close or wait for the other use",
+        Errno::EBUSY => {
+            "it is in use already; close or wait for the other use, or create the map without BUSY"
+        }
         Errno::ENOTTY => "the module does not know this command; load one as new as this tool",
         _ => "see the kernel log",
     }

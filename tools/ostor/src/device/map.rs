@@ -62,6 +62,12 @@ impl Map {
         Self::create_with(value_size, uapi::OSTOR_MAP_CLONE)
     }
 
+    /// Creates a map that the guard of old is around, for comparison. Only the
+    /// module's test flavour has it, others refuse with EINVAL.
+    pub fn create_busy(value_size: u32) -> Result<Self> {
+        Self::create_with(value_size, uapi::OSTOR_MAP_BUSY)
+    }
+
     fn create_with(value_size: u32, flags: u32) -> Result<Self> {
         let fd = OwnedFd::from(open()?);
         let arg = ostor_map_create {
