@@ -126,6 +126,9 @@ pub(crate) enum Command {
     /// Have owners die and a map closed while no lock can be had; for the test
     /// flavour of the module only
     Blackout(BlackoutArgs),
+    /// Run the selftests of BPF local storage on this module, beside what
+    /// upstream expects
+    UpstreamTests(UpstreamTestsArgs),
     /// Count spurious failures with the counter per CPU that BPF storage had and
     /// with rqspinlock; for the test flavour of the module only
     CompareGuards(CompareGuardsArgs),
@@ -421,6 +424,13 @@ pub(crate) struct BlackoutArgs {
 /// Parses a number of a hundred.
 fn percent() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(..=100)
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpstreamTestsArgs {
+    /// How long the two stress tests go on; upstream's do for 5 s
+    #[arg(long, default_value_t = SOCKET_SECONDS, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) seconds: u64,
 }
 
 #[derive(Debug, Args)]

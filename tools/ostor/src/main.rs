@@ -26,6 +26,7 @@ mod recurse;
 mod self_churn;
 mod stress;
 mod torture;
+mod upstream;
 mod value;
 
 use std::process::ExitCode;
@@ -68,6 +69,7 @@ fn run(command: Command, output: &Output) -> anyhow::Result<Exit> {
         Command::Crowd(args) => crowd::run(&args, output),
         Command::Blackout(args) => blackout::run(&args, output),
         Command::Torture(args) => torture::run(&args, output),
+        Command::UpstreamTests(args) => upstream::run(&args, output),
         Command::CompareGuards(args) => guards::run(&args, output),
         Command::Hold(args) => holder::serve(&args.name),
     }

@@ -32,6 +32,17 @@ impl Findings {
         }
     }
 
+    /// A figure; 0 if there is none of that name.
+    pub(crate) fn figure(&self, name: &str) -> u64 {
+        let mut named = self.figures.iter().filter(|(known, _)| known == name);
+        named.next().map_or(0, |(_, count)| *count)
+    }
+
+    /// What was not as it must be.
+    pub(crate) fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
     /// Notes what was not as it must be.
     pub(crate) fn problem(&mut self, text: impl Into<String>) {
         if self.problems.len() < MOST {
@@ -157,8 +168,8 @@ mod tests {
         part.problem("lost");
         part.skip("sockets", "none here");
         all.merge(part);
-        assert_eq!(all.figures, [("gets".to_owned(), 5)]);
-        assert_eq!(all.problems, ["lost"]);
+        assert_eq!((all.figure("gets"), all.figure("sets")), (5, 0));
+        assert_eq!(all.problems(), ["lost"]);
         assert_eq!(all.skipped, ["sockets: none here"]);
     }
 }

@@ -18,6 +18,12 @@ use crate::progress::Progress;
 /// How many processes there are at once.
 const IN_FLIGHT: usize = 32;
 
+/// The figure of how often a create for a process that was reaped was refused.
+pub(crate) const REFUSED: &str = "refused for the reaped";
+
+/// The figure of how often it was not.
+pub(crate) const CREATED: &str = "created for the reaped";
+
 /// When a process's storage is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moment {
@@ -114,12 +120,14 @@ fn fork_and_reap(map: &Map, count: u64, sender: SyncSender<OwnedFd>) -> Result<F
 /// Kills and reaps a process, after which nothing can be attached to it.
 fn bury(map: &Map, child: &Child, findings: &mut Findings) -> Result<()> {
     child.kill_and_reap()?;
-    match map
-        .update(Owner::task(child), &[], Mode::Any)
-        .map_err(|error| error.errno())
-    {
-        Err(Errno::ESRCH) => findings.add("refused for the reaped", 1),
-        other => findings.problem(format!("a reaped process: {other:?}, must be ESRCH")),
+    let result = map.update(Owner::task(child), &[], Mode::Any);
+    let result = result.map_err(|error| error.errno());
+    match result {
+        Err(Errno::ESRCH) => findings.add(REFUSED, 1),
+        other => {
+            findings.add(CREATED, other.is_ok().into());
+            findings.problem(format!("a reaped process: {other:?}, must be ESRCH"));
+        }
     }
     Ok(())
 }

@@ -6,15 +6,15 @@ mod cgroups;
 mod churn;
 pub(crate) mod descriptors;
 pub(crate) mod findings;
-mod fork_reap;
+pub(crate) mod fork_reap;
 mod gate;
 mod optmem;
 pub(crate) mod player;
 mod race_create;
 pub(crate) mod random;
 pub(crate) mod role;
-mod socket_churn;
-mod sockets;
+pub(crate) mod socket_churn;
+pub(crate) mod sockets;
 mod stale;
 pub(crate) mod world;
 

@@ -17,6 +17,12 @@ use crate::progress::Progress;
 
 const THREADS: u64 = 4;
 
+/// The figure of how many updates there were.
+pub(crate) const UPDATES: &str = "updates of one socket";
+
+/// The figure of how many deletes found something.
+pub(crate) const DELETES: &str = "deletes of one socket";
+
 /// Goes on for so many seconds.
 pub(crate) fn run(seconds: u64) -> Result<Findings> {
     let before = device::stats()?;
@@ -42,7 +48,7 @@ pub(crate) fn run(seconds: u64) -> Result<Findings> {
 
     let mut findings = all.into_inner().expect("no thread panicked");
     match map.delete(Owner::socket(&socket)) {
-        Ok(()) => findings.add("deletes of one socket", 1),
+        Ok(()) => findings.add(DELETES, 1),
         Err(error) if error.errno() == Errno::ENOENT => {}
         Err(error) => findings.problem(format!("the last delete: {error}")),
     }
@@ -61,7 +67,7 @@ fn churn(map: &Map, socket: &UnixDatagram, end: Instant, mut random: Random) -> 
     while Instant::now() < end && !findings.is_hopeless() {
         if random.below(2) == 0 {
             match map.update(owner, b"churned", Mode::Any) {
-                Ok(_) => findings.add("updates of one socket", 1),
+                Ok(_) => findings.add(UPDATES, 1),
                 Err(error) => {
                     // Whether the limit was reached, if it is ENOMEM.
                     let charged = option_memory(socket);
@@ -70,7 +76,7 @@ fn churn(map: &Map, socket: &UnixDatagram, end: Instant, mut random: Random) -> 
             }
         } else {
             match map.delete(owner) {
-                Ok(()) => findings.add("deletes of one socket", 1),
+                Ok(()) => findings.add(DELETES, 1),
                 Err(error) if error.errno() == Errno::ENOENT => {
                     findings.add("nothing to delete", 1)
                 }

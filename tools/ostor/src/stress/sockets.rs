@@ -14,7 +14,14 @@ use super::descriptors;
 use super::findings::Findings;
 use crate::progress::Progress;
 
-const THREADS: usize = 4;
+/// How many threads there are.
+pub(crate) const THREADS: usize = 4;
+
+/// The figure of how often a map was closed.
+pub(crate) const ROUNDS: &str = "maps closed under their sockets";
+
+/// The figure of how many values were stored.
+pub(crate) const STORED: &str = "values of sockets";
 
 /// Repeats it for so many seconds at the least, with `count` sockets of each
 /// thread.
@@ -66,7 +73,7 @@ fn round(count: u64) -> Result<Findings> {
         );
         Ok(())
     })?;
-    findings.add("maps closed under their sockets", 1);
+    findings.add(ROUNDS, 1);
     Ok(findings)
 }
 
@@ -81,7 +88,7 @@ fn fill(map: &Map, count: u64, findings: &mut Findings) -> Vec<OwnedFd> {
     }
     for socket in &sockets {
         match map.update(Owner::socket(socket), b"of a socket", Mode::NoExist) {
-            Ok(_) => findings.add("values of sockets", 1),
+            Ok(_) => findings.add(STORED, 1),
             Err(error) => findings.problem(error.to_string()),
         }
     }

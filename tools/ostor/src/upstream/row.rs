@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What came out of one test, beside what upstream expects.
+
+use serde_json::{Value, json};
+
+use crate::output::grouped;
+use crate::stress::findings::Findings;
+
+/// What a figure must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// This number.
+    Exactly(u64),
+    /// Any but 0: the test did something.
+    Some,
+}
+
+/// A figure of a test.
+#[derive(Debug)]
+struct Figure {
+    what: &'static str,
+    wanted: Wanted,
+    found: u64,
+    /// Whether upstream's test has it, too.
+    is_upstreams: bool,
+}
+
+/// The figures of a test, and what else went wrong.
+#[derive(Debug)]
+pub(super) struct Row {
+    figures: Vec<Figure>,
+    /// In what ours is not upstream's.
+    pub(super) differs: &'static str,
+    pub(super) problems: Vec<String>,
+}
+
+impl Row {
+    pub(super) fn new(differs: &'static str) -> Self {
+        Self {
+            figures: Vec::new(),
+            differs,
+            problems: Vec::new(),
+        }
+    }
+
+    /// Adds a figure that upstream's test has.
+    pub(super) fn upstream(self, what: &'static str, wanted: Wanted, found: u64) -> Self {
+        self.figure(what, wanted, found, true)
+    }
+
+    /// Adds a figure that only ours has.
+    pub(super) fn and(self, what: &'static str, wanted: Wanted, found: u64) -> Self {
+        self.figure(what, wanted, found, false)
+    }
+
+    fn figure(
+        mut self,
+        what: &'static str,
+        wanted: Wanted,
+        found: u64,
+        is_upstreams: bool,
+    ) -> Self {
+        self.figures.push(Figure {
+            what,
+            wanted,
+            found,
+            is_upstreams,
+        });
+        self
+    }
+
+    /// Adds what a stress run found wrong.
+    pub(super) fn with_problems(mut self, findings: &Findings) -> Self {
+        self.problems.extend_from_slice(findings.problems());
+        self
+    }
+
+    pub(super) fn ok(&self) -> bool {
+        self.problems.is_empty() && self.figures.iter().all(Figure::ok)
+    }
+
+    /// What upstream expects.
+    pub(super) fn upstreams(&self) -> String {
+        listed(
+            self.figures.iter().filter(|figure| figure.is_upstreams),
+            |figure| match figure.wanted {
+                Wanted::Exactly(number) => grouped(number),
+                Wanted::Some => "not 0".to_owned(),
+            },
+        )
+    }
+
+    /// What came out.
+    pub(super) fn ours(&self) -> String {
+        listed(self.figures.iter(), |figure| grouped(figure.found))
+    }
+
+    pub(super) fn to_json(&self, name: &str) -> Value {
+        let figures = self.figures.iter().map(|figure| {
+            let wanted = match figure.wanted {
+                Wanted::Exactly(number) => json!(number),
+                Wanted::Some => json!("not 0"),
+            };
+            json!({
+                "what": figure.what,
+                "must_be": wanted,
+                "is_upstreams": figure.is_upstreams,
+                "ours": figure.found,
+            })
+        });
+        json!({
+            "name": name,
+            "figures": figures.collect::<Vec<_>>(),
+            "differs": self.differs,
+            "problems": self.problems,
+            "ok": self.ok(),
+        })
+    }
+}
+
+impl Figure {
+    fn ok(&self) -> bool {
+        match self.wanted {
+            Wanted::Exactly(number) => self.found == number,
+            Wanted::Some => self.found > 0,
+        }
+    }
+}
+
+fn listed<'a>(
+    figures: impl Iterator<Item = &'a Figure>,
+    number: impl Fn(&Figure) -> String,
+) -> String {
+    let cells = figures.map(|figure| format!("{}: {}", figure.what, number(figure)));
+    cells.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_right_if_all_of_it_is() {
+        let row = || {
+            Row::new("in nothing")
+                .upstream("errors", Wanted::Exactly(0), 0)
+                .upstream("refused", Wanted::Some, 7)
+                .and("rounds", Wanted::Some, 1200)
+        };
+        assert!(row().ok());
+        assert_eq!(row().upstreams(), "errors: 0\nrefused: not 0");
+        assert_eq!(row().ours(), "errors: 0\nrefused: 7\nrounds: 1,200");
+        assert!(!row().upstream("map a", Wanted::Exactly(200), 201).ok());
+        assert!(!row().and("more", Wanted::Some, 0).ok());
+        let mut findings = Findings::default();
+        findings.problem("lost");
+        assert!(!row().with_problems(&findings).ok());
+    }
+}
