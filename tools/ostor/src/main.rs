@@ -21,7 +21,6 @@ mod lists;
 mod matrix;
 mod output;
 mod owner_name;
-mod progress;
 mod recurse;
 mod self_churn;
 mod stress;
@@ -32,6 +31,7 @@ mod value;
 use std::process::ExitCode;
 
 use clap::Parser;
+use ostor::progress;
 
 use crate::cli::{Cli, Command};
 use crate::exit::Exit;

@@ -2,11 +2,11 @@
 //! What the tool prints: tables and lines for a person, JSON for a program.
 
 use anyhow::Result;
-use comfy_table::presets::ASCII_MARKDOWN;
-use comfy_table::{CellAlignment, Table};
 use ostor::device::{self, Kind};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+
+pub(crate) use ostor::text::{grouped, table, verdict};
 
 use crate::exit::Exit;
 
@@ -64,52 +64,6 @@ impl Output {
             eprintln!("ostor: {error:#}");
         }
     }
-}
-
-/// A table, its numbers flush right.
-pub(crate) fn table<const N: usize>(
-    head: [&str; N],
-    rows: impl IntoIterator<Item = [String; N]>,
-) -> Table {
-    let mut table = Table::new();
-    table.load_preset(ASCII_MARKDOWN).set_header(head);
-    let mut numeric = [true; N];
-    for row in rows {
-        for (numeric, cell) in numeric.iter_mut().zip(&row) {
-            *numeric &= cell
-                .chars()
-                .all(|c| c.is_ascii_digit() || ",.-".contains(c));
-        }
-        table.add_row(row);
-    }
-    for (column, numeric) in table.column_iter_mut().zip(numeric) {
-        if numeric {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
-}
-
-/// How a run ended; what was skipped was not seen to be right.
-pub(crate) fn verdict(ok: bool, skipped: usize) -> String {
-    match (ok, skipped) {
-        (false, _) => "FAILED".to_owned(),
-        (true, 0) => "ok".to_owned(),
-        (true, skipped) => format!("ok ({skipped} skipped)"),
-    }
-}
-
-/// A number with its thousands apart.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// The fields of a structure of the device that say something.
@@ -190,29 +144,5 @@ mod tests {
         info.flags |= uapi::OSTOR_MAP_BUSY;
         let both = figures_of(&info).unwrap();
         assert_eq!(figure_text(&both["flags"]), "clone, busy");
-    }
-
-    #[test]
-    fn tables_align_numbers() {
-        let table = table(
-            ["what", "ns"],
-            [["get".into(), "7".into()], ["set".into(), "1,024".into()]],
-        );
-        let text = table.to_string();
-        assert!(text.contains("|     7 |"), "{text}");
-    }
-
-    #[test]
-    fn what_was_skipped_is_told() {
-        assert_eq!(verdict(true, 0), "ok");
-        assert_eq!(verdict(true, 2), "ok (2 skipped)");
-        assert_eq!(verdict(false, 2), "FAILED");
-    }
-
-    #[test]
-    fn thousands_stand_apart() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_234_567), "1,234,567");
     }
 }

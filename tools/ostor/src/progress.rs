@@ -11,7 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 const EVERY: Duration = Duration::from_secs(5);
 
 /// The progress of one command, on standard error.
-pub(crate) struct Progress {
+#[derive(Debug)]
+pub struct Progress {
     what: &'static str,
     total: u64,
     start: Instant,
@@ -20,7 +21,8 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(what: &'static str, total: u64) -> Self {
+    /// Begins with nothing done.
+    pub fn new(what: &'static str, total: u64) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let style = "{msg} {bar:30} {pos}/{len}, {eta} left";
             ProgressBar::new(total)
@@ -38,7 +40,7 @@ impl Progress {
     }
 
     /// `done` of the total is done.
-    pub(crate) fn at(&mut self, done: u64) {
+    pub fn at(&mut self, done: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
         } else if self.is_time() {
@@ -47,7 +49,7 @@ impl Progress {
     }
 
     /// The same, with something `more` that is asked for when it is shown.
-    pub(crate) fn at_with(
+    pub fn at_with(
         &mut self,
         done: u64,
         more: impl FnOnce() -> Result<String>,

@@ -11,7 +11,6 @@ mod gate;
 mod optmem;
 pub(crate) mod player;
 mod race_create;
-pub(crate) mod random;
 pub(crate) mod role;
 pub(crate) mod socket_churn;
 pub(crate) mod sockets;
@@ -22,6 +21,7 @@ use std::slice;
 
 use anyhow::Result;
 use ostor::device::{self, Kind};
+use ostor::random;
 
 use crate::cli::{
     CGROUPS, CHURN_SECONDS, CONNECTIONS, OPTMEM_ROUNDS, PROCESSES, RACE_ROUNDS, SOCKET_SECONDS,

@@ -6,12 +6,12 @@ use std::sync::Mutex;
 use std::thread;
 
 use anyhow::Result;
+use ostor::random::Random;
 
 use super::accept::Accepting;
 use super::limit::Limit;
 use crate::stress::findings::Findings;
 use crate::stress::player::{Injected, Player};
-use crate::stress::random::Random;
 use crate::stress::role::Role;
 use crate::stress::world::World;
 
