@@ -19,20 +19,28 @@ impl ParseCallbacks for Serializable {
     }
 }
 
+/// The names of the `OSTOR_IOC_*` commands, without that.
+fn commands(header: &str) -> impl Iterator<Item = &str> {
+    let names = header.lines().filter_map(|line| {
+        let rest = line.strip_prefix("#define OSTOR_IOC_")?;
+        rest.split_whitespace().next()
+    });
+    names.filter(|name| *name != "MAGIC")
+}
+
+/// All commands as a list of names and numbers.
+fn command_list(header: &str) -> String {
+    let entries = commands(header).map(|name| format!("(\"{name}\", OSTOR_CMD_{name})"));
+    let entries = entries.collect::<Vec<_>>().join(", ");
+    format!("pub const COMMANDS: &[(&str, u64)] = &[{entries}];")
+}
+
 /// One constant `OSTOR_CMD_*` per `OSTOR_IOC_*` command. Their macros hold a `sizeof`, which bindgen
 /// does not evaluate as a macro but does as the value of a constant.
 fn command_constants(header: &str) -> String {
-    let mut constants = String::new();
-    for line in header.lines() {
-        let name = line
-            .strip_prefix("#define OSTOR_IOC_")
-            .and_then(|rest| rest.split_whitespace().next());
-        if let Some(name) = name.filter(|name| *name != "MAGIC") {
-            constants +=
-                &format!("static const unsigned long OSTOR_CMD_{name} = OSTOR_IOC_{name};\n");
-        }
-    }
-    constants
+    let constant =
+        |name| format!("static const unsigned long OSTOR_CMD_{name} = OSTOR_IOC_{name};\n");
+    commands(header).map(constant).collect()
 }
 
 fn main() {
@@ -51,6 +59,7 @@ fn main() {
         .derive_eq(true)
         .generate_comments(false)
         .prepend_enum_name(false)
+        .raw_line(command_list(&header))
         .generate()
         .expect("the UAPI header is valid C")
         .write_to_file(PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo")).join("uapi.rs"))
