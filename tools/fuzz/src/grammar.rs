@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the arguments of the commands are made of.
+
+use std::mem::{offset_of, size_of};
+
+use uapi::{
+    COMMANDS, ostor_bench, ostor_elem, ostor_fault, ostor_list, ostor_list_owner, ostor_map_create,
+    ostor_op, ostor_owner, ostor_recurse,
+};
+
+use crate::sys::call::Addresses;
+
+/// A field of an argument that should not just be 0.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Field {
+    /// `struct ostor_owner`.
+    Owner(usize),
+    /// The descriptor of a map, or -1.
+    MapFd(usize),
+    /// An address of so many bytes, or of a value if that is 0.
+    Address(usize, usize),
+    /// Bytes of a map's value.
+    ValueSize(usize),
+    /// One of these numbers.
+    OneOf(usize, &'static [u32]),
+    /// Any number below, mostly a small one.
+    Below(usize, u32),
+    /// Eight bytes of anything.
+    Any(usize),
+}
+
+/// What a command takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grammar {
+    pub(crate) name: &'static str,
+    /// The command's number.
+    pub(crate) command: u64,
+    /// Of all calls, this many in fifty thousand or so.
+    pub(crate) weight: usize,
+    pub(crate) fields: &'static [Field],
+    pub(crate) addresses: Addresses,
+}
+
+/// What is known of a command beyond its number.
+struct Known {
+    name: &'static str,
+    weight: usize,
+    fields: &'static [Field],
+    addresses: &'static [usize],
+}
+
+/// The calls with numbers that are nobody's command.
+pub(crate) const NOBODYS: &str = "no command";
+
+/// How often a command is called of which only the number is known.
+const UNKNOWN_WEIGHT: usize = 100;
+
+/// Where `struct ostor_elem` has an address.
+const VALUE: usize = offset_of!(ostor_elem, value);
+
+const ELEM: &[Field] = &[
+    Field::Owner(offset_of!(ostor_elem, owner)),
+    Field::Address(VALUE, 0),
+    Field::ValueSize(offset_of!(ostor_elem, value_size)),
+];
+
+/// An operation within `struct ostor_recurse`.
+macro_rules! operation {
+    ($which:ident) => {
+        [
+            Field::Owner(offset_of!(ostor_recurse, $which) + offset_of!(ostor_op, owner)),
+            Field::OneOf(
+                offset_of!(ostor_recurse, $which) + offset_of!(ostor_op, op),
+                &[1, 2, 3, 4],
+            ),
+            Field::MapFd(offset_of!(ostor_recurse, $which) + offset_of!(ostor_op, map_fd)),
+            Field::Any(offset_of!(ostor_recurse, $which) + offset_of!(ostor_op, seed)),
+        ]
+    };
+}
+
+const OUTER: [Field; 4] = operation!(outer);
+const INNER: [Field; 4] = operation!(inner);
+
+const KNOWN: &[Known] = &[
+    Known {
+        name: "MAP_CREATE",
+        weight: 1500,
+        fields: &[
+            Field::ValueSize(offset_of!(ostor_map_create, value_size)),
+            Field::OneOf(offset_of!(ostor_map_create, flags), &[0, 0, 1, 2, 3]),
+        ],
+        addresses: &[],
+    },
+    Known {
+        name: "MAP_INFO",
+        weight: 1500,
+        fields: &[],
+        addresses: &[],
+    },
+    Known {
+        name: "LOOKUP",
+        weight: 7500,
+        fields: ELEM,
+        addresses: &[VALUE],
+    },
+    Known {
+        name: "GET_OR_CREATE",
+        weight: 10000,
+        fields: ELEM,
+        addresses: &[VALUE],
+    },
+    Known {
+        name: "UPDATE",
+        weight: 10000,
+        fields: &[
+            ELEM[0],
+            ELEM[1],
+            ELEM[2],
+            Field::OneOf(offset_of!(ostor_elem, flags), &[0, 1, 2]),
+        ],
+        addresses: &[VALUE],
+    },
+    Known {
+        name: "DELETE",
+        weight: 6000,
+        fields: &[ELEM[0]],
+        addresses: &[VALUE],
+    },
+    Known {
+        name: "TAKE",
+        weight: 4000,
+        fields: ELEM,
+        addresses: &[VALUE],
+    },
+    Known {
+        name: "LIST",
+        weight: 3000,
+        fields: &[
+            Field::Below(offset_of!(ostor_list, pos), 1024),
+            Field::Below(offset_of!(ostor_list, seq), 4096),
+            Field::Address(
+                offset_of!(ostor_list, entries),
+                8 * size_of::<uapi::ostor_entry>(),
+            ),
+            Field::Address(offset_of!(ostor_list, values), 0),
+            Field::ValueSize(offset_of!(ostor_list, value_size)),
+            Field::Below(offset_of!(ostor_list, capacity), uapi::OSTOR_LIST_MAX),
+        ],
+        addresses: &[
+            offset_of!(ostor_list, entries),
+            offset_of!(ostor_list, values),
+        ],
+    },
+    Known {
+        name: "LIST_OWNER",
+        weight: 3000,
+        fields: &[
+            Field::Owner(offset_of!(ostor_list_owner, owner)),
+            Field::Below(offset_of!(ostor_list_owner, after), 64),
+            Field::Address(
+                offset_of!(ostor_list_owner, entries),
+                8 * size_of::<uapi::ostor_owned>(),
+            ),
+            Field::Below(offset_of!(ostor_list_owner, capacity), uapi::OSTOR_LIST_MAX),
+        ],
+        addresses: &[offset_of!(ostor_list_owner, entries)],
+    },
+    Known {
+        name: "STATS",
+        weight: 1500,
+        fields: &[],
+        addresses: &[],
+    },
+    // A probe on a tracepoint costs grace periods and changes the kernel's code,
+    // and the bench waits for the reaper: up to a second each on an emulated CPU.
+    Known {
+        name: "RECURSE",
+        weight: 5,
+        fields: &[
+            OUTER[0],
+            OUTER[1],
+            OUTER[2],
+            OUTER[3],
+            INNER[0],
+            INNER[1],
+            INNER[2],
+            INNER[3],
+            Field::OneOf(offset_of!(ostor_recurse, point), &[0, 1, 2, 3]),
+        ],
+        addresses: &[],
+    },
+    Known {
+        name: "BENCH",
+        weight: 10,
+        fields: &[
+            Field::Owner(offset_of!(ostor_bench, owner)),
+            Field::OneOf(offset_of!(ostor_bench, bench), &[1, 2, 3, 4, 5, 6]),
+            Field::OneOf(offset_of!(ostor_bench, maps), &[1, 2, 2, 8]),
+            Field::Below(offset_of!(ostor_bench, iterations), 512),
+        ],
+        addresses: &[],
+    },
+    Known {
+        name: "FAULT",
+        weight: 500,
+        fields: &[
+            Field::Below(offset_of!(ostor_fault, point), 24),
+            Field::Below(offset_of!(ostor_fault, probability), 100),
+            Field::Below(offset_of!(ostor_fault, interval), 8),
+        ],
+        addresses: &[],
+    },
+];
+
+/// What is known of each command of the header, and of what is none.
+pub(crate) fn all() -> Vec<Grammar> {
+    let of_command = |&(name, command): &(&'static str, u64)| {
+        let known = KNOWN.iter().find(|known| known.name == name);
+        Grammar {
+            name,
+            command,
+            weight: known.map_or(UNKNOWN_WEIGHT, |known| known.weight),
+            fields: known.map_or(&[], |known| known.fields),
+            addresses: known.map_or(Addresses::Unknown, |known| Addresses::At(known.addresses)),
+        }
+    };
+    let nobodys = Grammar {
+        name: NOBODYS,
+        command: 0,
+        weight: 1500,
+        fields: &[],
+        addresses: Addresses::Unknown,
+    };
+    COMMANDS.iter().map(of_command).chain([nobodys]).collect()
+}
+
+/// The bytes of a command's argument, which are part of its number.
+pub(crate) fn size_of_argument(command: u64) -> usize {
+    (command >> 16) as usize & 0x3fff
+}
+
+impl Grammar {
+    /// Takes out of an argument what must never be asked for, whatever else is:
+    /// faults that stay, hours that pass, all the memory there is.
+    pub(crate) fn restrain(&self, bytes: &mut [u8]) {
+        match self.name {
+            "FAULT" => bytes[offset_of!(ostor_fault, set)..][..4].fill(0),
+            "BENCH" => {
+                let iterations = &mut bytes[offset_of!(ostor_bench, iterations)..][..8];
+                let number = u64::from_ne_bytes((&*iterations).try_into().expect("eight bytes"));
+                if number <= u64::from(uapi::OSTOR_BENCH_MAX) {
+                    iterations.copy_from_slice(&(number % 2048).to_ne_bytes());
+                }
+            }
+            _ if self.addresses == Addresses::Unknown => {
+                bytes.chunks_exact_mut(4).for_each(small_or_absurd);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whatever a number counts: few of them, or so many that they are refused.
+fn small_or_absurd(number: &mut [u8]) {
+    let value = u32::from_ne_bytes((&*number).try_into().expect("four bytes"));
+    if value < 1 << 31 {
+        number.copy_from_slice(&(value % 64).to_ne_bytes());
+    }
+}
+
+/// Where an owner has its descriptor.
+pub(crate) const OWNER_FD: usize = offset_of!(ostor_owner, fd);
+
+/// Where it has its id.
+pub(crate) const OWNER_ID: usize = offset_of!(ostor_owner, id);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_command_is_one_of_the_header() {
+        let all = all();
+        for known in KNOWN {
+            let grammar = all.iter().find(|grammar| grammar.name == known.name);
+            let size = size_of_argument(grammar.expect(known.name).command);
+            for at in known.addresses {
+                assert!(at + 8 <= size, "{}: {at}", known.name);
+            }
+        }
+    }
+
+    #[test]
+    fn no_fault_stays_and_nothing_takes_hours() {
+        let all = all();
+        let restrained = |name: &str, bytes: &mut [u8]| {
+            let grammar = all.iter().find(|grammar| grammar.name == name);
+            grammar.expect(name).restrain(bytes);
+        };
+        let mut fault = [0xff; size_of::<ostor_fault>()];
+        restrained("FAULT", &mut fault);
+        assert_eq!(fault[offset_of!(ostor_fault, set)..][..4], [0; 4]);
+        let at = offset_of!(ostor_bench, iterations);
+        for (asked, got) in [(10_000_000u64, 10_000_000 % 2048), (u64::MAX, u64::MAX)] {
+            let mut bench = [0; size_of::<ostor_bench>()];
+            bench[at..][..8].copy_from_slice(&asked.to_ne_bytes());
+            restrained("BENCH", &mut bench);
+            assert_eq!(bench[at..][..8], got.to_ne_bytes());
+        }
+        for (asked, got) in [(7u32, 7), (4_000_000, 0), (u32::MAX, u32::MAX)] {
+            let mut bytes = asked.to_ne_bytes();
+            restrained(NOBODYS, &mut bytes);
+            assert_eq!(bytes, got.to_ne_bytes());
+        }
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Which code of the kernel a thread's calls run, where the kernel can tell
+//! (`CONFIG_KCOV`).
+
+#![expect(unsafe_code, reason = "KCOV writes to shared memory")]
+
+use std::fs::{File, OpenOptions};
+use std::num::NonZeroUsize;
+use std::os::fd::AsRawFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nix::errno::Errno;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+
+const DEVICE: &str = "/sys/kernel/debug/kcov";
+
+/// `KCOV_INIT_TRACE`, `KCOV_ENABLE` and `KCOV_TRACE_PC` of `linux/kcov.h`.
+const INIT_TRACE: u64 = 0x8008_6301;
+const ENABLE: u64 = 0x6364;
+const TRACE_PC: u64 = 0;
+
+/// How many addresses one call can report.
+const WORDS: usize = 64 << 10;
+
+/// One thread's coverage. The first word counts the addresses that follow it.
+pub(crate) struct Kcov {
+    words: NonNull<AtomicU64>,
+    file: File,
+}
+
+impl Kcov {
+    /// Begins for the calling thread; [`None`] where the kernel has no KCOV.
+    pub(crate) fn start() -> Result<Option<Self>, Errno> {
+        let Ok(file) = OpenOptions::new().read(true).write(true).open(DEVICE) else {
+            return Ok(None);
+        };
+        // SAFETY: The call takes numbers.
+        Errno::result(unsafe { libc::ioctl(file.as_raw_fd(), INIT_TRACE as _, WORDS) })?;
+        let len = NonZeroUsize::new(WORDS * size_of::<u64>()).expect("a length");
+        let prot = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: A new mapping, wherever there is room.
+        let words = unsafe { mmap(None, len, prot, MapFlags::MAP_SHARED, &file, 0) }?;
+        let kcov = Self {
+            words: words.cast(),
+            file,
+        };
+        // SAFETY: As above.
+        Errno::result(unsafe { libc::ioctl(kcov.file.as_raw_fd(), ENABLE as _, TRACE_PC) })?;
+        Ok(Some(kcov))
+    }
+
+    fn words(&self) -> &[AtomicU64] {
+        // SAFETY: So many words are mapped until this is dropped, and any bytes
+        // are numbers.
+        unsafe { std::slice::from_raw_parts(self.words.as_ptr(), WORDS) }
+    }
+
+    /// Runs `call` and passes the addresses of the code that it ran to `seen`.
+    pub(crate) fn trace<R>(&self, call: impl FnOnce() -> R, mut seen: impl FnMut(u64)) -> R {
+        let words = self.words();
+        words[0].store(0, Ordering::Relaxed);
+        let result = call();
+        let count = words[0].load(Ordering::Relaxed) as usize;
+        for word in &words[1..=count.min(WORDS - 1)] {
+            seen(word.load(Ordering::Relaxed));
+        }
+        result
+    }
+}
+
+impl Drop for Kcov {
+    fn drop(&mut self) {
+        // SAFETY: Mapped by `start`, and nobody has a reference to it any more.
+        let _ = unsafe { munmap(self.words.cast(), WORDS * size_of::<u64>()) };
+    }
+}

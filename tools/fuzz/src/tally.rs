@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the calls returned.
+
+use std::collections::BTreeMap;
+
+use nix::errno::Errno;
+use ostor::text::{grouped, table};
+
+use crate::grammar::Grammar;
+
+/// Results by command and error.
+#[derive(Debug)]
+pub(crate) struct Tally(Vec<BTreeMap<i32, u64>>);
+
+/// How a success is counted.
+const OK: i32 = 0;
+
+impl Tally {
+    pub(crate) fn new(commands: usize) -> Self {
+        Self(vec![BTreeMap::new(); commands])
+    }
+
+    pub(crate) fn add(&mut self, command: usize, result: Result<(), Errno>) {
+        let code = result.map_or_else(|errno| errno as i32, |()| OK);
+        *self.0[command].entry(code).or_default() += 1;
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (all, part) in self.0.iter_mut().zip(&other.0) {
+            for (code, count) in part {
+                *all.entry(*code).or_default() += count;
+            }
+        }
+    }
+
+    /// How many calls there were.
+    pub(crate) fn calls(&self) -> u64 {
+        self.0.iter().flat_map(BTreeMap::values).sum()
+    }
+
+    pub(crate) fn as_table(&self, grammars: &[Grammar]) -> String {
+        let rows = grammars.iter().zip(&self.0).map(|(grammar, results)| {
+            let mut errors: Vec<_> = results.iter().filter(|(code, _)| **code != OK).collect();
+            errors.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+            let errors = errors
+                .into_iter()
+                .map(|(code, count)| format!("{:?} {}", Errno::from_raw(*code), grouped(*count)));
+            [
+                grammar.name.to_owned(),
+                grouped(results.values().sum()),
+                grouped(results.get(&OK).copied().unwrap_or(0)),
+                errors.collect::<Vec<_>>().join(", "),
+            ]
+        });
+        table(["command", "calls", "ok", "errors"], rows).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_add_up() {
+        let mut all = Tally::new(2);
+        all.add(0, Ok(()));
+        let mut part = Tally::new(2);
+        part.add(1, Err(Errno::EINVAL));
+        part.add(1, Err(Errno::EINVAL));
+        all.merge(&part);
+        assert_eq!(all.calls(), 3);
+        let grammars = &crate::grammar::all()[..2];
+        assert!(all.as_table(grammars).contains("EINVAL 2"));
+    }
+}
