@@ -35,6 +35,9 @@ stress:
 torture:
 	@scripts/torture
 
+fuzz:
+	@scripts/vm $(arch) --timeout 7200 -- ostor-fuzz --ops 5000000
+
 lint:
 	@scripts/lint
 
@@ -56,12 +59,13 @@ make bench       count the instructions of each operation
 make stress      run the stress test
 make torture     have locks and allocations fail, ten minutes on each of four
                  kernels, two of which check memory and locks
+make fuzz        make 5,000,000 ioctls of all sorts
 make lint        run every static check
 make doc         make the documentation of the Rust code
 make clean       remove what was built from this checkout
 make distclean   empty the cache: root, kernels and all that was built
 
-ARCH=arm64 does the first five for arm64, which is emulated, and not for x86_64
+ARCH=arm64 does the first six for arm64, which is emulated, and not for x86_64
 (make test without ARCH: for both).
 
 scripts/vm -- COMMAND runs COMMAND on a test kernel with the module loaded;
@@ -73,4 +77,4 @@ help:
 	@:
 
 .DEFAULT_GOAL := module
-.PHONY: module demo test bench stress torture lint doc clean distclean help
+.PHONY: module demo test bench stress torture fuzz lint doc clean distclean help
