@@ -14,6 +14,7 @@ use crate::{
             self,
             Plan, //
         },
+        res_lock,
         trace, //
     },
 };
@@ -21,17 +22,27 @@ use machine::{
     engine::Engine,
     Setup, //
 };
+use shuttle::rand::{
+    thread_rng,
+    Rng, //
+};
 use std::{
     env,
     mem::ManuallyDrop,
+    str::FromStr,
     sync::{
         atomic::{
+            AtomicBool,
+            AtomicU64,
             AtomicUsize,
             Ordering, //
         },
         Arc, //
     },
-    time::Instant,
+    time::{
+        Duration,
+        Instant, //
+    },
 };
 
 /// How a scenario is explored.
@@ -47,12 +58,16 @@ pub(crate) struct Explore {
 /// Thread switches after which an execution is taken to run for ever.
 const BRANCHES: usize = 20_000;
 
-/// Executions of each scenario by shuttle, if `SHUTTLE_ITERATIONS` does not say.
-const ITERATIONS: usize = 300;
+/// Bytes of a thread's stack, which shuttle's threads want to know.
+const STACK: usize = 1 << 18;
 
-fn number(variable: &str) -> Option<usize> {
+/// The number that an environment variable has, if it is set.
+pub(crate) fn number<N: FromStr>(variable: &str) -> Option<N> {
     let value = env::var(variable).ok()?;
-    Some(value.parse().expect("the variable wants a number"))
+    match value.parse() {
+        Ok(number) => Some(number),
+        Err(_) => panic!("{variable} is to be a number, and is {value}"),
+    }
 }
 
 impl Explore {
@@ -79,45 +94,56 @@ impl Explore {
 
     /// All interleavings, with each plan of faults.
     pub(crate) fn loom(self, plans: &[Plan], scenario: fn()) {
-        let (started, runs) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+        let figures = Figures::start();
         for &plan in plans {
-            let mut builder = loom::model::Builder::new();
-            builder.max_branches = BRANCHES;
-            builder.preemption_bound =
-                Some(number("LOOM_MAX_PREEMPTIONS").unwrap_or(self.preemptions));
-            let runs = runs.clone();
-            builder.check(move || {
-                runs.fetch_add(1, Ordering::Relaxed);
-                self.execution(Engine::Loom, plan, scenario);
-            });
+            self.check(plan, &figures, scenario);
         }
-        self.report("loom", plans.len(), &runs, started);
+        figures.report("loom", self.name, plans.len());
     }
 
-    /// Random interleavings, each with one of the plans.
-    pub(crate) fn shuttle(self, plans: &[Plan], scenario: fn()) {
-        let (started, runs) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
-        let mut config = shuttle::Config::new();
-        config.stack_size = 1 << 18;
-        config.silence_warnings = true;
-        let iterations = number("SHUTTLE_ITERATIONS").unwrap_or(ITERATIONS);
-        let scheduler = shuttle::scheduler::RandomScheduler::new(iterations);
-        let all = plans.to_vec();
-        let counted = runs.clone();
-        shuttle::Runner::new(scheduler, config).run(move || {
-            let run = counted.fetch_add(1, Ordering::Relaxed);
-            self.execution(Engine::Shuttle, all[run % all.len()], scenario);
-        });
-        self.report("shuttle", plans.len(), &runs, started);
+    /// All interleavings of several scenarios, with each plan of faults, and with something that
+    /// comes after the first step, the second one and so on, up to where it comes in no
+    /// interleaving any more. A scenario is given the number of steps, and returns whether it has
+    /// come.
+    pub(crate) fn loom_at_each_step<S>(self, plans: &[Plan], scenarios: impl Iterator<Item = S>)
+    where
+        S: Fn(u64) -> bool + Copy + Send + Sync + 'static,
+    {
+        let figures = Figures::start();
+        for scenario in scenarios {
+            for &plan in plans {
+                for step in 0.. {
+                    let came = Arc::new(AtomicBool::new(false));
+                    let comes = came.clone();
+                    self.check(plan, &figures, move || {
+                        comes.fetch_or(scenario(step), Ordering::Relaxed);
+                    });
+                    if !came.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            }
+        }
+        figures.report("loom", self.name, plans.len());
     }
 
-    fn execution(self, engine: Engine, plan: Plan, scenario: fn()) {
+    fn check(self, plan: Plan, figures: &Figures, scenario: impl Fn() + Send + Sync + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.max_branches = BRANCHES;
+        builder.preemption_bound = Some(number("LOOM_MAX_PREEMPTIONS").unwrap_or(self.preemptions));
+        let figures = figures.clone();
+        builder.check(move || figures.count(self.execution(Engine::Loom, plan, &scenario)));
+    }
+
+    /// Runs the scenario once and returns how many steps that had.
+    fn execution(self, engine: Engine, plan: Plan, scenario: impl FnOnce()) -> u64 {
         machine::begin(Setup {
             engine,
             kworkers: self.kworkers,
         });
         fault::begin(plan);
         trace::begin();
+        res_lock::begin();
         mock::begin();
         let sizes = Sizes {
             map_bits: 4,
@@ -131,15 +157,91 @@ impl Explore {
         assert!(runtime().stats.maps.get() == 0);
         drop(ManuallyDrop::into_inner(running));
         mock::end();
-        machine::end();
+        machine::end()
+    }
+}
+
+/// A scenario that shuttle runs, with two kworkers.
+pub(crate) struct Random {
+    explore: Explore,
+    plans: Vec<Plan>,
+    scenario: fn(),
+}
+
+impl Random {
+    /// The scenario, each time with one of the plans.
+    pub(crate) fn new(name: &'static str, plans: &[Plan], scenario: fn()) -> Self {
+        Self {
+            explore: Explore::new(name).kworkers(2),
+            plans: plans.to_vec(),
+            scenario,
+        }
     }
 
-    fn report(self, engine: &str, plans: usize, runs: &AtomicUsize, started: Instant) {
+    /// What it is called.
+    pub(crate) fn name(&self) -> &'static str {
+        self.explore.name
+    }
+
+    /// Runs it in so many interleavings, which are added to the figures.
+    pub(crate) fn run(&self, interleavings: usize, figures: &Figures) {
+        let mut config = shuttle::Config::new();
+        config.stack_size = STACK;
+        config.silence_warnings = true;
+        let scheduler = shuttle::scheduler::RandomScheduler::new(interleavings);
+        let (explore, scenario, plans) = (self.explore, self.scenario, self.plans.clone());
+        let figures = figures.clone();
+        shuttle::Runner::new(scheduler, config).run(move || {
+            let plan = plans[thread_rng().gen_range(0..plans.len())];
+            figures.count(explore.execution(Engine::Shuttle, plan, scenario));
+        });
+    }
+}
+
+/// What was done, and since when.
+#[derive(Clone)]
+pub(crate) struct Figures {
+    started: Instant,
+    runs: Arc<AtomicUsize>,
+    steps: Arc<AtomicU64>,
+}
+
+impl Figures {
+    /// Nothing yet.
+    pub(crate) fn start() -> Self {
+        Self {
+            started: Instant::now(),
+            runs: Arc::default(),
+            steps: Arc::default(),
+        }
+    }
+
+    fn count(&self, steps: u64) {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        self.steps.fetch_add(steps, Ordering::Relaxed);
+    }
+
+    /// Steps so far.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
+    }
+
+    /// Interleavings so far.
+    pub(crate) fn runs(&self) -> usize {
+        self.runs.load(Ordering::Relaxed)
+    }
+
+    /// Time so far.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn report(&self, engine: &str, name: &str, plans: usize) {
         eprintln!(
-            "{engine} {}: {} interleavings, {plans} plans of faults, {:.1} s",
-            self.name,
-            runs.load(Ordering::Relaxed),
-            started.elapsed().as_secs_f32(),
+            "{engine} {name}: {} interleavings, {} steps, {plans} plans of faults, {:.1} s",
+            self.runs.load(Ordering::Relaxed),
+            self.steps.load(Ordering::Relaxed),
+            self.started.elapsed().as_secs_f32(),
         );
     }
 }

@@ -118,6 +118,11 @@ impl Mock {
         found.expect("there is no such owner")
     }
 
+    /// Whether it lets through who comes.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.alive.load(Relaxed)
+    }
+
     /// Bytes that are charged.
     pub(crate) fn charge_now(&self) -> u32 {
         self.charged.load(Relaxed)
@@ -151,8 +156,19 @@ impl Mock {
     /// Dies as a task does: whoever was let through is done before the notice comes. After it the
     /// memory is another's.
     pub(crate) fn die(&self) -> bool {
+        self.leave();
+        self.notice()
+    }
+
+    /// Lets nobody through any more, and waits for who was.
+    pub(crate) fn leave(&self) {
         self.alive.store(false, Relaxed);
         rcu::synchronize_rcu();
+    }
+
+    /// The notice of the death of an owner that lets nobody through any more. Returns whether the
+    /// owner had a storage.
+    pub(crate) fn notice(&self) -> bool {
         self.notice.set(Some(machine::rcu::next_section()));
         // SAFETY: The mock's notice of death.
         let had = Runtime::get().is_some_and(|runtime| unsafe { runtime.owner_died(self.id()) });
@@ -180,7 +196,7 @@ unsafe impl Owner for Mock {
     }
 
     fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {
-        if self.alive.load(Relaxed) {
+        if self.is_alive() {
             Ok(rcu)
         } else {
             Err(Refusal::OwnerDead)

@@ -15,6 +15,7 @@
 //! - nobody can run any more, or somebody runs for ever: the engines tell.
 
 pub mod engine;
+pub mod interrupt;
 pub mod lock;
 mod memory;
 pub mod rcu;

@@ -4,6 +4,7 @@
 
 use crate::{
     engine::Engine,
+    interrupt::step,
     world::{
         cpu,
         wait_until,
@@ -42,6 +43,7 @@ impl Rcu {
 
 /// Begins a read section.
 pub fn enter() {
+    step();
     let enter = with(|w| {
         let cpu = w.cpu();
         let wanted = w.setup.engine == Engine::Loom && !w.alone && w.cpus[cpu].nesting == 0;
@@ -76,6 +78,7 @@ pub fn enter() {
 
 /// Ends a read section.
 pub fn exit() {
+    step();
     let exit = with(|w| {
         let cpu = w.cpu();
         let cpu = &mut w.cpus[cpu];

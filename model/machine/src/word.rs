@@ -13,6 +13,7 @@
 
 use crate::{
     engine::Engine,
+    interrupt::step,
     world::{
         with,
         Slot, //
@@ -90,12 +91,17 @@ fn will_change(slot: &Slot) {
 
 fn after(order: Order) {
     if order == Order::Full {
-        fence(Order::Full);
+        barrier(Order::Full);
     }
 }
 
 /// Orders what is before it and what is after it.
 pub fn fence(order: Order) {
+    step();
+    barrier(order);
+}
+
+fn barrier(order: Order) {
     if panicking() {
         return;
     }
@@ -109,6 +115,7 @@ pub fn fence(order: Order) {
 
 /// Loads the difference.
 pub fn load(addr: usize, order: Order) -> u64 {
+    step();
     let slot = slot(addr);
     if panicking() {
         return slot.last.get();
@@ -121,6 +128,7 @@ pub fn load(addr: usize, order: Order) -> u64 {
 
 /// Stores a difference.
 pub fn store(addr: usize, value: u64, order: Order) {
+    step();
     let slot = slot(addr);
     if !panicking() {
         will_change(&slot);
@@ -132,6 +140,7 @@ pub fn store(addr: usize, value: u64, order: Order) {
 
 /// Stores a difference and returns the one before.
 pub fn swap(addr: usize, value: u64, order: Order) -> u64 {
+    step();
     let slot = slot(addr);
     if panicking() {
         return slot.last.replace(value);
@@ -146,6 +155,7 @@ pub fn swap(addr: usize, value: u64, order: Order) -> u64 {
 
 /// Adds to the difference and returns the one before.
 pub fn fetch_add(addr: usize, value: u64, order: Order) -> u64 {
+    step();
     let slot = slot(addr);
     if panicking() {
         return slot.last.replace(slot.last.get().wrapping_add(value));
@@ -160,6 +170,7 @@ pub fn fetch_add(addr: usize, value: u64, order: Order) -> u64 {
 
 /// Exchanges the difference if it is `old`; a failure orders nothing.
 pub fn compare_exchange(addr: usize, old: u64, new: u64, order: Order) -> Result<u64, u64> {
+    step();
     let slot = slot(addr);
     if panicking() {
         let now = slot.last.get();

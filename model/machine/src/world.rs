@@ -10,6 +10,7 @@ use crate::{
         ThreadId,
         Word, //
     },
+    interrupt::Coming,
     lock::Locks,
     memory::Memory,
     rcu::Rcu,
@@ -84,6 +85,8 @@ pub(crate) struct Cpu {
     /// The locks it holds, and the one it waits for.
     pub(crate) holds: Vec<usize>,
     pub(crate) wants: Option<usize>,
+    /// How often its interrupts were turned off.
+    pub(crate) irqs_off: u32,
 }
 
 type Condition = Box<dyn Fn(&World) -> bool>;
@@ -101,6 +104,10 @@ pub struct World {
     pub(crate) rcu: Rcu,
     pub(crate) locks: Locks,
     pub(crate) works: Works,
+    /// What comes in between.
+    pub(crate) coming: Vec<Coming>,
+    /// Steps so far, of all CPUs.
+    pub(crate) steps: u64,
     /// Who waits for what, by CPU.
     waiters: BTreeMap<usize, (Thread, Condition)>,
     pauses: u32,
@@ -139,6 +146,8 @@ pub fn begin(setup: Setup) {
         rcu: Rcu::new(Slot::new(setup.engine)),
         locks: Locks::default(),
         works: Works::default(),
+        coming: Vec::new(),
+        steps: 0,
         waiters: BTreeMap::new(),
         pauses: 0,
         alone: true,
@@ -149,8 +158,8 @@ pub fn begin(setup: Setup) {
     cpu();
 }
 
-/// Ends an execution, in which nothing is left.
-pub fn end() {
+/// Ends an execution, in which nothing is left, and returns how many steps it had.
+pub fn end() -> u64 {
     let leaked = with(|w| {
         assert!(w.locks.all_free(), "a lock is held at the end");
         assert!(w.cpus.iter().all(|cpu| cpu.nesting == 0));
@@ -158,7 +167,7 @@ pub fn end() {
     });
     assert!(leaked == 0, "{leaked} blocks of memory are leaked");
     let world = WORLD.with(|slot| slot.borrow_mut().take());
-    drop(world);
+    world.map_or(0, |world| world.steps)
 }
 
 /// Who schedules this execution.
@@ -295,6 +304,7 @@ impl World {
             seen_exits: BTreeMap::new(),
             holds: Vec::new(),
             wants: None,
+            irqs_off: 0,
         });
     }
 

@@ -6,7 +6,7 @@ use super::one_lock_fails;
 use crate::{
     explore::{
         runtime,
-        Explore, //
+        Random, //
     },
     mock::{
         Fixture,
@@ -19,7 +19,13 @@ use crate::{
         owner::Owner, //
     },
 };
-use machine::engine::Handle;
+use machine::{
+    engine::Handle,
+    interrupt::{
+        self,
+        Kind, //
+    }, //
+};
 use shuttle::rand::{
     thread_rng,
     Rng, //
@@ -29,21 +35,37 @@ use std::sync::Arc;
 /// Operations of each thread.
 const OPERATIONS: u64 = 6;
 
-/// Every operation but the death of an owner, which comes once at most.
-fn operate(maps: &[Arc<Fixture>; 2], owners: [&'static Mock; 2]) {
+/// An interrupt comes before that many steps of an operation, or not at all. Most have fewer.
+const STEPS: u64 = 60;
+
+type Maps = [Arc<Fixture>; 2];
+type Owners = [&'static Mock; 2];
+
+/// Any operation but the death of an owner, which comes once at most.
+fn operate(maps: &Maps, owners: Owners, number: u64) {
+    let f = &maps[thread_rng().gen_range(0..2)];
+    let at = thread_rng().gen_range(0..2);
+    let (owner, other) = (owners[at], owners[1 - at]);
+    match thread_rng().gen_range(0..8) {
+        0 | 1 => drop(f.create(owner, number)),
+        2 => drop(f.update(owner, Mode::Any, number)),
+        3 => drop(f.update(owner, Mode::Exist, number)),
+        4 => drop(f.update(owner, Mode::NoExist, number)),
+        5 => drop(f.delete(owner)),
+        6 => runtime().inherit(owner.id(), other),
+        _ => drop(f.get(owner)),
+    }
+}
+
+/// Operations one after the other, some of which are interrupted by another one.
+fn operate_often(maps: &Maps, owners: Owners) {
     for number in 0..OPERATIONS {
-        let f = &maps[thread_rng().gen_range(0..2)];
-        let at = thread_rng().gen_range(0..2);
-        let (owner, other) = (owners[at], owners[1 - at]);
-        match thread_rng().gen_range(0..8) {
-            0 | 1 => drop(f.create(owner, number)),
-            2 => drop(f.update(owner, Mode::Any, number)),
-            3 => drop(f.update(owner, Mode::Exist, number)),
-            4 => drop(f.update(owner, Mode::NoExist, number)),
-            5 => drop(f.delete(owner)),
-            6 => runtime().inherit(owner.id(), other),
-            _ => drop(f.get(owner)),
-        }
+        let inside = maps.clone();
+        interrupt::after(thread_rng().gen_range(0..STEPS), Kind::Nmi, move || {
+            operate(&inside, owners, OPERATIONS + number);
+        });
+        operate(maps, owners, number);
+        interrupt::cancel();
     }
 }
 
@@ -57,7 +79,7 @@ fn anything() {
     let threads = [false, false, true].map(|kills| {
         let maps = maps.clone();
         machine::spawn(move || {
-            operate(&maps, owners);
+            operate_often(&maps, owners);
             if kills {
                 owners[0].die();
             }
@@ -73,8 +95,7 @@ fn anything() {
     assert!(owners[1].charge_now() == 0);
 }
 
-#[test]
-fn any_shuttle() {
-    let model = Explore::new("anything").kworkers(2);
-    model.shuttle(&one_lock_fails(12), anything);
+/// In random interleavings.
+pub(super) fn random() -> Vec<Random> {
+    vec![Random::new("anything", &one_lock_fails(12), anything)]
 }

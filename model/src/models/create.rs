@@ -3,13 +3,15 @@
 //! Creates that meet each other, and the death of their owner.
 
 use super::{
+    any_locks_fail,
     one_lock_fails,
     NO_FAULTS, //
 };
 use crate::{
     explore::{
         runtime,
-        Explore, //
+        Explore,
+        Random, //
     },
     mock::{
         Fixture,
@@ -19,6 +21,7 @@ use crate::{
     },
     storage::error::Refusal,
     sync::fault::{
+        self,
         Plan,
         Point, //
     },
@@ -102,6 +105,7 @@ fn create_and_death() {
     let other = f.clone();
     let thread = machine::spawn(move || match other.create(owner, 1) {
         Ok(outcome) => assert!(outcome == (1, true)),
+        Err(Refusal::Lock(_)) => assert!(fault::planned()),
         Err(refusal) => assert!(refusal == Refusal::OwnerDead),
     });
     owner.die();
@@ -124,8 +128,9 @@ fn both_create_at_the_limit_loom() {
 #[test]
 fn both_create_with_faults_loom() {
     let points = [Point::LinkLock, Point::ElementAlloc, Point::StorageAlloc];
-    let plans = Plan::all(&points, 2, 1);
-    Explore::new("create, create, faults").loom(&plans, both_create);
+    let plans = Plan::all(&points, 2, 6);
+    let model = Explore::new("create, create, anything fails").preemptions(2);
+    model.loom(&plans, both_create);
 }
 
 #[test]
@@ -139,16 +144,29 @@ fn create_and_create_delete_loom() {
 #[test]
 fn create_and_death_loom() {
     Explore::new("create, death").loom(NO_FAULTS, create_and_death);
+    let model = Explore::new("create, death, any locks fail").preemptions(1);
+    model.loom(&any_locks_fail(2), create_and_death);
 }
 
-#[test]
-fn create_shuttle() {
-    let model = Explore::new("create, create").kworkers(2);
-    model.shuttle(NO_FAULTS, both_create_and_succeed);
-    model.shuttle(NO_FAULTS, both_create_at_the_limit);
-    model.shuttle(&one_lock_fails(3), both_create);
-    let model = Explore::new("create, create and delete").kworkers(2);
-    model.shuttle(&one_lock_fails(3), create_and_create_delete);
-    let model = Explore::new("create, death").kworkers(2);
-    model.shuttle(NO_FAULTS, create_and_death);
+/// In random interleavings.
+pub(super) fn random() -> Vec<Random> {
+    vec![
+        Random::new(
+            "both create and succeed",
+            NO_FAULTS,
+            both_create_and_succeed,
+        ),
+        Random::new(
+            "both create at the limit",
+            NO_FAULTS,
+            both_create_at_the_limit,
+        ),
+        Random::new("both create", &one_lock_fails(3), both_create),
+        Random::new(
+            "create and create delete",
+            &one_lock_fails(3),
+            create_and_create_delete,
+        ),
+        Random::new("create and death", NO_FAULTS, create_and_death),
+    ]
 }

@@ -3,11 +3,15 @@
 //! Deletes that meet each other, and an update.
 
 use super::{
+    any_locks_fail,
     one_lock_fails,
     NO_FAULTS, //
 };
 use crate::{
-    explore::Explore,
+    explore::{
+        Explore,
+        Random, //
+    },
     mock::{
         Fixture,
         Mock,
@@ -18,6 +22,7 @@ use crate::{
         create::Mode,
         error::Refusal, //
     },
+    sync::fault,
 };
 use std::sync::Arc;
 
@@ -27,9 +32,7 @@ fn both_delete() {
         Arc::new(Fixture::new()),
         Mock::new(PLACES[0], 1, Some(ROOM)),
     );
-    if f.create(owner, 1).is_err() {
-        return;
-    }
+    fault::spare(|| assert!(f.create(owner, 1).is_ok()));
     let other = f.clone();
     let deleted = Arc::new(std::sync::Mutex::new(None));
     let theirs = deleted.clone();
@@ -64,13 +67,9 @@ fn exist_and_delete() {
 fn update_and_delete(mode: Mode, room: bool) {
     let (f, keep) = (Arc::new(Fixture::new()), Fixture::new());
     let owner = Mock::new(PLACES[0], 1, Some(ROOM));
-    if keep.create(owner, 0).is_err() {
-        return;
-    }
+    fault::spare(|| assert!(keep.create(owner, 0).is_ok()));
     let least = owner.charge_now();
-    if f.create(owner, 1).is_err() {
-        return;
-    }
+    fault::spare(|| assert!(f.create(owner, 1).is_ok()));
     if !room {
         owner.close();
     }
@@ -99,7 +98,9 @@ fn update_and_delete(mode: Mode, room: bool) {
 
 #[test]
 fn both_delete_loom() {
-    Explore::new("delete, delete").loom(&one_lock_fails(2), both_delete);
+    Explore::new("delete, delete").loom(NO_FAULTS, both_delete);
+    let model = Explore::new("delete, delete, any locks fail").preemptions(2);
+    model.loom(&any_locks_fail(2), both_delete);
 }
 
 #[test]
@@ -107,13 +108,19 @@ fn update_and_delete_loom() {
     Explore::new("update, delete, no room").loom(NO_FAULTS, update_and_delete_without_room);
     Explore::new("update, delete, room").loom(NO_FAULTS, update_and_delete_with_room);
     Explore::new("update that must replace, delete").loom(NO_FAULTS, exist_and_delete);
+    let model = Explore::new("update, delete, any locks fail").preemptions(1);
+    model.loom(&any_locks_fail(1), update_and_delete_without_room);
 }
 
-#[test]
-fn delete_shuttle() {
-    let model = Explore::new("delete, delete").kworkers(2);
-    model.shuttle(&one_lock_fails(4), both_delete);
-    let model = Explore::new("update, delete").kworkers(2);
-    model.shuttle(&one_lock_fails(6), update_and_delete_without_room);
-    model.shuttle(&one_lock_fails(6), exist_and_delete);
+/// In random interleavings.
+pub(super) fn random() -> Vec<Random> {
+    vec![
+        Random::new("both delete", &one_lock_fails(4), both_delete),
+        Random::new(
+            "update and delete without room",
+            &one_lock_fails(6),
+            update_and_delete_without_room,
+        ),
+        Random::new("exist and delete", &one_lock_fails(6), exist_and_delete),
+    ]
 }

@@ -3,13 +3,16 @@
 //! The death of owners and the end of maps, which meet everything.
 
 use super::{
+    any_locks_fail,
+    neighbour_of,
     one_lock_fails,
     NO_FAULTS, //
 };
 use crate::{
     explore::{
         runtime,
-        Explore, //
+        Explore,
+        Random, //
     },
     mock::{
         Fixture,
@@ -22,6 +25,7 @@ use crate::{
         error::Refusal,
         owner::Owner, //
     },
+    sync::fault,
 };
 use machine::engine::Handle;
 use std::sync::Arc;
@@ -29,9 +33,7 @@ use std::sync::Arc;
 /// The owner dies while the map ends: the charge is given back once, before the notice is over.
 fn death_and_end() {
     let (f, owner) = (Fixture::new(), Mock::new(PLACES[0], 1, Some(ROOM)));
-    if f.create(owner, 1).is_err() {
-        return;
-    }
+    fault::spare(|| assert!(f.create(owner, 1).is_ok()));
     let thread = machine::spawn(move || {
         owner.die();
     });
@@ -44,9 +46,7 @@ fn death_and_end() {
 fn death_and_end_of_one() {
     let (f, keep) = (Fixture::new(), Fixture::new());
     let owner = Mock::new(PLACES[0], 1, Some(ROOM));
-    if f.create(owner, 1).is_err() || keep.create(owner, 2).is_err() {
-        return;
-    }
+    fault::spare(|| assert!(f.create(owner, 1).is_ok() && keep.create(owner, 2).is_ok()));
     let thread = machine::spawn(move || assert!(owner.die()));
     drop(f);
     thread.join();
@@ -59,9 +59,7 @@ fn death_and_delete() {
         Arc::new(Fixture::new()),
         Mock::new(PLACES[0], 1, Some(ROOM)),
     );
-    if f.create(owner, 1).is_err() {
-        return;
-    }
+    fault::spare(|| assert!(f.create(owner, 1).is_ok()));
     let other = f.clone();
     let thread = machine::spawn(move || {
         owner.die();
@@ -116,9 +114,7 @@ fn inherit_and_end() {
         Mock::new(PLACES[0], 1, None),
         Mock::new(PLACES[1], 2, Some(ROOM)),
     );
-    if f.create(parent, 1).is_err() {
-        return;
-    }
+    fault::spare(|| assert!(f.create(parent, 1).is_ok()));
     let thread = machine::spawn(move || runtime().inherit(parent.id(), child));
     drop(f);
     thread.join();
@@ -132,9 +128,7 @@ fn inherit_and_death() {
         Mock::new(PLACES[0], 1, None),
         Mock::new(PLACES[1], 2, Some(ROOM)),
     );
-    if f.create(parent, 1).is_err() {
-        return;
-    }
+    fault::spare(|| assert!(f.create(parent, 1).is_ok()));
     let thread = machine::spawn(move || runtime().inherit(parent.id(), child));
     parent.die();
     thread.join();
@@ -144,20 +138,71 @@ fn inherit_and_death() {
     assert!(child.charge_now() == 0);
 }
 
+/// The owner dies while the map ends, and a third one holds the lock of the owner's storage.
+fn death_end_and_holder_of_the_storage() {
+    let (f, keep) = (Fixture::new(), Arc::new(Fixture::new()));
+    let owner = Mock::new(PLACES[0], 1, Some(ROOM));
+    fault::spare(|| assert!(f.create(owner, 1).is_ok() && keep.create(owner, 2).is_ok()));
+    let holder = keep.clone();
+    let threads = [
+        machine::spawn(move || assert!(owner.die())),
+        machine::spawn(move || {
+            let updated = holder.update(owner, Mode::Any, 3);
+            match updated {
+                Err(Refusal::Lock(_)) => assert!(fault::planned()),
+                updated => assert!(matches!(updated, Ok(_) | Err(Refusal::OwnerDead))),
+            }
+        }),
+    ];
+    drop(f);
+    threads.into_iter().for_each(Handle::join);
+    assert!(keep.get(owner).is_none() && keep.elements() == 0);
+}
+
+/// The same, and the third one holds the lock of the element's bucket: it unlinks what another
+/// dead owner has there.
+fn death_end_and_holder_of_the_bucket() {
+    let f = Fixture::new();
+    let (owner, neighbour) = (
+        Mock::new(PLACES[0], 1, Some(ROOM)),
+        neighbour_of(PLACES[0], &f),
+    );
+    fault::spare(|| assert!(f.create(owner, 1).is_ok() && f.create(neighbour, 2).is_ok()));
+    let threads = [owner, neighbour].map(|owner| {
+        machine::spawn(move || {
+            owner.die();
+        })
+    });
+    drop(f);
+    threads.into_iter().for_each(Handle::join);
+    assert!(!runtime().has_storage(owner.id()) && !runtime().has_storage(neighbour.id()));
+}
+
 #[test]
 fn death_and_end_loom() {
     let model = Explore::new("death, map end, kworker").kworkers(1);
     model.preemptions(1).loom(NO_FAULTS, death_and_end);
-    let model = Explore::new("death, map end, a lock fails").preemptions(1);
-    model.loom(&one_lock_fails(2), death_and_end);
+    let model = Explore::new("death, map end, any locks fail").preemptions(1);
+    model.loom(&any_locks_fail(2), death_and_end);
     let model = Explore::new("death, end of one map of two").preemptions(2);
     model.loom(NO_FAULTS, death_and_end_of_one);
+}
+
+#[test]
+fn death_end_and_holder_loom() {
+    let model = Explore::new("death, map end, a holder of the storage's lock").preemptions(1);
+    model.loom(&any_locks_fail(1), death_end_and_holder_of_the_storage);
+    let model = Explore::new("death, map end, a holder of the bucket's lock").kworkers(1);
+    let model = model.preemptions(1);
+    model.loom(NO_FAULTS, death_end_and_holder_of_the_bucket);
 }
 
 #[test]
 fn death_and_delete_loom() {
     let model = Explore::new("death, delete").preemptions(2);
     model.loom(&one_lock_fails(2), death_and_delete);
+    let model = Explore::new("death, delete, any locks fail").preemptions(1);
+    model.loom(&any_locks_fail(2), death_and_delete);
 }
 
 #[test]
@@ -167,16 +212,32 @@ fn inherit_loom() {
     Explore::new("inherit, death").loom(NO_FAULTS, inherit_and_death);
 }
 
-#[test]
-fn life_shuttle() {
-    let model = Explore::new("death, map end").kworkers(2);
-    model.shuttle(&one_lock_fails(4), death_and_end);
-    model.shuttle(&one_lock_fails(4), death_and_end_of_one);
-    let model = Explore::new("death, delete").kworkers(2);
-    model.shuttle(&one_lock_fails(4), death_and_delete);
-    let model = Explore::new("death, delete, update, map end").kworkers(2);
-    model.shuttle(&one_lock_fails(8), death_delete_and_end);
-    let model = Explore::new("inherit, map end").kworkers(2);
-    model.shuttle(&one_lock_fails(3), inherit_and_end);
-    model.shuttle(&one_lock_fails(3), inherit_and_death);
+/// In random interleavings.
+pub(super) fn random() -> Vec<Random> {
+    vec![
+        Random::new("death and end", &one_lock_fails(4), death_and_end),
+        Random::new(
+            "death and end of one",
+            &one_lock_fails(4),
+            death_and_end_of_one,
+        ),
+        Random::new(
+            "death end and holder of the storage",
+            &any_locks_fail(3),
+            death_end_and_holder_of_the_storage,
+        ),
+        Random::new(
+            "death end and holder of the bucket",
+            &any_locks_fail(3),
+            death_end_and_holder_of_the_bucket,
+        ),
+        Random::new("death and delete", &one_lock_fails(4), death_and_delete),
+        Random::new(
+            "death delete and end",
+            &one_lock_fails(8),
+            death_delete_and_end,
+        ),
+        Random::new("inherit and end", &one_lock_fails(3), inherit_and_end),
+        Random::new("inherit and death", &one_lock_fails(3), inherit_and_death),
+    ]
 }

@@ -2,16 +2,27 @@
 
 //! Lookups, which find what is there and never another owner's value.
 
-use super::NO_FAULTS;
+use super::{
+    any_locks_fail,
+    neighbour_of,
+    NO_FAULTS, //
+};
 use crate::{
-    explore::Explore,
+    explore::{
+        Explore,
+        Random, //
+    },
     mock::{
         Fixture,
         Mock,
         PLACES,
         ROOM, //
     },
-    storage::create::Mode,
+    storage::{
+        create::Mode,
+        error::Refusal, //
+    },
+    sync::fault,
 };
 use std::sync::Arc;
 
@@ -22,7 +33,7 @@ fn lookup_and_death() {
         Mock::new(PLACES[0], 1, Some(ROOM)),
         Mock::new(PLACES[0], 2, Some(ROOM)),
     );
-    assert!(f.create(old, 1) == Ok((1, true)));
+    fault::spare(|| assert!(f.create(old, 1) == Ok((1, true))));
     let other = f.clone();
     let thread = machine::spawn(move || {
         assert!(matches!(other.get(new), None | Some(2)));
@@ -30,10 +41,19 @@ fn lookup_and_death() {
     });
     assert!(old.die());
     assert!(f.get(old).is_none());
-    assert!(f.create(new, 2) == Ok((2, true)));
-    assert!(f.get(new) == Some(2));
+    let left = match f.create(new, 2) {
+        Ok(created) => {
+            assert!(created == (2, true));
+            Some(2)
+        }
+        Err(refusal) => {
+            assert!(matches!(refusal, Refusal::Lock(_)) && fault::planned());
+            None
+        }
+    };
+    assert!(f.get(new) == left);
     thread.join();
-    assert!(f.get(new) == Some(2) && f.elements() == 1);
+    assert!(f.get(new) == left && f.elements() == u64::from(left.is_some()));
 }
 
 /// The notice of the first owner's death was missed: the next one's create ends what it left.
@@ -86,20 +106,14 @@ fn lookup_update_and_neighbour() {
     assert!(f.elements() == 2);
 }
 
-/// An owner in the same bucket of the map.
-fn neighbour_of(place: usize, f: &Fixture) -> &'static Mock {
-    use crate::storage::owner::Owner;
-    let id = Mock::new(place, 0, None).id();
-    (1..)
-        .map(|n| Mock::new(place + n * 0x1000, 7, None))
-        .find(|other| f.0.raw().share_bucket(id, other.id()))
-        .expect("no neighbour")
-}
-
 #[test]
 fn lookup_and_death_loom() {
     let model = Explore::new("lookup, death, next owner");
     model.preemptions(2).loom(NO_FAULTS, lookup_and_death);
+    let model = Explore::new("lookup, death, next owner, any locks fail");
+    model
+        .preemptions(1)
+        .loom(&any_locks_fail(2), lookup_and_death);
 }
 
 #[test]
@@ -119,11 +133,19 @@ fn lookup_and_update_loom() {
     model.loom(NO_FAULTS, lookup_update_and_neighbour);
 }
 
-#[test]
-fn lookup_shuttle() {
-    let model = Explore::new("lookup, death, next owner").kworkers(2);
-    model.shuttle(NO_FAULTS, lookup_and_death);
-    model.shuttle(NO_FAULTS, lookup_and_missed_death);
-    let model = Explore::new("lookup, update, neighbour").kworkers(2);
-    model.shuttle(NO_FAULTS, lookup_update_and_neighbour);
+/// In random interleavings.
+pub(super) fn random() -> Vec<Random> {
+    vec![
+        Random::new("lookup and death", NO_FAULTS, lookup_and_death),
+        Random::new(
+            "lookup and missed death",
+            NO_FAULTS,
+            lookup_and_missed_death,
+        ),
+        Random::new(
+            "lookup update and neighbour",
+            NO_FAULTS,
+            lookup_update_and_neighbour,
+        ),
+    ]
 }

@@ -5,14 +5,24 @@
 mod any;
 mod create;
 mod delete;
+mod interrupt;
 mod life;
 mod lookup;
 mod nested;
+mod random;
 mod walk;
 
-use crate::sync::fault::{
-    Plan,
-    Point, //
+use crate::{
+    mock::{
+        Fixture,
+        Mock,
+        ROOM, //
+    },
+    storage::owner::Owner,
+    sync::fault::{
+        Plan,
+        Point, //
+    },
 };
 
 /// No lock and no allocation fails.
@@ -20,11 +30,26 @@ const NO_FAULTS: &[Plan] = &[Plan::NONE];
 
 /// Any one of the first locks fails, or none.
 fn one_lock_fails(calls: u32) -> Vec<Plan> {
-    let locks = [
-        Point::LinkLock,
-        Point::UnlinkLock,
-        Point::BucketLock,
-        Point::IndexLock,
-    ];
-    Plan::all(&locks, calls, 1)
+    Plan::all(&LOCKS, calls, 1)
+}
+
+/// Any of the first locks fail, in all combinations.
+fn any_locks_fail(calls: u32) -> Vec<Plan> {
+    Plan::all(&LOCKS, calls, LOCKS.len() as u32 * calls)
+}
+
+const LOCKS: [Point; 4] = [
+    Point::LinkLock,
+    Point::UnlinkLock,
+    Point::BucketLock,
+    Point::IndexLock,
+];
+
+/// An owner in the same bucket of the map as one at this place.
+fn neighbour_of(place: usize, f: &Fixture) -> &'static Mock {
+    let id = Mock::new(place, 0, Some(ROOM)).id();
+    (1..)
+        .map(|n| Mock::new(place + n * 0x1000, 7, Some(ROOM)))
+        .find(|other| f.0.raw().share_bucket(id, other.id()))
+        .expect("no neighbour")
 }

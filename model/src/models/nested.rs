@@ -4,7 +4,10 @@
 
 use super::NO_FAULTS;
 use crate::{
-    explore::Explore,
+    explore::{
+        Explore,
+        Random, //
+    },
     mock::{
         Fixture,
         Mock,
@@ -85,10 +88,14 @@ fn nested_loom() {
     model.loom(NO_FAULTS, crosswise);
 }
 
-#[test]
-fn nested_shuttle() {
-    let model = Explore::new("delete, and inside the owner's section").kworkers(2);
-    model.shuttle(NO_FAULTS, inside_the_owners_section);
-    let model = Explore::new("crosswise").kworkers(2);
-    model.shuttle(NO_FAULTS, crosswise);
+/// In random interleavings.
+pub(super) fn random() -> Vec<Random> {
+    vec![
+        Random::new(
+            "inside the owners section",
+            NO_FAULTS,
+            inside_the_owners_section,
+        ),
+        Random::new("crosswise", NO_FAULTS, crosswise),
+    ]
 }

@@ -6,7 +6,8 @@ use super::NO_FAULTS;
 use crate::{
     explore::{
         runtime,
-        Explore, //
+        Explore,
+        Random, //
     },
     mock::{
         Fixture,
@@ -82,10 +83,10 @@ fn walk_loom() {
     model.preemptions(1).loom(NO_FAULTS, owner_walk_and_update);
 }
 
-#[test]
-fn walk_shuttle() {
-    let model = Explore::new("walk of a map, updates").kworkers(2);
-    model.shuttle(NO_FAULTS, walk_and_update);
-    let model = Explore::new("walk of an owner, update, delete").kworkers(2);
-    model.shuttle(NO_FAULTS, owner_walk_and_update);
+/// In random interleavings.
+pub(super) fn random() -> Vec<Random> {
+    vec![
+        Random::new("walk and update", NO_FAULTS, walk_and_update),
+        Random::new("owner walk and update", NO_FAULTS, owner_walk_and_update),
+    ]
 }

@@ -52,6 +52,19 @@ pub(crate) fn begin(plan: Plan) {
     STATE.with(|state| *state.borrow_mut() = (plan, [0; Point::FAILING]));
 }
 
+/// Runs the beginning of a scenario, in which nothing fails and no call is counted.
+pub(crate) fn spare<R>(beginning: impl FnOnce() -> R) -> R {
+    let later = STATE.take();
+    let result = beginning();
+    STATE.set(later);
+    result
+}
+
+/// Whether anything fails in this execution.
+pub(crate) fn planned() -> bool {
+    STATE.with(|state| state.borrow().0 .0 != Plan::NONE.0)
+}
+
 /// Whether this call is to fail, and the how manieth it is.
 fn hit(point: Point) -> (bool, u32) {
     STATE.with(|state| {

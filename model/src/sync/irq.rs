@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Interrupts, of which a CPU of the model has none: [`super::trace`] has what comes between.
+//! A CPU's interrupts.
 
-/// Runs `op`.
+use machine::interrupt;
+
+/// Runs `op` with interrupts off.
 pub(crate) fn with_irqs_off<R>(op: impl FnOnce() -> R) -> R {
-    op()
+    interrupt::off();
+    let result = op();
+    interrupt::on();
+    result
 }

@@ -2,12 +2,34 @@
 
 //! A lock whose acquisition can fail.
 
-use super::fault::{
-    self,
-    Point, //
+use super::{
+    fault::{
+        self,
+        Point, //
+    },
+    irq::with_irqs_off, //
 };
-use core::cell::UnsafeCell;
 use kernel::prelude::*;
+use std::cell::{
+    RefCell,
+    UnsafeCell, //
+};
+
+thread_local! {
+    /// Which locks each CPU holds, by the points at which it took them.
+    static HELD: RefCell<Vec<(usize, Point)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Begins an execution.
+pub(crate) fn begin() {
+    HELD.with(|held| held.borrow_mut().clear());
+}
+
+/// Whether this CPU holds a lock that it took at `point`.
+pub(crate) fn holds(point: Point) -> bool {
+    let wanted = (machine::cpu(), point);
+    HELD.with(|held| held.borrow().contains(&wanted))
+}
 
 /// Why a lock could not be had.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -45,7 +67,7 @@ impl<T> ResLock<T> {
         }
     }
 
-    /// Runs `f` with the lock held; an error means that `f` was not run.
+    /// Runs `f` with the lock held and interrupts off; an error means that `f` was not run.
     pub(crate) fn with<R>(
         &self,
         point: Point,
@@ -55,12 +77,21 @@ impl<T> ResLock<T> {
             return Err(err);
         }
         let addr = self.word.get() as usize;
-        if !machine::lock::acquire(addr) {
-            return Err(LockError::Deadlock);
-        }
-        // SAFETY: The lock is held.
-        let result = f(unsafe { &mut *self.data.get() });
-        machine::lock::release(addr);
-        Ok(result)
+        with_irqs_off(|| {
+            if !machine::lock::acquire(addr) {
+                return Err(LockError::Deadlock);
+            }
+            let holds = (machine::cpu(), point);
+            HELD.with(|held| held.borrow_mut().push(holds));
+            // SAFETY: The lock is held.
+            let result = f(unsafe { &mut *self.data.get() });
+            machine::lock::release(addr);
+            HELD.with(|held| {
+                let mut held = held.borrow_mut();
+                let last = held.iter().rposition(|other| *other == holds);
+                last.map(|last| held.remove(last));
+            });
+            Ok(result)
+        })
     }
 }
