@@ -135,6 +135,17 @@ impl Explore {
         builder.check(move || figures.count(self.execution(Engine::Loom, plan, &scenario)));
     }
 
+    /// Runs the scenario once, on one CPU.
+    pub(crate) fn once(self, scenario: impl Fn() + Send + Sync + 'static) {
+        let mut config = shuttle::Config::new();
+        config.stack_size = STACK;
+        config.failure_persistence = shuttle::FailurePersistence::None;
+        let scheduler = shuttle::scheduler::RandomScheduler::new_from_seed(0, 1);
+        shuttle::Runner::new(scheduler, config).run(move || {
+            self.execution(Engine::Shuttle, Plan::NONE, &scenario);
+        });
+    }
+
     /// Runs the scenario once and returns how many steps that had.
     fn execution(self, engine: Engine, plan: Plan, scenario: impl FnOnce()) -> u64 {
         machine::begin(Setup {

@@ -10,6 +10,7 @@ mod life;
 mod lookup;
 mod nested;
 mod random;
+mod sequence;
 mod walk;
 
 use crate::{

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The operations, and how likely each is.
+
+use proptest::{
+    collection::vec,
+    prelude::*, //
+};
+
+/// Places for owners. At most one lives at each.
+pub const OWNERS: usize = 4;
+
+/// Places for maps. At most one is open at each.
+pub const MAPS: usize = 3;
+
+/// What an update wants of an element that exists, or does not.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// Replaces it, or creates it.
+    Any,
+    /// Creates it, or refuses.
+    NoExist,
+    /// Replaces it, or refuses.
+    Exist,
+}
+
+/// An operation. Owners and maps are named by their places.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Op {
+    /// Looks up the owner's value.
+    Get { map: usize, owner: usize },
+    /// Gets the owner's value, or creates it.
+    Create {
+        map: usize,
+        owner: usize,
+        value: u64,
+    },
+    /// Stores a value.
+    Update {
+        map: usize,
+        owner: usize,
+        mode: Mode,
+        value: u64,
+    },
+    /// Deletes the owner's value.
+    Delete { map: usize, owner: usize },
+    /// Deletes the owner's value and returns it.
+    Take { map: usize, owner: usize },
+    /// Lists all values of a map.
+    List { map: usize },
+    /// Lists all values of an owner.
+    ListOwner { owner: usize },
+    /// Lets the owner die.
+    Kill { owner: usize },
+    /// Lets the owner die, and another one be born in its place.
+    Renew { owner: usize },
+    /// Closes a map.
+    Close { map: usize },
+    /// Closes a map, and opens another one in its place.
+    Reopen { map: usize },
+    /// Waits until nothing is left to be freed.
+    Settle,
+}
+
+/// What can fail where the subject knows how to make it fail.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// The lock of a storage.
+    StorageLock,
+    /// The lock of a bucket of a map.
+    BucketLock,
+    /// The lock of a bucket of the owner index.
+    IndexLock,
+    /// The memory of an element.
+    ElementAlloc,
+    /// The memory of a storage.
+    StorageAlloc,
+}
+
+/// An operation, in which each of these fails the first time that it is asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// The operation.
+    pub op: Op,
+    /// What fails.
+    pub faults: Vec<Fault>,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let (map, owner, value) = (0..MAPS, 0..OWNERS, 1..1000u64);
+    let element = (map.clone(), owner.clone());
+    let stored = (map.clone(), owner.clone(), value);
+    let mode = prop_oneof![Just(Mode::Any), Just(Mode::NoExist), Just(Mode::Exist)];
+    prop_oneof![
+        10 => element.clone().prop_map(|(map, owner)| Op::Get { map, owner }),
+        20 => stored.clone()
+            .prop_map(|(map, owner, value)| Op::Create { map, owner, value }),
+        20 => (stored, mode)
+            .prop_map(|((map, owner, value), mode)| Op::Update { map, owner, mode, value }),
+        10 => element.clone().prop_map(|(map, owner)| Op::Delete { map, owner }),
+        10 => element.prop_map(|(map, owner)| Op::Take { map, owner }),
+        4 => map.clone().prop_map(|map| Op::List { map }),
+        4 => owner.clone().prop_map(|owner| Op::ListOwner { owner }),
+        1 => owner.clone().prop_map(|owner| Op::Kill { owner }),
+        4 => owner.prop_map(|owner| Op::Renew { owner }),
+        1 => map.clone().prop_map(|map| Op::Close { map }),
+        3 => map.prop_map(|map| Op::Reopen { map }),
+        2 => Just(Op::Settle),
+    ]
+}
+
+fn faults() -> impl Strategy<Value = Vec<Fault>> {
+    let fault = prop_oneof![
+        Just(Fault::StorageLock),
+        Just(Fault::BucketLock),
+        Just(Fault::IndexLock),
+        Just(Fault::ElementAlloc),
+        Just(Fault::StorageAlloc),
+    ];
+    prop_oneof![
+        3 => Just(Vec::new()),
+        1 => vec(fault, 1..4),
+    ]
+}
+
+/// Sequences of up to so many steps.
+pub(crate) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
+    vec(
+        (op(), faults()).prop_map(|(op, faults)| Step { op, faults }),
+        1..=most,
+    )
+}
