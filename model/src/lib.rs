@@ -6,14 +6,15 @@
 //! (`hlist.rs`, `llist.rs`). The rest of `rust/sync/` and what the storage takes from the kernel
 //! crate are stand-ins with the same names, on the model of a machine that keeps watch: `machine/`.
 //! A *model* is a scenario, what runs at the same time and what must be true whatever comes first.
-//! Each is run in two ways:
+//! Most are run in two ways:
 //!
 //! - by loom, in all its interleavings up to a number of preemptions, and with all outcomes that
 //!   the orderings allow;
 //! - by shuttle, in random interleavings of larger cases, with kworkers that run at once, and with
 //!   memory that may come back at once when it was freed.
 //!
-//! Locks and allocations fail by plans, all of which are gone through.
+//! Locks and allocations fail by plans, all of which are gone through. On one CPU long sequences of
+//! operations are compared with a plain model: `sequence/`.
 //!
 //! # What is watched
 //!
@@ -29,7 +30,8 @@
 //!   must; entering and leaving a read section orders nothing else.
 //! - rqspinlock: recursion and cycles fail at once; time-outs are among the plans.
 //! - Works: asked for in any context, done by kworkers, or by whoever sleeps until they are done.
-//! - NMI and tracepoints: an operation inside another one, at the places of the module's events.
+//! - NMIs and interrupts: an operation inside another one, before each of its steps, where
+//!   interrupts are on or anywhere. Tracepoints: the same at the places of the module's events.
 //!
 //! # What is not
 //!
@@ -43,14 +45,16 @@
 //!   seen. Counters are plain too: nobody decides by them.
 //! - Loom does not know what depends on the machine's plain state; it reorders what touches the
 //!   same word. The number of preemptions is bounded: no interleaving with more is seen.
-//! - Interrupts that come anywhere, the clock, the order in which a real machine would wake those
+//! - The clock, the order in which a real machine would wake those
 //!   who wait, and who pays for memory.
 //!
 //! # How to run
 //!
 //! `cargo test`, with `-- --nocapture` to see how many interleavings there were and how long that
-//! took. `LOOM_MAX_PREEMPTIONS` goes deeper and takes longer, `SHUTTLE_ITERATIONS` says how many
-//! random runs there are. A failure of shuttle prints a schedule, with which it can be replayed.
+//! took; `scripts/model` does that in the root. `LOOM_MAX_PREEMPTIONS` goes deeper and takes longer,
+//! `LOOM_LONG` takes more cases, `SHUTTLE_STEPS` says how many steps chance makes in all, and
+//! `SEQUENCE_SEEDS` how many seeds of sequences there are. A failure of shuttle prints a schedule,
+//! with which it can be replayed.
 
 #![cfg(test)]
 

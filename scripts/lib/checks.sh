@@ -54,6 +54,14 @@ check_cargo_clippy() {
 	tools_cargo clippy --locked --workspace --all-targets --release -- -D warnings
 }
 
+check_model_fmt() {
+	model_cargo fmt --all --check
+}
+
+check_model_clippy() {
+	model_cargo clippy --locked --workspace --all-targets -- -D warnings
+}
+
 check_kernel_clippy() {
 	module_paths clippy
 	# make would not look again at what it has seen.

@@ -18,7 +18,8 @@ tools_paths() {
 }
 
 tools_sources() {
-	(cd "$PROJECT" && find tools include/uapi Documentation/matrix.rst -name target -prune -o -type f -print0 |
+	(cd "$PROJECT" && find tools include/uapi Documentation/matrix.rst model/Cargo.toml model/sequence \
+		-name target -prune -o -type f -print0 |
 		sort -z | xargs -0 sha256sum)
 }
 

@@ -33,6 +33,7 @@ mod refused_elements;
 mod refused_lists;
 mod refused_maps;
 mod resolve;
+mod sequences;
 mod socket_families;
 mod sockets;
 mod threads;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         recursion::suite(),
         contexts::suite(),
         cycles::suite(),
+        sequences::suite(),
         bench::suite(),
         faults::suite(),
         privilege::suite(),
