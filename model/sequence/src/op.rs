@@ -65,8 +65,10 @@ pub enum Op {
 /// What can fail where the subject knows how to make it fail.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Fault {
-    /// The lock of a storage.
-    StorageLock,
+    /// The lock of a storage, taken to link.
+    LinkLock,
+    /// The lock of a storage, taken to unlink.
+    UnlinkLock,
     /// The lock of a bucket of a map.
     BucketLock,
     /// The lock of a bucket of the owner index.
@@ -111,7 +113,8 @@ fn op() -> impl Strategy<Value = Op> {
 
 fn faults() -> impl Strategy<Value = Vec<Fault>> {
     let fault = prop_oneof![
-        Just(Fault::StorageLock),
+        Just(Fault::LinkLock),
+        Just(Fault::UnlinkLock),
         Just(Fault::BucketLock),
         Just(Fault::IndexLock),
         Just(Fault::ElementAlloc),

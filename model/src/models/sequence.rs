@@ -191,7 +191,8 @@ fn refused(refusal: Refusal) -> Outcome {
 fn plan(faults: &[Fault]) -> Plan {
     faults.iter().fold(Plan::NONE, |plan, fault| {
         let point = match fault {
-            Fault::StorageLock => Point::StorageLock,
+            Fault::LinkLock => Point::LinkLock,
+            Fault::UnlinkLock => Point::UnlinkLock,
             Fault::BucketLock => Point::BucketLock,
             Fault::IndexLock => Point::IndexLock,
             Fault::ElementAlloc => Point::ElementAlloc,
