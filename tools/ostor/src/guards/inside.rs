@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use ostor::device::{Map, Mode, Op, OpKind, Owner, Point, Recursion};
+use ostor::device::{self, Map, Mode, Op, OpKind, Owner, Point, Recursion};
 use ostor::process::Child;
 
 /// What comes out of a create that runs inside the create of another owner, on
@@ -21,6 +21,7 @@ pub(crate) fn result(map: &Map) -> Result<std::result::Result<(), Errno>> {
         outer: create(Owner::Current),
         inner: create(Owner::task(&process)),
         point: Point::None,
+        context: device::Context::Task,
     }
     .run()?;
     map.delete(Owner::Current)?;

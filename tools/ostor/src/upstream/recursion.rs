@@ -10,7 +10,7 @@
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use ostor::device::{Map, Mode, Op, OpKind, Owner, Point, Recursion};
+use ostor::device::{self, Map, Mode, Op, OpKind, Owner, Point, Recursion};
 
 use super::row::{Row, Wanted};
 
@@ -37,6 +37,7 @@ pub(super) fn run() -> Result<Row> {
             outer: own(OpKind::Update, &a, 200),
             inner,
             point: Point::None,
+            context: device::Context::Task,
         }
         .run()?;
         let result = outcome.inner.context("an inner operation did not run")?;
