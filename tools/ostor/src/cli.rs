@@ -477,8 +477,15 @@ mod tests {
         Cli::try_parse_from(["ostor", "recurse", "--outer", "update"]).unwrap_err();
         Cli::try_parse_from(["ostor", "recurse", "--matrix"]).unwrap();
         Cli::try_parse_from(["ostor", "recurse", "--matrix", "--point", "none"]).unwrap_err();
-        Cli::try_parse_from(["ostor", "contexts", "--context", "irq-work", "--cpus", "0,2"])
-            .unwrap();
+        Cli::try_parse_from([
+            "ostor",
+            "contexts",
+            "--context",
+            "irq-work",
+            "--cpus",
+            "0,2",
+        ])
+        .unwrap();
         Cli::try_parse_from(["ostor", "contexts", "--period-us", "99"]).unwrap_err();
         Cli::try_parse_from(["ostor", "get", "-m", "m", "7"]).unwrap_err();
     }

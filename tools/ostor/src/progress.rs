@@ -49,11 +49,7 @@ impl Progress {
     }
 
     /// The same, with something `more` that is asked for when it is shown.
-    pub fn at_with(
-        &mut self,
-        done: u64,
-        more: impl FnOnce() -> Result<String>,
-    ) -> Result<()> {
+    pub fn at_with(&mut self, done: u64, more: impl FnOnce() -> Result<String>) -> Result<()> {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
             bar.set_message(format!("{}, {}", more()?, self.what));

@@ -3,8 +3,8 @@
 //! happened, why, and what to do.
 
 mod bench;
-mod crowd;
 mod contexts;
+mod crowd;
 mod cycle;
 mod error;
 mod fault;
@@ -20,8 +20,8 @@ use std::fs::{File, OpenOptions};
 use std::os::fd::AsFd;
 
 pub use bench::{Bench, BenchKind, Cost};
-pub use crowd::crowd;
 pub use contexts::{Context, Run};
+pub use crowd::crowd;
 pub use cycle::{Cycle, Fate};
 pub use error::{Error, Result};
 pub use fault::{fault_name, fault_points, set_fault};
