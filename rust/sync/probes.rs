@@ -121,7 +121,7 @@ impl Probes {
             alloc: Slot::new(),
             user <- new_mutex!(attached),
         });
-        Ok(KBox::pin_init(probes, GFP_KERNEL)?)
+        KBox::pin_init(probes, GFP_KERNEL)
     }
 
     /// Waits until nobody else uses them, and attaches those to the module's events. May sleep.
@@ -193,9 +193,8 @@ impl Session<'_> {
             let data = ptr::from_ref(slot).cast_mut().cast::<c_void>();
             // SAFETY: `fire_alloc` may be called with the slot, which stays until it is detached in
             // the drop.
-            let hook =
-                from_err_ptr(unsafe { shim::ostor_alloc_hook_attach(Some(fire_alloc), data) })?;
-            self.attached.alloc = NonNull::new(hook);
+            let hook = unsafe { shim::ostor_alloc_hook_attach(Some(fire_alloc), data) };
+            self.attached.alloc = NonNull::new(from_err_ptr(hook)?);
         }
         Ok(slot.arm(0, inside, body))
     }
