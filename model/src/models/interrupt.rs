@@ -200,7 +200,10 @@ struct Ending {
     child: &'static Mock,
 }
 
-const IN_AN_END: [(Kind, fn(&Ending)); 5] = [
+/// What comes, and what it does.
+type Interruption = (Kind, fn(&Ending));
+
+const IN_AN_END: [Interruption; 5] = [
     (Kind::Nmi, |ending| {
         runtime().inherit(ending.owner.id(), ending.child)
     }),
@@ -220,7 +223,7 @@ const IN_AN_END: [(Kind, fn(&Ending)); 5] = [
 ];
 
 /// A map ends, and the reaper does what that leaves.
-fn end((kind, inside): (Kind, fn(&Ending))) -> impl Fn(u64) -> bool + Copy {
+fn end((kind, inside): Interruption) -> impl Fn(u64) -> bool + Copy {
     move |step| {
         let f = Fixture::cloning();
         let ending = Ending {

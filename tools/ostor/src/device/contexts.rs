@@ -114,7 +114,7 @@ impl Run<'_> {
     /// Runs them for some time, a minute at most.
     pub fn run(&self, map: &Map, time: Duration) -> Result<Vec<ostor_context_cpu>> {
         let mut arg = ostor_context {
-            cpus: self.cpus.iter().fold(0, |set, cpu| set | 1 << cpu),
+            cpus: self.cpus.iter().fold(0, |set, cpu| set | (1 << cpu)),
             context: self.context.to_uapi(),
             flags: match self.below {
                 true => uapi::OSTOR_CONTEXT_BELOW,

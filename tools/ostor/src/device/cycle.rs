@@ -39,7 +39,7 @@ impl Cycle {
             Self::Stall(time) => (uapi::OSTOR_CYCLE_STALL, time),
         };
         let mut arg = ostor_cycle {
-            cpus: cpus.iter().fold(0, |set, cpu| set | 1 << cpu),
+            cpus: cpus.iter().fold(0, |set, cpu| set | (1 << cpu)),
             kind,
             stall_ms: stall.as_millis() as u32,
             ..ostor_cycle::default()
