@@ -3,6 +3,7 @@
 //! same sequences are replayed on the host, see `model/`.
 
 use std::env;
+use std::fs;
 
 use anyhow::{Context, Error, Result, bail, ensure};
 use nix::errno::Errno;
@@ -36,11 +37,17 @@ struct Process {
 }
 
 impl Process {
+    /// Starts it. It is born with the maps' descriptors: a map that is closed
+    /// before the process has closed them lives on.
     fn start() -> Result<Self> {
-        Ok(Self {
-            child: Child::idle()?,
-            alive: true,
-        })
+        let child = Child::idle()?;
+        let descriptors = format!("/proc/{}/fd", child.pid());
+        let holds_none = settle::until(|| {
+            let mut entries = fs::read_dir(&descriptors).into_iter().flatten();
+            Ok(entries.next().is_none())
+        })?;
+        ensure!(holds_none, "a process keeps its descriptors");
+        Ok(Self { child, alive: true })
     }
 }
 
