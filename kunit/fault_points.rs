@@ -126,8 +126,9 @@ mod tests {
             for _ in 0..5 {
                 fault::pause(point);
             }
-            // Loops that were measured when the machine was started are not exact.
-            assert!(watch.elapsed_ns() >= 2_500_000);
+            // Where a delay is a loop, that was measured when the machine was started, maybe while
+            // its host had little time for it. Without a delay this takes less than a microsecond.
+            assert!(watch.elapsed_ns() >= 500_000);
             assert!(fault.passed() == 5 && fault.failed() == 0);
         }
         Ok(())

@@ -187,7 +187,11 @@ impl Cycle {
         }
         place.entered.store(true, Release);
         if self.stall_ns != 0 {
-            spin(self.stall_ns, || false);
+            // Whoever is late must meet the lock held too.
+            spin(self.stall_ns, || {
+                let mut others = self.places.iter().skip(1);
+                others.all(|place| place.done.load(Acquire))
+            });
             return;
         }
         spin(GATHER_NS, || {

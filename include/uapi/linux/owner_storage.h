@@ -618,8 +618,9 @@ struct ostor_cycle_cpu {
  * @cpus:	bit 1 << n for each CPU n that takes part, 2 to
  *		OSTOR_CYCLE_CPUS_MAX of them
  * @kind:	one of OSTOR_CYCLE_*
- * @stall_ms:	milliseconds that the first CPU holds the lock for
- *		OSTOR_CYCLE_STALL, 1 to OSTOR_CYCLE_STALL_MAX_MS; else 0
+ * @stall_ms:	milliseconds that the first CPU holds the lock at the most for
+ *		OSTOR_CYCLE_STALL, 1 to OSTOR_CYCLE_STALL_MAX_MS: it lets go when
+ *		all others have given up; else 0
  * @others_ok:	(out) updates of an owner that has nothing to do with it, by the
  *		calling thread meanwhile, that succeeded
  * @others_failed:	(out) such updates that failed

@@ -65,7 +65,7 @@ struct Seen {
 const NOTICE: Duration = Duration::from_millis(500);
 
 /// How long the holder stalls: longer than any time-out.
-const STALL: Duration = Duration::from_millis(1500);
+const STALL: Duration = Duration::from_secs(3);
 
 const CASES: [Case; 4] = [
     Case {
