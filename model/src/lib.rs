@@ -45,8 +45,8 @@
 //!   seen. Counters are plain too: nobody decides by them.
 //! - Loom does not know what depends on the machine's plain state; it reorders what touches the
 //!   same word. The number of preemptions is bounded: no interleaving with more is seen.
-//! - The clock, the order in which a real machine would wake those
-//!   who wait, and who pays for memory.
+//! - The clock, the order in which a real machine would wake those who wait, and who pays for
+//!   memory.
 //!
 //! # How to run
 //!

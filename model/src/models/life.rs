@@ -42,6 +42,20 @@ fn death_and_end() {
     assert!(!runtime().has_storage(owner.id()));
 }
 
+/// Only the notice of death comes while the map ends, of an owner that nobody has let through for a
+/// grace period: so it can come in the middle of the end's read section.
+fn notice_and_end() {
+    let (f, owner) = (Fixture::new(), Mock::new(PLACES[0], 1, Some(ROOM)));
+    fault::spare(|| assert!(f.create(owner, 1).is_ok()));
+    owner.leave();
+    let thread = machine::spawn(move || {
+        owner.notice();
+    });
+    drop(f);
+    thread.join();
+    assert!(!runtime().has_storage(owner.id()));
+}
+
 /// The same with an element in a second map, which stays until both are over.
 fn death_and_end_of_one() {
     let (f, keep) = (Fixture::new(), Fixture::new());
@@ -189,6 +203,14 @@ fn death_and_end_loom() {
 }
 
 #[test]
+fn notice_and_end_loom() {
+    let model = Explore::new("notice, map end").preemptions(2);
+    model.loom(NO_FAULTS, notice_and_end);
+    let model = Explore::new("notice, map end, any locks fail").preemptions(1);
+    model.loom(&any_locks_fail(1), notice_and_end);
+}
+
+#[test]
 fn death_end_and_holder_loom() {
     let model = Explore::new("death, map end, a holder of the storage's lock").preemptions(1);
     model.loom(&any_locks_fail(1), death_end_and_holder_of_the_storage);
@@ -216,6 +238,7 @@ fn inherit_loom() {
 pub(super) fn random() -> Vec<Random> {
     vec![
         Random::new("death and end", &one_lock_fails(4), death_and_end),
+        Random::new("notice and end", &any_locks_fail(3), notice_and_end),
         Random::new(
             "death and end of one",
             &one_lock_fails(4),

@@ -71,6 +71,17 @@ fn lookup_and_missed_death() {
     assert!(f.elements() == 1);
 }
 
+/// A lookup meets a delete, and a kworker that frees at once: what is found stays.
+fn lookup_and_delete() {
+    let (f, owner) = (Arc::new(Fixture::new()), Mock::new(PLACES[0], 1, None));
+    assert!(f.create(owner, 1).is_ok());
+    let other = f.clone();
+    let thread = machine::spawn(move || assert!(other.delete(owner) == Ok(1)));
+    assert!(matches!(f.get(owner), None | Some(1)));
+    thread.join();
+    assert!(f.get(owner).is_none() && f.elements() == 0);
+}
+
 /// An update replaces the element while somebody looks: he finds one of the two.
 fn lookup_and_update() {
     let (f, owner) = (Arc::new(Fixture::new()), Mock::new(PLACES[0], 1, None));
@@ -122,6 +133,12 @@ fn lookup_and_missed_death_loom() {
     model
         .preemptions(1)
         .loom(NO_FAULTS, lookup_and_missed_death);
+}
+
+#[test]
+fn lookup_and_delete_loom() {
+    let model = Explore::new("lookup, delete, kworker").kworkers(1);
+    model.preemptions(2).loom(NO_FAULTS, lookup_and_delete);
 }
 
 #[test]
