@@ -286,6 +286,11 @@ pub(crate) struct CyclesArgs {
     /// How often each
     #[arg(long, default_value_t = 100)]
     pub(crate) runs: usize,
+    /// How many milliseconds after its time-out a lock may notice that it has
+    /// passed: it looks at the clock once in 65,536 turns of its loop, which is
+    /// about a millisecond on a real processor, and a few hundred in an emulator
+    #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(..=60_000))]
+    pub(crate) slack_ms: u64,
 }
 
 #[derive(Debug, Args)]
