@@ -69,8 +69,9 @@ impl Inner {
         let Some(context) = self.context else {
             return Ok(body(&mut || self.note(op)));
         };
+        // An IPI to an idle CPU may be handled without an interrupt: another CPU is what counts.
         let inside = |is_there| {
-            if is_there {
+            if is_there || context == Context::Ipi {
                 self.note(op);
             }
         };

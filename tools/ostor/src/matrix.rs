@@ -2,14 +2,13 @@
 //! `ostor recurse --matrix`: every operation inside every other one, at every
 //! point, in every context, against the table in Documentation/matrix.rst.
 
-use std::collections::HashSet;
 use std::time::Instant;
 
 use anyhow::Result;
 use nix::errno::Errno;
 use ostor::device::{Context, Point};
-use ostor::recursion::{Case, Stage};
-use serde::Serialize;
+use ostor::recursion::{Case, Cell, Stage};
+use serde::{Serialize, Serializer};
 
 use crate::exit::Exit;
 use crate::output::{Output, table, verdict};
@@ -20,7 +19,8 @@ use crate::progress::Progress;
 struct Part {
     point: Point,
     context: Context,
-    cells: usize,
+    #[serde(serialize_with = "count")]
+    cells: Vec<Cell>,
     cases: usize,
     /// How many inner operations ran.
     ran: usize,
@@ -34,6 +34,8 @@ struct Report {
     parts: Vec<Part>,
     cells: usize,
     cells_of_table: usize,
+    /// What is in the table and was neither tried nor skipped.
+    untried: Vec<Cell>,
     cases: usize,
     differences: usize,
     seconds: f64,
@@ -54,9 +56,18 @@ pub(crate) fn run(output: &Output) -> Result<Exit> {
         progress.at(parts.len() as u64);
     }
     drop(progress);
+    let was_tried = |cell: &Cell| {
+        let mut parts = parts.iter();
+        parts.any(|part| part.skips(cell) || part.cells.contains(cell))
+    };
     let report = Report {
-        cells: parts.iter().map(|part| part.cells).sum(),
-        cells_of_table: stage.matrix().len(),
+        cells: parts.iter().map(|part| part.cells.len()).sum(),
+        cells_of_table: stage.matrix().cells().count(),
+        untried: stage
+            .matrix()
+            .cells()
+            .filter(|cell| !was_tried(cell))
+            .collect(),
         cases: parts.iter().map(|part| part.cases).sum(),
         differences: parts.iter().map(|part| part.differences.len()).sum(),
         seconds: start.elapsed().as_secs_f64(),
@@ -69,13 +80,12 @@ fn try_part(stage: &Stage, context: Context, point: Point) -> Result<Part> {
     let mut part = Part {
         point,
         context,
-        cells: 0,
+        cells: Vec::new(),
         cases: 0,
         ran: 0,
         differences: Vec::new(),
         skipped: None,
     };
-    let mut cells = HashSet::new();
     for case in Case::all(context)
         .into_iter()
         .filter(|case| case.point == point)
@@ -87,7 +97,9 @@ fn try_part(stage: &Stage, context: Context, point: Point) -> Result<Part> {
             }
             verdict => verdict?,
         };
-        cells.insert(format!("{:?}", case.cell()));
+        if !part.cells.contains(&case.cell()) {
+            part.cells.push(case.cell());
+        }
         part.cases += 1;
         part.ran += usize::from(verdict.outcome.inner.is_some());
         if !verdict.ok {
@@ -98,13 +110,12 @@ fn try_part(stage: &Stage, context: Context, point: Point) -> Result<Part> {
             ));
         }
     }
-    part.cells = cells.len();
     Ok(part)
 }
 
 impl Report {
     fn print(&self, output: &Output) -> Result<Exit> {
-        let ok = self.differences == 0;
+        let ok = self.differences == 0 && self.untried.is_empty();
         let head = [
             "context",
             "lock held",
@@ -123,6 +134,9 @@ impl Report {
                 text.push_str(&format!("\nskipped: {context} at {point}: {why}"));
             }
         }
+        for cell in &self.untried {
+            text.push_str(&format!("\nWRONG: not tried: {cell:?}"));
+        }
         let skipped = self.parts.iter().filter(|part| part.skipped.is_some());
         text.push_str(&format!(
             "\n\n{} of {} cells in {} cases, {} differences, in {:.0} s\nmatrix: {}",
@@ -138,12 +152,22 @@ impl Report {
     }
 }
 
+/// For a program, how many there are.
+fn count<S: Serializer>(cells: &[Cell], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_u64(cells.len() as u64)
+}
+
 impl Part {
+    fn skips(&self, cell: &Cell) -> bool {
+        let is_here = (self.context, self.point) == (cell.context, cell.point);
+        is_here && self.skipped.is_some()
+    }
+
     fn row(&self) -> [String; 6] {
         [
             self.context.name().to_owned(),
             self.point.name().to_owned(),
-            self.cells.to_string(),
+            self.cells.len().to_string(),
             self.cases.to_string(),
             self.ran.to_string(),
             self.differences.len().to_string(),

@@ -99,6 +99,7 @@ impl Case {
         const CYCLE: Option<OpResult> = Some(Err(Errno::EDEADLK));
         match matrix.expected(self.cell()) {
             Expected::Impossible => &[None],
+            Expected::NoCase => &[],
             Expected::Deadlock => &[CYCLE],
             Expected::Works => match (self.inner, self.finds()) {
                 (OpKind::Create | OpKind::Update, _) | (_, Some(true)) => &[OK],
@@ -199,6 +200,19 @@ mod tests {
             for (i, case) in all.iter().enumerate() {
                 assert!(!all[..i].contains(case), "{case:?} twice");
             }
+        }
+    }
+
+    #[test]
+    fn every_cell_has_its_cases() {
+        let matrix = Matrix::read().unwrap();
+        let cases = Context::RAISED.into_iter().flat_map(Case::all);
+        let tried: Vec<_> = cases.map(|case| case.cell()).collect();
+        for cell in matrix.cells() {
+            assert!(tried.contains(&cell), "{cell:?} has no case");
+        }
+        for cell in tried {
+            assert_ne!(matrix.expected(cell), Expected::NoCase, "{cell:?}");
         }
     }
 
