@@ -226,7 +226,7 @@ impl Case {
 
     fn sum_up(&self, fates: &[Fate], path: Path, slack: Duration) -> Seen {
         let failed = |(result, time): &(std::result::Result<(), Errno>, Duration)| {
-            result.is_err().then(|| time.as_nanos() as u64)
+            result.is_err().then_some(time.as_nanos() as u64)
         };
         let mut times: Vec<u64> = fates
             .iter()
