@@ -216,7 +216,7 @@ fn refused() -> Result<()> {
             arg.ops_count = uapi::OSTOR_CONTEXT_OPS_MAX + 1
         }),
         ("no CPU", |arg| arg.cpus = 0),
-        ("a CPU that is not there", |arg| arg.cpus = 1 << 63 | 1),
+        ("a CPU that is not there", |arg| arg.cpus = (1 << 63) | 1),
         ("too often", |arg| arg.period_us = 99),
         ("too seldom", |arg| arg.period_us = 1_000_001),
         ("no time", |arg| arg.duration_ms = 0),

@@ -80,7 +80,7 @@ fn refused() -> Result<()> {
         ("no CPU", |arg| arg.cpus = 0),
         ("one CPU", |arg| arg.cpus = 1),
         ("too many CPUs", |arg| arg.cpus = 0b11111),
-        ("a CPU that is not there", |arg| arg.cpus = 1 << 63 | 1),
+        ("a CPU that is not there", |arg| arg.cpus = (1 << 63) | 1),
         ("first reserved", |arg| arg.reserved[0] = 1),
         ("last reserved", |arg| arg.reserved[1] = 1),
     ];
