@@ -4,6 +4,7 @@
 
 use super::{
     any_locks_fail,
+    any_unlinks_fail,
     one_lock_fails,
     NO_FAULTS, //
 };
@@ -100,7 +101,7 @@ fn update_and_delete(mode: Mode, room: bool) {
 fn both_delete_loom() {
     Explore::new("delete, delete").loom(NO_FAULTS, both_delete);
     let model = Explore::new("delete, delete, any locks fail").preemptions(2);
-    model.loom(&any_locks_fail(2), both_delete);
+    model.loom(&any_unlinks_fail(2), both_delete);
 }
 
 #[test]

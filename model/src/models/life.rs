@@ -3,7 +3,7 @@
 //! The death of owners and the end of maps, which meet everything.
 
 use super::{
-    any_locks_fail,
+    any_unlinks_fail,
     neighbour_of,
     one_lock_fails,
     NO_FAULTS, //
@@ -197,7 +197,7 @@ fn death_and_end_loom() {
     let model = Explore::new("death, map end, kworker").kworkers(1);
     model.preemptions(1).loom(NO_FAULTS, death_and_end);
     let model = Explore::new("death, map end, any locks fail").preemptions(1);
-    model.loom(&any_locks_fail(2), death_and_end);
+    model.loom(&any_unlinks_fail(2), death_and_end);
     let model = Explore::new("death, end of one map of two").preemptions(2);
     model.loom(NO_FAULTS, death_and_end_of_one);
 }
@@ -207,13 +207,13 @@ fn notice_and_end_loom() {
     let model = Explore::new("notice, map end").preemptions(2);
     model.loom(NO_FAULTS, notice_and_end);
     let model = Explore::new("notice, map end, any locks fail").preemptions(1);
-    model.loom(&any_locks_fail(1), notice_and_end);
+    model.loom(&any_unlinks_fail(1), notice_and_end);
 }
 
 #[test]
 fn death_end_and_holder_loom() {
     let model = Explore::new("death, map end, a holder of the storage's lock").preemptions(1);
-    model.loom(&any_locks_fail(1), death_end_and_holder_of_the_storage);
+    model.loom(&any_unlinks_fail(1), death_end_and_holder_of_the_storage);
     let model = Explore::new("death, map end, a holder of the bucket's lock").kworkers(1);
     let model = model.preemptions(1);
     model.loom(NO_FAULTS, death_end_and_holder_of_the_bucket);
@@ -224,7 +224,7 @@ fn death_and_delete_loom() {
     let model = Explore::new("death, delete").preemptions(2);
     model.loom(&one_lock_fails(2), death_and_delete);
     let model = Explore::new("death, delete, any locks fail").preemptions(1);
-    model.loom(&any_locks_fail(2), death_and_delete);
+    model.loom(&any_unlinks_fail(2), death_and_delete);
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn inherit_loom() {
 pub(super) fn random() -> Vec<Random> {
     vec![
         Random::new("death and end", &one_lock_fails(4), death_and_end),
-        Random::new("notice and end", &any_locks_fail(3), notice_and_end),
+        Random::new("notice and end", &any_unlinks_fail(3), notice_and_end),
         Random::new(
             "death and end of one",
             &one_lock_fails(4),
@@ -246,12 +246,12 @@ pub(super) fn random() -> Vec<Random> {
         ),
         Random::new(
             "death end and holder of the storage",
-            &any_locks_fail(3),
+            &any_unlinks_fail(3),
             death_end_and_holder_of_the_storage,
         ),
         Random::new(
             "death end and holder of the bucket",
-            &any_locks_fail(3),
+            &any_unlinks_fail(3),
             death_end_and_holder_of_the_bucket,
         ),
         Random::new("death and delete", &one_lock_fails(4), death_and_delete),

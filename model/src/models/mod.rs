@@ -39,6 +39,12 @@ fn any_locks_fail(calls: u32) -> Vec<Plan> {
     Plan::all(&LOCKS, calls, LOCKS.len() as u32 * calls)
 }
 
+/// Any of the first locks that are taken to unlink fail, in all combinations.
+fn any_unlinks_fail(calls: u32) -> Vec<Plan> {
+    let [_, unlinks @ ..] = LOCKS;
+    Plan::all(&unlinks, calls, unlinks.len() as u32 * calls)
+}
+
 const LOCKS: [Point; 4] = [
     Point::LinkLock,
     Point::UnlinkLock,
