@@ -26,6 +26,8 @@ impl IrqsOff {
             return Ok(None);
         }
         let tracer = Self(tracing.to_owned());
+        // Telling of each function on the way would take longer than those do.
+        tracer.trace_functions(false)?;
         tracer.write("current_tracer", "irqsoff")?;
         tracer.write("tracing_max_latency", "0")?;
         Ok(Some(tracer))
@@ -37,6 +39,15 @@ impl IrqsOff {
         let us = text.trim().parse();
         let us = us.with_context(|| format!("tracing_max_latency is {text:?}"))?;
         Ok((us, self.read("trace")?))
+    }
+
+    /// Does nothing on a kernel that traces no functions.
+    fn trace_functions(&self, on: bool) -> Result<()> {
+        const OPTION: &str = "options/function-trace";
+        if self.0.join(OPTION).exists() {
+            self.write(OPTION, if on { "1" } else { "0" })?;
+        }
+        Ok(())
     }
 
     fn read(&self, file: &str) -> Result<String> {
@@ -54,6 +65,7 @@ impl Drop for IrqsOff {
     fn drop(&mut self) {
         // There is nobody to tell, and nothing depends on it.
         let _ = self.write("current_tracer", "nop");
+        let _ = self.trace_functions(true);
     }
 }
 
@@ -64,7 +76,8 @@ mod tests {
     /// A directory like the kernel's.
     fn tracing(name: &str, tracers: &str) -> PathBuf {
         let dir = std::env::temp_dir().join(format!("ostor-{name}-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
+        fs::create_dir_all(dir.join("options")).unwrap();
+        fs::write(dir.join("options/function-trace"), "1\n").unwrap();
         fs::write(dir.join("available_tracers"), tracers).unwrap();
         fs::write(dir.join("current_tracer"), "nop\n").unwrap();
         fs::write(dir.join("tracing_max_latency"), "77\n").unwrap();
@@ -76,13 +89,14 @@ mod tests {
     fn is_on_until_it_is_dropped() {
         let dir = tracing("irqsoff", "blk irqsoff function nop\n");
         let current = || fs::read_to_string(dir.join("current_tracer")).unwrap();
+        let functions = || fs::read_to_string(dir.join("options/function-trace")).unwrap();
         let tracer = IrqsOff::start_in(&dir).unwrap().unwrap();
-        assert_eq!(current(), "irqsoff");
+        assert_eq!((current(), functions()), ("irqsoff".into(), "0".into()));
         assert_eq!(tracer.longest().unwrap(), (0, "# where\n".to_owned()));
         fs::write(dir.join("tracing_max_latency"), "812\n").unwrap();
         assert_eq!(tracer.longest().unwrap().0, 812);
         drop(tracer);
-        assert_eq!(current(), "nop");
+        assert_eq!((current(), functions()), ("nop".into(), "1".into()));
         fs::remove_dir_all(dir).unwrap();
     }
 
