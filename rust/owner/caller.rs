@@ -58,8 +58,8 @@ impl<P: ForeignOwnable> Peer<P> {
     ///
     /// # Safety
     ///
-    /// The calling thread must be in an `ioctl()`. The driver of `own` must keep a `P`, made by [`ForeignOwnable::into_foreign`], as private
-    /// data of each of its open files.
+    /// The calling thread must be in an `ioctl()`. The driver of `own` must keep a `P`, made by
+    /// [`ForeignOwnable::into_foreign`], as private data of each of its open files.
     pub(crate) unsafe fn open(own: &File, fd: i32) -> Result<Self> {
         let file = fget(fd)?;
         // SAFETY: Both files are open, and `f_op` of an open file does not change.

@@ -37,6 +37,22 @@ void ostor_tracepoint_sync(void)
 }
 
 #ifdef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
+/* With its filter set. */
+static int ostor_ops_attach(struct ftrace_ops *ops)
+{
+	int ret = register_ftrace_function(ops);
+
+	if (ret)
+		ftrace_free_filter(ops);
+	return ret;
+}
+
+static void ostor_ops_detach(struct ftrace_ops *ops)
+{
+	unregister_ftrace_function(ops);
+	ftrace_free_filter(ops);
+}
+
 struct ostor_entry_hook {
 	struct ftrace_ops ops;
 	void (*fn)(unsigned long arg0, unsigned long arg1);
@@ -68,11 +84,9 @@ void *ostor_entry_hook_attach(const char *function,
 	ret = ftrace_set_filter(&hook->ops, (unsigned char *)function, strlen(function), 1);
 	if (ret)
 		return ERR_PTR(ret);
-	ret = register_ftrace_function(&hook->ops);
-	if (ret) {
-		ftrace_free_filter(&hook->ops);
+	ret = ostor_ops_attach(&hook->ops);
+	if (ret)
 		return ERR_PTR(ret);
-	}
 	return no_free_ptr(hook);
 }
 
@@ -80,8 +94,7 @@ void ostor_entry_hook_detach(void *data)
 {
 	struct ostor_entry_hook *hook = data;
 
-	unregister_ftrace_function(&hook->ops);
-	ftrace_free_filter(&hook->ops);
+	ostor_ops_detach(&hook->ops);
 	kfree(hook);
 }
 
@@ -119,11 +132,9 @@ void *ostor_alloc_hook_attach(void (*fn)(void *data), void *data)
 	if (ret)
 		return ERR_PTR(-EOPNOTSUPP);
 	ftrace_set_filter(&hook->ops, (unsigned char *)locked, strlen(locked), 0);
-	ret = register_ftrace_function(&hook->ops);
-	if (ret) {
-		ftrace_free_filter(&hook->ops);
+	ret = ostor_ops_attach(&hook->ops);
+	if (ret)
 		return ERR_PTR(ret);
-	}
 	return no_free_ptr(hook);
 }
 
@@ -131,8 +142,7 @@ void ostor_alloc_hook_detach(void *data)
 {
 	struct ostor_alloc_hook *hook = data;
 
-	unregister_ftrace_function(&hook->ops);
-	ftrace_free_filter(&hook->ops);
+	ostor_ops_detach(&hook->ops);
 	kfree(hook);
 }
 #else
