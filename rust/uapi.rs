@@ -76,6 +76,6 @@ pub(crate) const LIST_OWNER: u32 = _IOWR::<ostor_list_owner>(MAGIC, 0x0b);
 #[cfg(OSTOR_TEST)]
 pub(crate) const FAULT: u32 = _IOWR::<ostor_fault>(MAGIC, 0x0c);
 #[cfg(OSTOR_TEST)]
-pub(crate) const CROWD: u32 = _IOWR::<ostor_crowd>(MAGIC, 0x10);
+pub(crate) const CROWD: u32 = _IOWR::<ostor_crowd>(MAGIC, 0x0f);
 pub(crate) const CONTEXT: u32 = _IOW::<ostor_context>(MAGIC, 0x0d);
 pub(crate) const CYCLE: u32 = _IOWR::<ostor_cycle>(MAGIC, 0x0e);

@@ -659,7 +659,7 @@ struct ostor_cycle {
 #define OSTOR_IOC_BENCH		_IOWR(OSTOR_IOC_MAGIC, 0x0a, struct ostor_bench)
 #define OSTOR_IOC_LIST_OWNER	_IOWR(OSTOR_IOC_MAGIC, 0x0b, struct ostor_list_owner)
 #define OSTOR_IOC_FAULT		_IOWR(OSTOR_IOC_MAGIC, 0x0c, struct ostor_fault)
-#define OSTOR_IOC_CROWD		_IOWR(OSTOR_IOC_MAGIC, 0x10, struct ostor_crowd)
+#define OSTOR_IOC_CROWD		_IOWR(OSTOR_IOC_MAGIC, 0x0f, struct ostor_crowd)
 #define OSTOR_IOC_CONTEXT	_IOW(OSTOR_IOC_MAGIC, 0x0d, struct ostor_context)
 #define OSTOR_IOC_CYCLE		_IOWR(OSTOR_IOC_MAGIC, 0x0e, struct ostor_cycle)
 
