@@ -75,7 +75,7 @@ pub(crate) const BENCH: u32 = _IOWR::<ostor_bench>(MAGIC, 0x0a);
 pub(crate) const LIST_OWNER: u32 = _IOWR::<ostor_list_owner>(MAGIC, 0x0b);
 #[cfg(OSTOR_TEST)]
 pub(crate) const FAULT: u32 = _IOWR::<ostor_fault>(MAGIC, 0x0c);
-#[cfg(OSTOR_TEST)]
-pub(crate) const CROWD: u32 = _IOWR::<ostor_crowd>(MAGIC, 0x0f);
 pub(crate) const CONTEXT: u32 = _IOW::<ostor_context>(MAGIC, 0x0d);
 pub(crate) const CYCLE: u32 = _IOWR::<ostor_cycle>(MAGIC, 0x0e);
+#[cfg(OSTOR_TEST)]
+pub(crate) const CROWD: u32 = _IOWR::<ostor_crowd>(MAGIC, 0x0f);

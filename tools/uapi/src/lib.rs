@@ -40,9 +40,9 @@ mod tests {
         is(OSTOR_CMD_BENCH, READ | WRITE, 10, 64);
         is(OSTOR_CMD_LIST_OWNER, READ | WRITE, 11, 48);
         is(OSTOR_CMD_FAULT, READ | WRITE, 12, 88);
-        is(OSTOR_CMD_CROWD, READ | WRITE, 15, 72);
         is(OSTOR_CMD_CONTEXT, WRITE, 13, 64);
         is(OSTOR_CMD_CYCLE, READ | WRITE, 14, 112);
+        is(OSTOR_CMD_CROWD, READ | WRITE, 15, 72);
     }
 
     #[test]
