@@ -68,6 +68,8 @@ struct Cycle {
     bystander: Phantom,
     /// How long the first CPU stays in its section; 0 is a ring.
     stall_ns: u64,
+    /// Whether somebody waited for the others in vain, so that there was no cycle.
+    is_open: Atomic<bool>,
 }
 
 pub(super) fn run(arg: &Arg) -> Result {
@@ -124,6 +126,7 @@ impl Cycle {
             places,
             bystander: Phantom::new(first + CPUS_MAX),
             stall_ns,
+            is_open: Atomic::new(false),
         };
         for place in &cycle.places {
             cycle.update(&place.owner)?;
@@ -155,6 +158,9 @@ impl Cycle {
         let listen = |addr| self.locked(addr);
         let threads = || thread::with_threads(cpus, &each, watch);
         trace::with_listener(Event::StorageLocked, &listen, threads)??;
+        if self.is_open.load(Relaxed) {
+            return Err(EAGAIN);
+        }
         Ok((ok, failed))
     }
 
@@ -166,8 +172,9 @@ impl Cycle {
         let place = &self.places[at];
         if self.stall_ns != 0 && at != 0 {
             let holder = &self.places[0];
-            spin(GATHER_NS, || holder.entered.load(Acquire));
-            self.want(place, &holder.owner);
+            if self.gather(|| holder.entered.load(Acquire)) {
+                self.want(place, &holder.owner);
+            }
         } else {
             // An error is that of whoever was in the section before: it tells in its own result.
             let _ = self.update(&place.owner);
@@ -194,12 +201,21 @@ impl Cycle {
             });
             return;
         }
-        spin(GATHER_NS, || {
-            self.places.iter().all(|place| place.entered.load(Acquire))
-        });
+        if !self.gather(|| self.places.iter().all(|place| place.entered.load(Acquire))) {
+            return;
+        }
         if let Some(next) = self.places.get(at + 1).or(self.places.first()) {
             self.want(place, &next.owner);
         }
+    }
+
+    /// Waits until the others are `there`; false if they do not come.
+    fn gather(&self, there: impl Fn() -> bool) -> bool {
+        let is_met = spin(GATHER_NS, there);
+        if !is_met {
+            self.is_open.store(true, Relaxed);
+        }
+        is_met
     }
 
     fn want(&self, place: &Place, owner: &Phantom) {
@@ -211,10 +227,14 @@ impl Cycle {
     }
 }
 
-/// Spins until `is_over`, for `ns` at the most.
-fn spin(ns: u64, is_over: impl Fn() -> bool) {
+/// Spins until `is_over`, for `ns` at the most; false if that was too short.
+fn spin(ns: u64, is_over: impl Fn() -> bool) -> bool {
     let start = clock::now_ns();
-    while !is_over() && clock::now_ns().saturating_sub(start) < ns {
+    while !is_over() {
+        if clock::now_ns().saturating_sub(start) >= ns {
+            return false;
+        }
         crate::sync::cpu_relax();
     }
+    true
 }

@@ -3,6 +3,8 @@
 //! Kernel threads that stay on one CPU each, for the length of a call.
 
 use crate::sync::{
+    counter::Counter,
+    deferred,
     Atomic,
     Relaxed, //
 };
@@ -32,18 +34,24 @@ impl Stop {
 
 /// Runs `each` in a thread on each of `cpus`, and `body` meanwhile; then asks the threads to end,
 /// which `each` has to look at, and returns when all have. May sleep.
+///
+/// No `each` begins before the last thread runs: one that keeps its CPU for long, with interrupts
+/// off, might hold up whoever makes the next thread.
 pub(crate) fn with_threads<R>(
     cpus: &[u32],
     each: &(dyn Fn(u32, &Stop) + Sync),
     body: impl FnOnce() -> R,
 ) -> Result<R> {
     let stop = Stop(Atomic::new(false));
+    let arrived = Counter::new();
     let mut jobs = KVec::with_capacity(cpus.len(), GFP_KERNEL)?;
     for &cpu in cpus {
         let job = Job {
             cpu,
             each,
             stop: &stop,
+            arrived: &arrived,
+            all: cpus.len() as u64,
         };
         jobs.push(job, GFP_KERNEL)?;
     }
@@ -64,6 +72,24 @@ struct Job<'a> {
     cpu: u32,
     each: &'a (dyn Fn(u32, &Stop) + Sync),
     stop: &'a Stop,
+    /// How many threads run, out of how many.
+    arrived: &'a Counter,
+    all: u64,
+}
+
+impl Job<'_> {
+    /// What its thread does. Task context, with no lock held.
+    fn run(&self) {
+        self.arrived.add(1);
+        // Not asleep: the timer might be left to a CPU whose thread has begun.
+        while self.arrived.get() < self.all {
+            if self.stop.is_asked() {
+                return;
+            }
+            deferred::cond_resched();
+        }
+        (self.each)(self.cpu, self.stop);
+    }
 }
 
 /// # Invariants
@@ -110,7 +136,7 @@ impl Drop for Threads<'_> {
 unsafe extern "C" fn run(data: *mut c_void) -> c_int {
     // SAFETY: `Threads` waits for the thread before the job goes.
     let job = unsafe { &*data.cast::<Job<'_>>() };
-    (job.each)(job.cpu, job.stop);
+    job.run();
     // SAFETY: An FFI call in a kernel thread; the task must stay until it is stopped.
     while !unsafe { bindings::kthread_should_stop() } {
         // SAFETY: As above: a kernel thread may sleep.

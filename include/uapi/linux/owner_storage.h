@@ -632,7 +632,8 @@ struct ostor_cycle_cpu {
  * inside the section of its storage's lock, updates another one's: each the next
  * one's, and the last one the first one's, all at once. Interrupts are off
  * meanwhile, for as long as the lock's time-out. Errors: EINVAL (also a CPU that
- * is not online), EFAULT, ENOMEM.
+ * is not online), EFAULT, ENOMEM, EAGAIN (the CPUs did not come together within
+ * 3 seconds, so there was no cycle).
  */
 struct ostor_cycle {
 	__u64 cpus;
@@ -659,8 +660,8 @@ struct ostor_cycle {
 #define OSTOR_IOC_BENCH		_IOWR(OSTOR_IOC_MAGIC, 0x0a, struct ostor_bench)
 #define OSTOR_IOC_LIST_OWNER	_IOWR(OSTOR_IOC_MAGIC, 0x0b, struct ostor_list_owner)
 #define OSTOR_IOC_FAULT		_IOWR(OSTOR_IOC_MAGIC, 0x0c, struct ostor_fault)
-#define OSTOR_IOC_CROWD		_IOWR(OSTOR_IOC_MAGIC, 0x0f, struct ostor_crowd)
 #define OSTOR_IOC_CONTEXT	_IOW(OSTOR_IOC_MAGIC, 0x0d, struct ostor_context)
 #define OSTOR_IOC_CYCLE		_IOWR(OSTOR_IOC_MAGIC, 0x0e, struct ostor_cycle)
+#define OSTOR_IOC_CROWD		_IOWR(OSTOR_IOC_MAGIC, 0x0f, struct ostor_crowd)
 
 #endif /* _UAPI_LINUX_OWNER_STORAGE_H */

@@ -107,20 +107,20 @@ fn results_are_told_apart() -> Result<()> {
 
 fn one_at_a_time_in_each_context() -> Result<()> {
     let (map, owner) = (new_map()?, Child::idle()?);
-    let ops = [op(OpKind::Lookup, &map, &owner)];
-    let long = run(Context::Timer, &ops, &[0]);
+    let ops = [op(OpKind::Update, &map, &owner)];
+    let timer = run(Context::Timer, &ops, &[0]);
     thread::scope(|scope| -> Result<()> {
-        let first = scope.spawn(|| long.run(&map, Duration::from_secs(1)));
-        let refused = settle::until(|| match long.run(&map, Duration::from_millis(1)) {
-            Err(error) if error.errno() == Errno::EBUSY => Ok(true),
-            other => other.map(|_| false),
-        })?;
+        let first = scope.spawn(|| timer.run(&map, Duration::from_secs(2)));
+        assert!(settle::until(|| Ok(map.info()?.created > 0))?, "no timer");
+        match timer.run(&map, Duration::from_millis(1)) {
+            Err(error) => assert_eq!(error.errno(), Errno::EBUSY),
+            Ok(_) => panic!("both at once"),
+        }
         run(Context::Softirq, &ops, &[0]).run(&map, Duration::from_millis(1))?;
         first.join().expect("no panic")?;
-        assert!(refused, "both at once");
         Ok(())
     })?;
-    long.run(&map, Duration::from_millis(1))?;
+    timer.run(&map, Duration::from_millis(1))?;
     Ok(())
 }
 

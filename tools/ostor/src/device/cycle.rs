@@ -31,6 +31,9 @@ pub struct Fate {
     pub others_failed: u64,
 }
 
+/// How often it is tried on a host so slow that the CPUs do not come together.
+const TRIES: usize = 5;
+
 impl Cycle {
     /// Makes it on some CPUs, by rising number, below 64.
     pub fn run(self, device: &impl AsFd, cpus: &[usize]) -> Result<Fate> {
@@ -44,7 +47,15 @@ impl Cycle {
             stall_ms: stall.as_millis() as u32,
             ..ostor_cycle::default()
         };
-        ioctl::cycle(device.as_fd(), &mut arg).map_err(Error::refused("make a lock cycle"))?;
+        let mut make = || ioctl::cycle(device.as_fd(), &mut arg);
+        let mut result = make();
+        for _ in 1..TRIES {
+            if result != Err(Errno::EAGAIN) {
+                break;
+            }
+            result = make();
+        }
+        result.map_err(Error::refused("make a lock cycle"))?;
         let holders = usize::from(self != Self::Ring);
         let seen = arg.seen.iter().take(cpus.len()).skip(holders);
         Ok(Fate {

@@ -89,6 +89,7 @@ fn why(errno: Errno) -> &'static str {
         Errno::EBUSY => {
             "it is in use already; close or wait for the other use, or create the map without BUSY"
         }
+        Errno::EAGAIN => "not now; try again",
         Errno::ENOTTY => "the module does not know this command; load one as new as this tool",
         _ => "see the kernel log",
     }
