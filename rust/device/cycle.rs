@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Lock cycles of several CPUs, and a holder that does not let go, made on purpose: how long does it
-//! take until the lock gives up?
+//! Lock cycles of several CPUs, and a holder that does not let go, made on purpose: how long does
+//! it take until the lock gives up?
 
 use super::{
     contexts::cpus_of,
@@ -19,6 +19,7 @@ use crate::{
         context,
         counter::Counter,
         deferred,
+        irq::with_irqs_off,
         rcu,
         thread::{
             self,
@@ -47,6 +48,28 @@ const CPUS_MAX: usize = uapi::OSTOR_CYCLE_CPUS_MAX as usize;
 const GATHER_NS: u64 = 3_000_000_000;
 
 const NS_PER_MS: u64 = 1_000_000;
+
+/// Whether somebody makes a cycle. False becomes true by whoever then makes one, and true false
+/// when that one is over.
+static IS_TAKEN: Atomic<bool> = Atomic::new(false);
+
+/// The right to make a cycle: two at once would wait for CPUs that the other one keeps.
+struct Turn;
+
+impl Turn {
+    fn take() -> Result<Self> {
+        if IS_TAKEN.xchg(true, Acquire) {
+            return Err(EBUSY);
+        }
+        Ok(Self)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        IS_TAKEN.store(false, Release);
+    }
+}
 
 /// One CPU of the cycle.
 struct Place {
@@ -91,6 +114,7 @@ pub(super) fn run(arg: &Arg) -> Result {
     if !(2..=CPUS_MAX).contains(&cpus.len()) {
         return Err(EINVAL);
     }
+    let _turn = Turn::take()?;
     let cycle = Cycle::new(&cpus, u64::from(req.stall_ms) * NS_PER_MS)?;
     (req.others_ok, req.others_failed) = cycle.run(&cpus)?;
     req.seen = [ostor_cycle_cpu::default(); CPUS_MAX];
@@ -107,7 +131,7 @@ pub(super) fn run(arg: &Arg) -> Result {
 impl Cycle {
     fn new(cpus: &[u32], stall_ns: u64) -> Result<Self> {
         let map = ByteMap::new(size_of::<u64>())?;
-        // Two cycles at once have owners of their own.
+        // The next cycle has others: the elements of these may take a moment to go.
         let first = map.raw().id() as usize * (CPUS_MAX + 1);
         let mut places = KVec::with_capacity(cpus.len(), GFP_KERNEL)?;
         for (i, &cpu) in cpus.iter().enumerate() {
@@ -218,10 +242,15 @@ impl Cycle {
         is_met
     }
 
+    /// Wants another one's lock. Whoever waited for long has to let others run for as long, so no
+    /// task switch may come before the clock is read.
     fn want(&self, place: &Place, owner: &Phantom) {
-        let start = clock::now_ns();
-        let result = self.update(owner);
-        place.ns.raise(clock::now_ns().saturating_sub(start));
+        let result = with_irqs_off(|| {
+            let start = clock::now_ns();
+            let result = self.update(owner);
+            place.ns.raise(clock::now_ns().saturating_sub(start));
+            result
+        });
         let code = result.err().map_or(0, Error::to_errno);
         place.result.store(code, Relaxed);
     }

@@ -632,8 +632,8 @@ struct ostor_cycle_cpu {
  * inside the section of its storage's lock, updates another one's: each the next
  * one's, and the last one the first one's, all at once. Interrupts are off
  * meanwhile, for as long as the lock's time-out. Errors: EINVAL (also a CPU that
- * is not online), EFAULT, ENOMEM, EAGAIN (the CPUs did not come together within
- * 3 seconds, so there was no cycle).
+ * is not online), EFAULT, ENOMEM, EBUSY (somebody else is making a cycle), EAGAIN
+ * (the CPUs did not come together within 3 seconds, so there was no cycle).
  */
 struct ostor_cycle {
 	__u64 cpus;

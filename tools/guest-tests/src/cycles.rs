@@ -2,11 +2,14 @@
 //! Lock cycles of several CPUs.
 
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
 use nix::errno::Errno;
 use ostor::device::{self, Cycle};
+use ostor::settle;
 use ostor::sys::ioctl;
 use uapi::ostor_cycle;
 
@@ -17,6 +20,7 @@ crate::suite![
     two_who_want_each_others_locks_do_not_wait_for_ever,
     a_short_stall_is_waited_for,
     a_long_one_is_not,
+    one_at_a_time,
     refused,
 ];
 
@@ -60,6 +64,31 @@ fn a_long_one_is_not() -> Result<()> {
     };
     assert_eq!(*result, Err(Errno::ETIMEDOUT));
     assert!(*time >= Duration::from_millis(250), "{fate:?}");
+    Ok(())
+}
+
+fn one_at_a_time() -> Result<()> {
+    needs::two_cpus()?;
+    let is_refused = || -> device::Result<bool> {
+        match Cycle::Stall(Duration::from_millis(1)).run(&device::open()?, &[0, 1]) {
+            Err(error) if error.errno() == Errno::EBUSY => Ok(true),
+            other => other.map(|_| false),
+        }
+    };
+    let seen = AtomicBool::new(false);
+    let meet = || {
+        settle::until(|| {
+            let refused = is_refused()?;
+            Ok(seen.fetch_or(refused, Ordering::Relaxed) || refused)
+        })
+    };
+    thread::scope(|scope| -> Result<()> {
+        let other = scope.spawn(meet);
+        let met = meet()? | other.join().expect("no panic")?;
+        assert!(met, "both at once");
+        Ok(())
+    })?;
+    assert!(!is_refused()?, "nobody else is there");
     Ok(())
 }
 
