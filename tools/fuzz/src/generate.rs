@@ -3,7 +3,7 @@
 
 use ostor::random::Random;
 
-use crate::grammar::{self, Field, Grammar, OWNER_FD, OWNER_ID};
+use crate::grammar::{self, Field, Grammar, OPERATION, OWNER_FD, OWNER_ID};
 use crate::slots::{self, Room};
 use crate::sys::arena::{Arena, Place};
 use crate::sys::call::{Call, MOST_BYTES};
@@ -120,6 +120,21 @@ impl<'a> Generator<'a> {
                     _ => slots::any_of(Room::Maps, random),
                 };
                 set(bytes, at, &fd.to_ne_bytes());
+            }
+            Field::Ops(at, count_at) => {
+                let count = random.below(4) + 1;
+                let mut ops = vec![0; count * size_of::<uapi::ostor_op>()];
+                for op in ops.chunks_exact_mut(size_of::<uapi::ostor_op>()) {
+                    for field in &OPERATION {
+                        self.fill(field, value_size, op, random);
+                    }
+                }
+                if random.below(8) == 0 {
+                    noise(&mut ops, random);
+                }
+                let address = self.arena.put(Place::Private, &ops, random);
+                set(bytes, at, &address.to_ne_bytes());
+                set(bytes, count_at, &(count as u32).to_ne_bytes());
             }
             Field::Address(at, len) => {
                 let place = match random.below(8) {

@@ -4,8 +4,9 @@
 use std::mem::{offset_of, size_of};
 
 use uapi::{
-    COMMANDS, ostor_bench, ostor_elem, ostor_fault, ostor_list, ostor_list_owner, ostor_map_create,
-    ostor_op, ostor_owner, ostor_recurse,
+    COMMANDS, ostor_bench, ostor_context, ostor_context_cpu, ostor_crowd, ostor_cycle, ostor_elem,
+    ostor_fault, ostor_list, ostor_list_owner, ostor_map_create, ostor_op, ostor_owner,
+    ostor_recurse,
 };
 
 use crate::sys::call::Addresses;
@@ -17,6 +18,8 @@ pub(crate) enum Field {
     Owner(usize),
     /// The descriptor of a map, or -1.
     MapFd(usize),
+    /// The address of a few `struct ostor_op`, and how many.
+    Ops(usize, usize),
     /// An address of so many bytes, or of a value if that is 0.
     Address(usize, usize),
     /// Bytes of a map's value.
@@ -64,23 +67,21 @@ const ELEM: &[Field] = &[
     Field::ValueSize(offset_of!(ostor_elem, value_size)),
 ];
 
-/// An operation within `struct ostor_recurse`.
-macro_rules! operation {
-    ($which:ident) => {
-        [
-            Field::Owner(offset_of!(ostor_recurse, $which) + offset_of!(ostor_op, owner)),
-            Field::OneOf(
-                offset_of!(ostor_recurse, $which) + offset_of!(ostor_op, op),
-                &[1, 2, 3, 4],
-            ),
-            Field::MapFd(offset_of!(ostor_recurse, $which) + offset_of!(ostor_op, map_fd)),
-            Field::Any(offset_of!(ostor_recurse, $which) + offset_of!(ostor_op, seed)),
-        ]
-    };
+/// A `struct ostor_op` at an offset.
+const fn operation(at: usize) -> [Field; 4] {
+    [
+        Field::Owner(at + offset_of!(ostor_op, owner)),
+        Field::OneOf(at + offset_of!(ostor_op, op), &[1, 2, 3, 4]),
+        Field::MapFd(at + offset_of!(ostor_op, map_fd)),
+        Field::Any(at + offset_of!(ostor_op, seed)),
+    ]
 }
 
-const OUTER: [Field; 4] = operation!(outer);
-const INNER: [Field; 4] = operation!(inner);
+/// One by itself.
+pub(crate) const OPERATION: [Field; 4] = operation(0);
+
+const OUTER: [Field; 4] = operation(offset_of!(ostor_recurse, outer));
+const INNER: [Field; 4] = operation(offset_of!(ostor_recurse, inner));
 
 const KNOWN: &[Known] = &[
     Known {
@@ -173,7 +174,8 @@ const KNOWN: &[Known] = &[
         addresses: &[],
     },
     // A probe on a tracepoint costs grace periods and changes the kernel's code,
-    // and the bench waits for the reaper: up to a second each on an emulated CPU.
+    // the bench waits for the reaper, a context has its length, and in a cycle
+    // CPUs wait for each other: up to a second each on an emulated CPU.
     Known {
         name: "RECURSE",
         weight: 5,
@@ -186,8 +188,51 @@ const KNOWN: &[Known] = &[
             INNER[1],
             INNER[2],
             INNER[3],
-            Field::OneOf(offset_of!(ostor_recurse, point), &[0, 1, 2, 3]),
+            Field::OneOf(offset_of!(ostor_recurse, point), &[0, 1, 2, 3, 4, 5]),
+            Field::OneOf(offset_of!(ostor_recurse, context), &[0, 0, 1, 2, 3, 4, 5]),
         ],
+        addresses: &[],
+    },
+    Known {
+        name: "CONTEXT",
+        weight: 10,
+        fields: &[
+            Field::Ops(
+                offset_of!(ostor_context, ops),
+                offset_of!(ostor_context, ops_count),
+            ),
+            Field::Address(
+                offset_of!(ostor_context, results),
+                2 * size_of::<ostor_context_cpu>(),
+            ),
+            Field::OneOf(offset_of!(ostor_context, cpus), &[1, 2, 3]),
+            Field::OneOf(
+                offset_of!(ostor_context, context),
+                &[0, 1, 2, 3, 4, 5, 6, 7, 8],
+            ),
+            Field::OneOf(offset_of!(ostor_context, flags), &[0, 1]),
+            Field::OneOf(offset_of!(ostor_context, period_us), &[100, 500, 2000]),
+            Field::OneOf(offset_of!(ostor_context, duration_ms), &[1, 5, 20]),
+        ],
+        addresses: &[
+            offset_of!(ostor_context, ops),
+            offset_of!(ostor_context, results),
+        ],
+    },
+    Known {
+        name: "CYCLE",
+        weight: 5,
+        fields: &[
+            Field::OneOf(offset_of!(ostor_cycle, cpus), &[3, 3, 7]),
+            Field::OneOf(offset_of!(ostor_cycle, kind), &[0, 1]),
+            Field::OneOf(offset_of!(ostor_cycle, stall_ms), &[0, 0, 1, 20]),
+        ],
+        addresses: &[],
+    },
+    Known {
+        name: "CROWD",
+        weight: 10,
+        fields: &[Field::Below(offset_of!(ostor_crowd, count), 1024)],
         addresses: &[],
     },
     Known {
@@ -248,16 +293,38 @@ impl Grammar {
             "FAULT" => bytes[offset_of!(ostor_fault, set)..][..4].fill(0),
             "BENCH" => {
                 let iterations = &mut bytes[offset_of!(ostor_bench, iterations)..][..8];
-                let number = u64::from_ne_bytes((&*iterations).try_into().expect("eight bytes"));
-                if number <= u64::from(uapi::OSTOR_BENCH_MAX) {
-                    iterations.copy_from_slice(&(number % 2048).to_ne_bytes());
-                }
+                limit(iterations, uapi::OSTOR_BENCH_MAX, 2048);
+            }
+            "CROWD" => {
+                let count = &mut bytes[offset_of!(ostor_crowd, count)..][..8];
+                limit(count, uapi::OSTOR_CROWD_MAX, 2048);
+            }
+            "CONTEXT" => {
+                let duration = &mut bytes[offset_of!(ostor_context, duration_ms)..][..4];
+                limit(duration, LONGEST_MS, 64);
+            }
+            "CYCLE" => {
+                let stall = &mut bytes[offset_of!(ostor_cycle, stall_ms)..][..4];
+                limit(stall, uapi::OSTOR_CYCLE_STALL_MAX_MS, 64);
             }
             _ if self.addresses == Addresses::Unknown => {
                 bytes.chunks_exact_mut(4).for_each(small_or_absurd);
             }
             _ => {}
         }
+    }
+}
+
+/// Longest OSTOR_IOC_CONTEXT that is not refused.
+const LONGEST_MS: u32 = 60_000;
+
+/// Brings a number of four or eight bytes that would not be refused, being `most` at
+/// the most, below `end`.
+fn limit(number: &mut [u8], most: u32, end: u32) {
+    let (low, high) = number.split_at_mut(4);
+    let value = u32::from_ne_bytes((&*low).try_into().expect("four bytes"));
+    if value <= most && high.iter().all(|&byte| byte == 0) {
+        low.copy_from_slice(&(value % end).to_ne_bytes());
     }
 }
 
@@ -307,6 +374,13 @@ mod tests {
             bench[at..][..8].copy_from_slice(&asked.to_ne_bytes());
             restrained("BENCH", &mut bench);
             assert_eq!(bench[at..][..8], got.to_ne_bytes());
+        }
+        let at = offset_of!(ostor_context, duration_ms);
+        for (asked, got) in [(5u32, 5u32), (60_000, 60_000 % 64), (60_001, 60_001)] {
+            let mut context = [0; size_of::<ostor_context>()];
+            context[at..][..4].copy_from_slice(&asked.to_ne_bytes());
+            restrained("CONTEXT", &mut context);
+            assert_eq!(context[at..][..4], got.to_ne_bytes());
         }
         for (asked, got) in [(7u32, 7), (4_000_000, 0), (u32::MAX, u32::MAX)] {
             let mut bytes = asked.to_ne_bytes();
