@@ -50,8 +50,10 @@ struct Seen {
     path: Path,
     cpus: usize,
     runs: usize,
-    /// Who got an error, after how many nanoseconds.
-    errors: usize,
+    /// Who got an error, and which.
+    deadlocks: usize,
+    timeouts: usize,
+    /// After how many nanoseconds.
     min_ns: u64,
     median_ns: u64,
     max_ns: u64,
@@ -135,12 +137,13 @@ pub(crate) fn run(args: &CyclesArgs, output: &Output) -> Result<Exit> {
     Ok(Exit::check(problems.is_empty()))
 }
 
-const HEAD: [&str; 9] = [
+const HEAD: [&str; 10] = [
     "case",
     "lock",
     "CPUs",
     "runs",
-    "errors",
+    "EDEADLK",
+    "ETIMEDOUT",
     "min us",
     "median us",
     "max us",
@@ -225,20 +228,20 @@ impl Case {
     }
 
     fn sum_up(&self, fates: &[Fate], path: Path, slack: Duration) -> Seen {
-        let failed = |(result, time): &(std::result::Result<(), Errno>, Duration)| {
-            result.is_err().then_some(time.as_nanos() as u64)
-        };
-        let mut times: Vec<u64> = fates
-            .iter()
-            .flat_map(|fate| fate.seen.iter().filter_map(failed))
+        let seen = fates.iter().flat_map(|fate| &fate.seen);
+        let errors: Vec<(Errno, u64)> = seen
+            .filter_map(|(result, time)| Some((result.err()?, time.as_nanos() as u64)))
             .collect();
+        let count = |errno| errors.iter().filter(|&&(seen, _)| seen == errno).count();
+        let mut times: Vec<u64> = errors.iter().map(|&(_, time)| time).collect();
         times.sort_unstable();
         Seen {
             case: self.name,
             path,
             cpus: self.cpus,
             runs: fates.len(),
-            errors: times.len(),
+            deadlocks: count(Errno::EDEADLK),
+            timeouts: count(Errno::ETIMEDOUT),
             min_ns: times.first().copied().unwrap_or(0),
             median_ns: times.get(times.len() / 2).copied().unwrap_or(0),
             max_ns: times.last().copied().unwrap_or(0),
@@ -255,7 +258,8 @@ impl Seen {
             self.path.name().to_owned(),
             self.cpus.to_string(),
             self.runs.to_string(),
-            self.errors.to_string(),
+            self.deadlocks.to_string(),
+            self.timeouts.to_string(),
             grouped(self.min_ns / 1000),
             grouped(self.median_ns / 1000),
             grouped(self.max_ns / 1000),
@@ -320,6 +324,6 @@ mod tests {
             (seen.min_ns, seen.median_ns, seen.max_ns),
             (1_000_000, 2_000_000, 3_000_000)
         );
-        assert_eq!((seen.errors, seen.others), (3, 2));
+        assert_eq!((seen.deadlocks, seen.timeouts, seen.others), (0, 3, 2));
     }
 }
