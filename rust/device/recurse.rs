@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The driver of recursion: runs one operation inside another, at a point that a probe marks, and in
-//! any context that can come there.
+//! The driver of recursion: runs one operation inside another, at a point that a probe marks, and
+//! in any context that can come there.
 
 use super::{
     contexts,

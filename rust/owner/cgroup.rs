@@ -7,8 +7,8 @@
 //! notice of death is the tracepoint `cgroup_release`; the memory goes a grace period later.
 //!
 //! The gate is an RCU read section that saw the cgroup not dying. Removal marks the cgroup with
-//! `percpu_ref_kill()`, and only a grace period after that the reference goes which every cgroup has
-//! to itself; so whoever saw no mark is done before the release. A reference taken over the link,
+//! `percpu_ref_kill()`, and only a grace period after that the reference goes which every cgroup
+//! has to itself; so whoever saw no mark is done before the release. A reference taken over the link,
 //! which would do as well, might be the last one to be put, and a release queues work: that is
 //! nothing to do in an NMI.
 //!

@@ -139,11 +139,11 @@ impl Charge {
 
 /// Whether an element is charged to its owner.
 ///
-/// | state  | meaning                                       | who changes it, and to what             |
-/// |--------|-----------------------------------------------|-----------------------------------------|
-/// | unpaid | not charged                                   | its creator, to paid; the claimer       |
-/// | paid   | charged                                       | the claimer, to taken                   |
-/// | taken  | the claimer has taken the charge, if there was one | nobody                             |
+/// | state  | meaning                               | who changes it, and to what                 |
+/// |--------|---------------------------------------|---------------------------------------------|
+/// | unpaid | not charged                           | its creator, to paid; the claimer, to taken |
+/// | paid   | charged                               | the claimer, to taken                       |
+/// | taken  | claimed; its charge, if any, is taken | nobody                                      |
 ///
 /// An update hands the old element's charge on to the new one, which can be found, and claimed,
 /// before that: so both sides exchange.

@@ -122,8 +122,8 @@ pub(super) struct Values {
 /// Writes a copy of the value at the first address to the second one; the number is its size.
 pub(super) type CloneValue = unsafe fn(NonNull<u8>, NonNull<u8>, usize);
 
-// SAFETY: The functions of `values` may run anywhere, which the makers of maps see to; all else is shared by
-// atomic operations.
+// SAFETY: The functions of `values` may run anywhere, which the makers of maps see to; all else is
+// shared by atomic operations.
 unsafe impl Sync for RawMap {}
 // SAFETY: As above.
 unsafe impl Send for RawMap {}

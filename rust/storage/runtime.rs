@@ -3,11 +3,11 @@
 //! What all maps share: the owner index, the reaper, the statistics.
 
 use super::{
-    element::Element, //
+    element::Element,
     owner::OwnerId,
     reaper::Reaper,
     store::Storage,
-    table::Table,
+    table::Table, //
 };
 use crate::sync::{
     counter::Counter,

@@ -136,8 +136,8 @@ mod imp {
         }
     }
 
-    /// Runs `crime` and returns how many violations of this task were noticed. They are not told of.
-    /// For one task at a time.
+    /// Runs `crime` and returns how many violations of this task were noticed, which are not told
+    /// of. For one task at a time.
     pub(crate) fn violations(crime: impl FnOnce()) -> u32 {
         CAUGHT.store(0, Relaxed);
         CULPRIT.store(Task::current_raw(), Relaxed);

@@ -169,8 +169,8 @@ pub(crate) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Runs `body` on this task with `inside` called at the first `event` of the owner at `addr` that
-    /// `body` passes: in that context, with the locks held that the event names.
+    /// Runs `body` on this task with `inside` called at the first `event` of the owner at `addr`
+    /// that `body` passes: in that context, with the locks held that the event names.
     pub(crate) fn with_probe<R>(
         &self,
         event: Event,

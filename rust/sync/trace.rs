@@ -55,8 +55,8 @@ pub(crate) fn with_probe<R>(
     Ok(session.with_probe(event, addr, inside, body))
 }
 
-/// Runs `body` with `listen` called with the owner's address at every `event`, whoever passes it: in
-/// that context, with the locks held that the event names. May sleep, but for `listen`.
+/// Runs `body` with `listen` called with the owner's address at every `event`, whoever passes it:
+/// in that context, with the locks held that the event names. May sleep, but for `listen`.
 pub(crate) fn with_listener<R>(
     event: Event,
     listen: &(dyn Fn(usize) + Sync),

@@ -21,7 +21,8 @@ pub struct Stored {
     pub created: bool,
 }
 
-/// One line of a listing: of a map, where `place` is the owner's; of an owner, where it is the map's.
+/// One line of a listing: of a map, where `place` is the owner's; of an owner, where it is the
+/// map's.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Entry {
     /// Where what it belongs to is.
