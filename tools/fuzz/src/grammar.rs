@@ -178,7 +178,7 @@ const KNOWN: &[Known] = &[
     // CPUs wait for each other: up to a second each on an emulated CPU.
     Known {
         name: "RECURSE",
-        weight: 5,
+        weight: 50,
         fields: &[
             OUTER[0],
             OUTER[1],
@@ -195,7 +195,7 @@ const KNOWN: &[Known] = &[
     },
     Known {
         name: "CONTEXT",
-        weight: 10,
+        weight: 50,
         fields: &[
             Field::Ops(
                 offset_of!(ostor_context, ops),
@@ -221,7 +221,7 @@ const KNOWN: &[Known] = &[
     },
     Known {
         name: "CYCLE",
-        weight: 5,
+        weight: 15,
         fields: &[
             Field::OneOf(offset_of!(ostor_cycle, cpus), &[3, 3, 7]),
             Field::OneOf(offset_of!(ostor_cycle, kind), &[0, 1]),
@@ -231,7 +231,7 @@ const KNOWN: &[Known] = &[
     },
     Known {
         name: "CROWD",
-        weight: 10,
+        weight: 50,
         fields: &[Field::Below(offset_of!(ostor_crowd, count), 1024)],
         addresses: &[],
     },
