@@ -379,11 +379,12 @@ void ostor_source_stop(void *data)
 }
 
 /*
- * How long whoever raises an interrupt waits for it; with interrupts off, where
- * it cannot come but is to be seen not to; and for the other CPU, once it is in
- * the function, to want what this CPU holds.
+ * How long whoever raises an interrupt waits for it: long, since an emulator
+ * that its host keeps waiting delivers it late; with interrupts off, where it
+ * cannot come but is to be seen not to; and for the other CPU, once it is in the
+ * function, to want what this CPU holds.
  */
-#define OSTOR_RAISE_NS	(200 * NSEC_PER_MSEC)
+#define OSTOR_RAISE_NS	NSEC_PER_SEC
 #define OSTOR_NEVER_NS	(100 * NSEC_PER_USEC)
 #define OSTOR_HOLD_NS	(300 * NSEC_PER_USEC)
 
