@@ -325,5 +325,8 @@ mod tests {
             (1_000_000, 2_000_000, 3_000_000)
         );
         assert_eq!((seen.deadlocks, seen.timeouts, seen.others), (0, 3, 2));
+        let pair = [fate(&[(Err(Errno::EDEADLK), 1), (late, 250)])];
+        let seen = CASES[0].sum_up(&pair, Path::Queued, Duration::ZERO);
+        assert_eq!((seen.deadlocks, seen.timeouts), (1, 1));
     }
 }

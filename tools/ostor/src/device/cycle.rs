@@ -47,15 +47,11 @@ impl Cycle {
             stall_ms: stall.as_millis() as u32,
             ..ostor_cycle::default()
         };
-        let mut make = || ioctl::cycle(device.as_fd(), &mut arg);
-        let mut result = make();
-        for _ in 1..TRIES {
-            if result != Err(Errno::EAGAIN) {
-                break;
-            }
-            result = make();
-        }
-        result.map_err(Error::refused("make a lock cycle"))?;
+        (0..TRIES)
+            .map(|_| ioctl::cycle(device.as_fd(), &mut arg))
+            .find(|result| *result != Err(Errno::EAGAIN))
+            .unwrap_or(Err(Errno::EAGAIN))
+            .map_err(Error::refused("make a lock cycle"))?;
         let holders = usize::from(self != Self::Ring);
         let seen = arg.seen.iter().take(cpus.len()).skip(holders);
         Ok(Fate {
