@@ -52,9 +52,9 @@
 //!
 //! `cargo test`, with `-- --nocapture` to see how many interleavings there were and how long that
 //! took; `scripts/model` does that in the root. `LOOM_MAX_PREEMPTIONS` goes deeper and takes
-//! longer, `LOOM_LONG` takes more cases, `SHUTTLE_STEPS` says how many steps chance makes in all, and
-//! `SEQUENCE_SEEDS` how many seeds of sequences there are. A failure of shuttle prints a schedule,
-//! with which it can be replayed.
+//! longer, `LOOM_LONG` takes more cases, `SHUTTLE_STEPS` says how many steps chance makes in all,
+//! and `SEQUENCE_SEEDS` how many seeds of sequences there are. A failure of shuttle prints a
+//! schedule, with which it can be replayed.
 
 #![cfg(test)]
 

@@ -8,9 +8,9 @@
 //!
 //! The gate is an RCU read section that saw the cgroup not dying. Removal marks the cgroup with
 //! `percpu_ref_kill()`, and only a grace period after that the reference goes which every cgroup
-//! has to itself; so whoever saw no mark is done before the release. A reference taken over the link,
-//! which would do as well, might be the last one to be put, and a release queues work: that is
-//! nothing to do in an NMI.
+//! has to itself; so whoever saw no mark is done before the release. A reference taken over the
+//! link, which would do as well, might be the last one to be put, and a release queues work: that
+//! is nothing to do in an NMI.
 //!
 //! The backstop is the entry of `bpf_cgrp_storage_free()`, which the kernel calls just before the
 //! memory goes. And there is a stamp: cgroups are numbered, through all hierarchies.
