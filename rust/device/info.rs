@@ -80,6 +80,8 @@ pub(super) fn stats(arg: &Arg) -> Result {
         omem_left: socket::omem_left(),
         kinds: kinds::served(),
         pad: 0,
-        reserved: [0; 3],
+        uncharged: 0,
+        shared: 0,
+        refused: [0; 8],
     })
 }

@@ -289,7 +289,16 @@ struct ostor_map_info {
  *		means a fault, here or in the kernel
  * @kinds:	bit 1 << OSTOR_KIND_* for each kind of owners this kernel can serve
  * @pad:	zero
- * @reserved:	zero
+ * @uncharged:	elements and storages of owners in a memory cgroup that were
+ *		charged to no cgroup, since they were allocated in a context where
+ *		the charge could spin on a lock or wake a task: ever
+ * @shared:	notices of sockets' deaths that came while another ftrace_ops
+ *		covered the hooked function. As long as this rises, ftrace can lose
+ *		a notice that is nested in another ops' callback
+ * @refused:	by OSTOR_KIND_*: 0 for a kind that is served, else the errno value
+ *		that says why not. EOPNOTSUPP: this kernel lacks what tells of
+ *		the end of such owners; ENODATA: it did not tell of one that was
+ *		made and ended when the module was loaded
  */
 struct ostor_stats {
 	__u64 maps;
@@ -308,7 +317,9 @@ struct ostor_stats {
 	__u64 omem_left;
 	__u32 kinds;
 	__u32 pad;
-	__u64 reserved[3];
+	__u64 uncharged;
+	__u64 shared;
+	__u8 refused[8];
 };
 
 /* Operations that the drivers below run. */
