@@ -26,6 +26,9 @@ demo:
 test:
 	@scripts/test $(arch)
 
+test-matrix:
+	@scripts/test --matrix
+
 bench:
 	@scripts/vm $(arch) --icount --timeout 1200 -- ostor bench
 
@@ -55,6 +58,8 @@ make             build owner_storage.ko; KDIR=TREE builds it against the built
                  kernel tree TREE, with the compilers of this machine
 make demo        run the demonstration on a test kernel in a virtual machine
 make test        run every test; the last line has the counts
+make test-matrix run the tests on kernels of other configurations: PREEMPT_RT,
+                 one processor, no memory cgroups, CFI, MODVERSIONS
 make bench       count the instructions of each operation
 make stress      run the stress test
 make torture     have locks and allocations fail, ten minutes on each of four
@@ -77,4 +82,4 @@ help:
 	@:
 
 .DEFAULT_GOAL := module
-.PHONY: module demo test bench stress torture fuzz lint doc clean distclean help
+.PHONY: module demo test test-matrix bench stress torture fuzz lint doc clean distclean help
