@@ -111,6 +111,19 @@ struct workqueue_struct *ostor_alloc_workqueue(void)
 	return alloc_workqueue("owner_storage", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 }
 
+/*
+ * 0 or less once rmmod has been let through and the last reference is gone: from
+ * then on no file of ours is open, and fput() does not come back to this text.
+ */
+int ostor_module_users(void)
+{
+#if defined(MODULE) && defined(CONFIG_MODULE_UNLOAD)
+	return module_refcount(THIS_MODULE);
+#else
+	return 0;
+#endif
+}
+
 void ostor_cond_resched(void)
 {
 	cond_resched();

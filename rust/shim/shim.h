@@ -40,6 +40,9 @@ bool ostor_busy_enter(void);
 void ostor_busy_leave(void);
 #endif
 
+/* References to this module that others hold, open files for the most part. */
+int ostor_module_users(void);
+
 /* From any context to process context. */
 void ostor_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *work));
 void ostor_init_delayed_work(struct delayed_work *work, void (*fn)(struct work_struct *work));

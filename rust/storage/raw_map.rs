@@ -331,6 +331,9 @@ impl RawMap {
         self.release();
         self.gone.wait_for_completion();
         self.runtime.stats.map_bytes.sub(self.own_bytes());
+        // The runtime may be gone as soon as the count is seen to fall: all use of it comes before.
+        // Pairs with the barrier in `Runtime::is_empty`.
+        barrier::smp_mb(Full);
         self.runtime.stats.maps.sub(1);
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod hlist;
 pub(crate) mod irq;
 pub(crate) mod llist;
 pub(crate) mod lock_order;
+pub(crate) mod module;
 pub(crate) mod nolock;
 pub(crate) mod probes;
 pub(crate) mod rcu;
