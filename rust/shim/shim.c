@@ -15,6 +15,14 @@
 
 MODULE_VERSION("0.1.0");
 
+/*
+ * Both flavours make the same device, hooks and tracepoints, and have different
+ * names. The loader refuses a module that exports what another one does, or the
+ * kernel itself, before any code of it runs.
+ */
+const bool owner_storage_is_loaded = true;
+EXPORT_SYMBOL_GPL(owner_storage_is_loaded);
+
 void ostor_res_lock_init(rqspinlock_t *lock)
 {
 	raw_res_spin_lock_init(lock);

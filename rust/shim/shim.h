@@ -19,6 +19,9 @@
 
 struct mem_cgroup;
 
+/* Exported by both flavours, so that the loader refuses the second one. */
+extern const bool owner_storage_is_loaded;
+
 /* rqspinlock */
 void ostor_res_lock_init(rqspinlock_t *lock);
 int ostor_res_lock_irqsave(rqspinlock_t *lock, unsigned long *flags);
