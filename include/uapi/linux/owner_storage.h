@@ -226,7 +226,10 @@ struct ostor_list_owner {
  * @element_size:	bytes that one element takes, value included
  * @buckets:		buckets of the map's table
  * @flags:		as it was created, OSTOR_MAP_*
- * @id:			the map's number: its turn among all that were ever created
+ * @id:			the map's number: its turn among all that were ever
+ *			created, those included that OSTOR_IOC_RECURSE, _BENCH,
+ *			_CYCLE and _CROWD make for themselves. A
+ *			OSTOR_IOC_MAP_CREATE that fails takes no number
  * @elements:		live elements
  * @pending:		elements deleted but not yet freed
  * @bytes:		the map, its table and all elements, pending ones too
