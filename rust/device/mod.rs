@@ -191,8 +191,8 @@ impl Arg {
         UserSlice::new(self.ptr, self.size).reader().read()
     }
 
-    /// Reads the argument of a command that passes one in and out. It is written back as it is, so
-    /// that a command cannot take effect and then fail to say so.
+    /// Reads the argument of a command that passes one in and out. It is written back as it is: a
+    /// command whose outputs cannot be written fails before it takes effect.
     fn read_for_update<T: FromBytes + AsBytes>(&self) -> Result<T> {
         let value = self.read()?;
         self.write(&value)?;

@@ -22,6 +22,7 @@ pub(crate) mod rcu;
 pub(crate) mod res_lock;
 pub(crate) mod thread;
 pub(crate) mod trace;
+pub(crate) mod uaccess;
 
 pub(crate) use kernel::processor::cpu_relax;
 

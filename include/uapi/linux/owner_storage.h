@@ -7,10 +7,23 @@
  * closing its last descriptor frees the map with all its elements; the close
  * returns when every value is gone.
  *
- * Every command returns 0, or -1 with errno set. A command that fails has
- * changed nothing. Fields marked (out) are written on success only and ignored
- * on input; reserved fields must be zero. All commands need CAP_SYS_ADMIN in
- * the initial user namespace when the device is opened.
+ * Every command returns 0, or -1 with errno set. A command on an element or a
+ * map that fails has changed nothing. Fields marked (out) are written on success
+ * only and ignored on input; reserved fields must be zero. All commands need
+ * CAP_SYS_ADMIN in the initial user namespace when the device is opened.
+ *
+ * Memory that a command is to write is found writable before the command takes
+ * effect, else it fails with EFAULT. If another thread takes write access away
+ * after that:
+ *
+ * - OSTOR_IOC_TAKE writes its outputs before it deletes the element, and fails
+ *   with EFAULT if it cannot.
+ * - OSTOR_IOC_UPDATE, _DELETE, and a _GET_OR_CREATE that creates write @seq and
+ *   @created after they took effect. They succeed without them.
+ * - OSTOR_IOC_RECURSE, _BENCH, _FAULT, _CONTEXT, _CYCLE and _CROWD write all
+ *   that is (out) when they have run, and can fail with EFAULT then.
+ * - All others change nothing but the memory of the caller. A list that fails
+ *   with EFAULT may have written some of its entries and values.
  */
 #ifndef _UAPI_LINUX_OWNER_STORAGE_H
 #define _UAPI_LINUX_OWNER_STORAGE_H
