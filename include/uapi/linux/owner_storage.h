@@ -116,7 +116,10 @@ struct ostor_map_create {
  * @flags:	for OSTOR_IOC_UPDATE one of OSTOR_ANY, _NOEXIST, _EXIST; else 0
  * @seq:	(out) number of the element: its turn among all that were ever
  *		created in this map, from 1. An update that replaces an element
- *		keeps its number.
+ *		keeps its number. One whose element is deleted meanwhile creates,
+ *		and its element gets a number of its own; until that update
+ *		returns, others may see the new element by the deleted one's
+ *		number, and a listing that began before may miss it
  * @created:	(out) 1 if the command created the element, else 0
  * @reserved:	must be zero
  *
