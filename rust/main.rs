@@ -81,11 +81,12 @@ fn mute_deaths() -> u32 {
     0
 }
 
-/// The module. The order of the fields is the order in which it ends: no user first, then no
-/// notice, then nothing left to free.
+/// The module. The order of the fields is the order in which it ends: no new user first, then no
+/// user, then no notice, then nothing left to free.
 ///
-/// Every open file of the device holds the module, and every map is such a file: when the module
-/// goes, no map is left.
+/// Every map is an open file of the device, which holds the module. `rmmod -f` unloads it all the
+/// same: the hooks stay until the last file is closed, since a map without them would outlive its
+/// owners.
 #[pin_data]
 struct OwnerStorage {
     #[cfg(OSTOR_TEST)]
@@ -93,6 +94,7 @@ struct OwnerStorage {
     faults: sync::fault::knobs::Files,
     #[pin]
     device: MiscDeviceRegistration<device::Handle>,
+    unused: sync::module::Unused,
     hooks: owner::kinds::AllHooks,
     runtime: storage::runtime::Running,
 }
@@ -113,6 +115,8 @@ impl kernel::InPlaceModule for OwnerStorage {
             device <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"owner_storage",
             }),
+            // Last: its drop must not come while the loader holds the module.
+            unused: sync::module::Unused,
         })
     }
 }

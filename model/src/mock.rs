@@ -305,6 +305,18 @@ impl Fixture {
         Ok(stored.created)
     }
 
+    /// Stores; the number of the element, and whether it is new.
+    pub(crate) fn store(
+        &self,
+        owner: &Mock,
+        mode: Mode,
+        number: u64,
+    ) -> Result<(u64, bool), Refusal> {
+        let rcu = rcu::read_lock();
+        let stored = self.0.update(owner, mode, Value::new(number), &rcu)?;
+        Ok((stored.seq, stored.created))
+    }
+
     /// Deletes, and the number of the value that was deleted.
     pub(crate) fn delete(&self, owner: &Mock) -> Result<u64, Refusal> {
         let rcu = rcu::read_lock();

@@ -10,9 +10,14 @@ use super::{
 use crate::{
     storage::{
         create::Mode,
+        element::Element,
         owner::Owner, //
     },
-    sync::rcu,
+    sync::{
+        deferred,
+        rcu,
+        uaccess, //
+    },
     uapi::{
         ostor_elem,
         OSTOR_ANY,
@@ -22,6 +27,7 @@ use crate::{
 };
 use kernel::{
     prelude::*,
+    transmute::AsBytes,
     uaccess::{
         UserPtr,
         UserSlice, //
@@ -48,8 +54,7 @@ impl UserValue {
         Ok(Self { ptr, bytes })
     }
 
-    /// Reads it, and makes sure that it can be written, so that a command cannot take effect and
-    /// then fail to say so.
+    /// Reads it, and makes sure that it can be written before the command takes effect.
     fn read_for_update(map: &DeviceMap, req: &ostor_elem) -> Result<Self> {
         let value = Self::read(map, req)?;
         value.write()?;
@@ -90,6 +95,13 @@ fn done(arg: &Arg, mut req: ostor_elem, seq: u64, created: bool) -> Result {
     arg.write(&req)
 }
 
+/// Ends a command that has taken effect, and so has succeeded. `arg` was writable when the command
+/// began: a process that made it read-only meanwhile does without the outputs.
+fn done_anyway(arg: &Arg, req: ostor_elem, seq: u64, created: bool) -> Result {
+    let _ = done(arg, req, seq, created);
+    Ok(())
+}
+
 pub(super) fn lookup(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read_without_flags(arg)?;
     let mut value = UserValue::read_for_update(map, &req)?;
@@ -113,7 +125,11 @@ pub(super) fn get_or_create(map: &DeviceMap, arg: &Arg) -> Result {
             let stored = map.put(&owner, Mode::Get, &[], &rcu)?;
             (stored.seq, stored.created)
         };
-        return done(arg, req, seq, created);
+        return if created {
+            done_anyway(arg, req, seq, created)
+        } else {
+            done(arg, req, seq, created)
+        };
     }
     let mut value = UserValue::read_for_update(map, &req)?;
     let owner = resolve(&req.owner)?;
@@ -124,6 +140,10 @@ pub(super) fn get_or_create(map: &DeviceMap, arg: &Arg) -> Result {
         value.set(stored.value);
         result
     };
+    if created {
+        // The value is where it came from.
+        return done_anyway(arg, req, seq, created);
+    }
     value.write()?;
     done(arg, req, seq, created)
 }
@@ -148,7 +168,7 @@ pub(super) fn update(map: &DeviceMap, arg: &Arg) -> Result {
         let stored = map.put(&owner, mode, &value.bytes, &rcu)?;
         (stored.seq, stored.created)
     };
-    done(arg, req, seq, created)
+    done_anyway(arg, req, seq, created)
 }
 
 pub(super) fn delete(map: &DeviceMap, arg: &Arg) -> Result {
@@ -161,21 +181,44 @@ pub(super) fn delete(map: &DeviceMap, arg: &Arg) -> Result {
         let rcu = rcu::read_lock();
         map.delete(&owner, &rcu)?.seq()
     };
-    done(arg, req, seq, false)
+    done_anyway(arg, req, seq, false)
 }
 
+/// How often [`take`] makes its memory writable again that another thread has made read-only, or
+/// that the kernel has swapped out.
+const TAKE_TRIES: u32 = 16;
+
+/// The outputs are written before the element is deleted, and it is that element which is deleted:
+/// so a command that cannot write has changed nothing.
 pub(super) fn take(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read_without_flags(arg)?;
-    let mut value = UserValue::read_for_update(map, &req)?;
+    let value = UserValue::read_for_update(map, &req)?;
     let owner = resolve(&req.owner)?;
-    let seq = {
-        let rcu = rcu::read_lock();
-        let elem = map.delete(&owner, &rcu)?;
-        value.set(map.value(elem));
-        elem.seq()
+    let copy = |elem: &Element| {
+        uaccess::write_nofault(value.ptr, map.value(elem))?;
+        let result = ostor_elem {
+            seq: elem.seq(),
+            created: 0,
+            ..req
+        };
+        uaccess::write_nofault(arg.ptr, result.as_bytes())
     };
-    value.write()?;
-    done(arg, req, seq, false)
+    let mut tries = TAKE_TRIES;
+    loop {
+        let taken = map.delete_after(&owner, copy, &rcu::read_lock());
+        if taken == Ok(true) {
+            return Ok(());
+        }
+        // What was copied is not what is returned. This also waits for pages that were not there.
+        value.write()?;
+        arg.write(&req)?;
+        match taken {
+            // Another command took effect on the element: this one looks again.
+            Ok(_) => deferred::cond_resched(),
+            Err(err) if err == EFAULT && tries > 1 => tries -= 1,
+            Err(err) => return Err(err),
+        }
+    }
 }
 
 /// Runs an operation that takes and returns no value, for the drivers. Any context.

@@ -86,7 +86,7 @@ fn next(map: &ByteMap, cursor: &mut Cursor, value: &mut [u8]) -> Option<ostor_en
     }
     Some(ostor_entry {
         owner_id: label.id,
-        seq: elem.seq(),
+        seq: cursor.seq,
         owner_kind: label.kind,
         reserved: 0,
     })

@@ -75,6 +75,20 @@ impl DeviceMap {
         let _section = Section::enter(self.busy).ok_or(EBUSY)?;
         Ok(self.raw().delete(owner.id(), rcu)?)
     }
+
+    /// Deletes the owner's element if `copy` succeeds with it, and returns whether it did: false if
+    /// another operation has ended that element meanwhile. Fails as `copy`, or with `EBUSY`.
+    pub(super) fn delete_after(
+        &self,
+        owner: &impl Owner,
+        copy: impl FnOnce(&Element) -> Result,
+        rcu: &Guard,
+    ) -> Result<bool> {
+        let _section = Section::enter(self.busy).ok_or(EBUSY)?;
+        let elem = self.raw().find(owner.id(), rcu).ok_or(ENOENT)?;
+        copy(elem)?;
+        Ok(self.raw().delete_elem(elem, rcu))
+    }
 }
 
 impl Deref for DeviceMap {

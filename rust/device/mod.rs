@@ -58,8 +58,12 @@ use kernel::{
         MiscDevice,
         MiscDeviceRegistration, //
     },
+    new_mutex,
     prelude::*,
-    sync::SetOnce,
+    sync::{
+        Mutex,
+        SetOnce, //
+    },
     transmute::{
         AsBytes,
         FromBytes, //
@@ -71,29 +75,34 @@ use kernel::{
 };
 
 /// An open file: a map, once it was told so.
+#[pin_data]
 pub(crate) struct Handle {
     map: SetOnce<DeviceMap>,
+    /// Held by the creator of the map: one that was created and not kept would use up a number.
+    #[pin]
+    creation: Mutex<()>,
     /// What recursion needs, once it was asked for.
     probes: SetOnce<Pin<KBox<Probes>>>,
 }
 
 #[vtable]
 impl MiscDevice for Handle {
-    type Ptr = KBox<Self>;
+    type Ptr = Pin<KBox<Self>>;
 
-    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Pin<KBox<Self>>> {
         if !caller::is_admin() {
             return Err(EPERM);
         }
         memory()?;
-        let handle = Self {
+        let handle = pin_init!(Self {
             map: SetOnce::new(),
+            creation <- new_mutex!(()),
             probes: SetOnce::new(),
-        };
-        Ok(KBox::new(handle, GFP_KERNEL)?)
+        });
+        KBox::pin_init(handle, GFP_KERNEL)
     }
 
-    fn ioctl(handle: &Self, file: &File, cmd: u32, arg: usize) -> Result<isize> {
+    fn ioctl(handle: Pin<&Self>, file: &File, cmd: u32, arg: usize) -> Result<isize> {
         let arg = Arg {
             ptr: UserPtr::from_addr(arg),
             size: _IOC_SIZE(cmd),
@@ -109,7 +118,7 @@ impl MiscDevice for Handle {
             uapi::TAKE => elem::take(handle.map()?, &arg),
             uapi::LIST => list::list(handle.map()?, &arg),
             uapi::LIST_OWNER => list_owner::list(&arg),
-            uapi::RECURSE => recurse::recurse(handle, file, &arg),
+            uapi::RECURSE => recurse::recurse(&handle, file, &arg),
             uapi::BENCH => bench::bench(handle.map()?, &arg),
             #[cfg(OSTOR_TEST)]
             uapi::FAULT => faults::fault(&arg),
@@ -132,15 +141,14 @@ impl Handle {
         if req.flags & uapi::OSTOR_MAP_CLONE != 0 && !socket::clones() {
             return Err(EOPNOTSUPP);
         }
+        let _creation = self.creation.lock();
         if self.map.as_ref().is_some() {
             return Err(EBUSY);
         }
+        // The last that can fail, within which the map gets its number when nothing else can.
         let map = DeviceMap::new(usize::try_from(req.value_size)?, req.flags)?;
-        if self.map.populate(map) {
-            Ok(())
-        } else {
-            Err(EBUSY)
-        }
+        self.map.populate(map);
+        Ok(())
     }
 
     fn map(&self) -> Result<&DeviceMap> {
@@ -156,7 +164,7 @@ impl Handle {
     }
 
     /// The handle of another descriptor of this device.
-    fn of_fd(own: &File, fd: i32) -> Result<Peer<KBox<Handle>>> {
+    fn of_fd(own: &File, fd: i32) -> Result<Peer<Pin<KBox<Handle>>>> {
         // SAFETY: This is called in commands, which are ioctls, and all open files of the device
         // have a `<Handle as MiscDevice>::Ptr`.
         unsafe { Peer::open(own, fd) }
@@ -183,8 +191,8 @@ impl Arg {
         UserSlice::new(self.ptr, self.size).reader().read()
     }
 
-    /// Reads the argument of a command that passes one in and out. It is written back as it is, so
-    /// that a command cannot take effect and then fail to say so.
+    /// Reads the argument of a command that passes one in and out. It is written back as it is: a
+    /// command whose outputs cannot be written fails before it takes effect.
     fn read_for_update<T: FromBytes + AsBytes>(&self) -> Result<T> {
         let value = self.read()?;
         self.write(&value)?;

@@ -37,7 +37,7 @@ pub(super) struct Prepared {
     owner: AnyOwner,
     seed: u64,
     /// The other map, if it is not the command's.
-    file: Option<Peer<KBox<Handle>>>,
+    file: Option<Peer<Pin<KBox<Handle>>>>,
 }
 
 impl Prepared {
@@ -73,7 +73,8 @@ impl Prepared {
 
     /// The map, if it was named.
     pub(super) fn other_map(&self) -> Option<&DeviceMap> {
-        self.file.as_ref().and_then(|file| file.borrow().map().ok())
+        let handle = Pin::get_ref(self.file.as_ref()?.borrow());
+        handle.map().ok()
     }
 
     /// What it does.

@@ -103,8 +103,10 @@ fn id(cgroup: *mut bindings::cgroup) -> OwnerId {
 /// As [`Kind::number_of`].
 unsafe fn number(id: OwnerId, _rcu: &Guard) -> u64 {
     let cgroup = ptr::with_exposed_provenance::<bindings::cgroup>(id.addr());
-    // SAFETY: The cgroup and its node go a grace period after the notice at the earliest, which had
-    // not begun when the guard was taken.
+    // The notice comes from `css_release_work_fn()`, which queues the `rcu_work` that frees the cgroup
+    // and puts its node after the notice has returned.
+    //
+    // SAFETY: The notice had not returned when the guard was taken, so the guard keeps both.
     unsafe { (*(*cgroup).kn).id }
 }
 

@@ -66,10 +66,11 @@ fn id(task: *const bindings::task_struct) -> OwnerId {
 /// As [`Kind::number_of`].
 unsafe fn pid(id: OwnerId, _rcu: &Guard) -> u64 {
     let task = ptr::with_exposed_provenance::<bindings::task_struct>(id.addr());
-    // The memory goes a grace period after the notice at the earliest, which had not begun when the
-    // guard was taken. Read once, since `de_thread()` writes it.
+    // The notice comes from `delayed_put_task_struct()`, which has a reference to the task until the
+    // notice has returned. When the last reference goes, `put_task_struct()` frees the task by
+    // another `call_rcu()`. Read once, since `de_thread()` writes it.
     //
-    // SAFETY: Valid for that reason.
+    // SAFETY: The notice had not returned when the guard was taken, so the guard keeps the memory.
     let pid = unsafe { (&raw const (*task).pid).read_volatile() };
     u64::from(pid.unsigned_abs())
 }

@@ -15,6 +15,14 @@
 
 MODULE_VERSION("0.1.0");
 
+/*
+ * Both flavours make the same device, hooks and tracepoints, and have different
+ * names. The loader refuses a module that exports what another one does, or the
+ * kernel itself, before any code of it runs.
+ */
+const bool owner_storage_is_loaded = true;
+EXPORT_SYMBOL_GPL(owner_storage_is_loaded);
+
 void ostor_res_lock_init(rqspinlock_t *lock)
 {
 	raw_res_spin_lock_init(lock);
@@ -109,6 +117,19 @@ void ostor_queue_delayed_work(struct workqueue_struct *wq, struct delayed_work *
 struct workqueue_struct *ostor_alloc_workqueue(void)
 {
 	return alloc_workqueue("owner_storage", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+}
+
+/*
+ * 0 or less once rmmod has been let through and the last reference is gone: from
+ * then on no file of ours is open, and fput() does not come back to this text.
+ */
+int ostor_module_users(void)
+{
+#if defined(MODULE) && defined(CONFIG_MODULE_UNLOAD)
+	return module_refcount(THIS_MODULE);
+#else
+	return 0;
+#endif
 }
 
 void ostor_cond_resched(void)

@@ -19,6 +19,9 @@
 
 struct mem_cgroup;
 
+/* Exported by both flavours, so that the loader refuses the second one. */
+extern const bool owner_storage_is_loaded;
+
 /* rqspinlock */
 void ostor_res_lock_init(rqspinlock_t *lock);
 int ostor_res_lock_irqsave(rqspinlock_t *lock, unsigned long *flags);
@@ -39,6 +42,9 @@ void ostor_irq_restore(unsigned long flags);
 bool ostor_busy_enter(void);
 void ostor_busy_leave(void);
 #endif
+
+/* References to this module that others hold, open files for the most part. */
+int ostor_module_users(void);
 
 /* From any context to process context. */
 void ostor_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *work));

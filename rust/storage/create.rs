@@ -54,8 +54,12 @@ pub(crate) struct Outcome<'a> {
 
 /// What became of a new element under its storage's lock.
 enum Linked<'a> {
-    /// It was linked; `replaced` was taken off the storage's list.
-    New { replaced: Option<&'a Element> },
+    /// It was linked; `replaced` was taken off the storage's list. `created` is what the user is
+    /// told.
+    New {
+        replaced: Option<&'a Element>,
+        created: bool,
+    },
     /// It was not: there is one, and that was wanted.
     Other(&'a Element),
     /// It was not, for this reason.
@@ -120,8 +124,7 @@ impl RawMap {
                 None => {
                     self.runtime.evict_stale(id, rcu);
                     let fresh = Fresh::new(self.runtime, id, owner, rcu)?;
-                    let link = |storage: &_| self.link(storage, &new, owner, mode, rcu);
-                    fresh.publish_with(&new, owner, link, rcu)?
+                    fresh.publish_with(&new, owner, rcu)?
                 }
             };
             match linked {
@@ -133,16 +136,13 @@ impl RawMap {
                         created: false,
                     })
                 }
-                Some(Linked::New { replaced }) => {
+                Some(Linked::New { replaced, created }) => {
                     let elem = new.into_linked();
                     if let Some(old) = replaced {
                         // SAFETY: `link` has claimed it.
                         unsafe { unlink::bury(old, rcu) };
                     }
-                    return Ok(Outcome {
-                        elem,
-                        created: replaced.is_none(),
-                    });
+                    return Ok(Outcome { elem, created });
                 }
             }
         }
@@ -173,29 +173,23 @@ impl RawMap {
             _ => {}
         }
         let elem = new.element();
-        let stats = &self.runtime.stats;
-        if old.is_none() && !storage.pay(elem, owner, stats) {
-            return Some(Linked::Refused(Refusal::NoMemory));
-        }
-        elem.set_seq(old.map_or_else(|| self.new_seq(), Element::seq));
-        elem.storage.set(Some(NonNull::from(storage)));
-        elem.remains.link_both();
         let counters = self.counters();
-        counters.elements.add(1);
-        counters.created.add(1);
-        fault::pause(Point::ListPush);
-        // SAFETY: The lock of the storage is held.
-        let mut peers = unsafe { storage.elements.assume_locked() };
-        // SAFETY: The element is new, and the reaper frees it a grace period after it is unlinked.
-        unsafe { peers.push(NonNull::from(&elem.peers)) };
-        fault::pause(Point::ElementPush);
-        // From here on the element can be found, and claimed.
-        //
-        // SAFETY: As above.
-        unsafe { self.table.push(NonNull::from(&elem.node), rcu) };
+        let stats = &self.runtime.stats;
         let Some(old) = old else {
-            return Some(Linked::New { replaced: None });
+            if !storage.pay(elem, owner, stats) {
+                return Some(Linked::Refused(Refusal::NoMemory));
+            }
+            // SAFETY: The lock is held.
+            unsafe { self.push(storage, elem, self.new_seq(), rcu) };
+            return Some(Linked::New {
+                replaced: None,
+                created: true,
+            });
         };
+        // SAFETY: The lock is held.
+        unsafe { self.push(storage, elem, old.seq(), rcu) };
+        // SAFETY: Likewise.
+        let mut peers = unsafe { storage.elements.assume_locked() };
         if old.node.claim(Point::ElementClaim) {
             counters.ended(&counters.replaced);
             fault::pause(Point::ListRemove);
@@ -208,6 +202,7 @@ impl RawMap {
             }
             return Some(Linked::New {
                 replaced: Some(old),
+                created: false,
             });
         }
         // A delete was faster. It leaves nothing of an update that came before it, and that is
@@ -222,9 +217,42 @@ impl RawMap {
             elem.remains.left_storage();
             return Some(Linked::New {
                 replaced: Some(elem),
+                created: false,
             });
         }
-        Some(Linked::New { replaced: None })
+        // The update comes after the delete, and is a create: `old` keeps its number to itself.
+        // One that insisted on an element has replaced `old`, and another delete has claimed `elem`.
+        let created = mode != Mode::Exist;
+        if created {
+            elem.set_seq(self.new_seq());
+        }
+        Some(Linked::New {
+            replaced: None,
+            created,
+        })
+    }
+
+    /// Puts a new element on the list of its storage, and into the table.
+    ///
+    /// # Safety
+    ///
+    /// `elem` must be new, and the lock of `storage` held.
+    unsafe fn push(&self, storage: &Storage, elem: &Element, seq: u64, rcu: &Guard) {
+        elem.set_seq(seq);
+        elem.storage.set(Some(NonNull::from(storage)));
+        elem.remains.link_both();
+        self.counters().elements.add(1);
+        self.counters().created.add(1);
+        fault::pause(Point::ListPush);
+        // SAFETY: By the contract.
+        let mut peers = unsafe { storage.elements.assume_locked() };
+        // SAFETY: The element is new, and the reaper frees it a grace period after it is unlinked.
+        unsafe { peers.push(NonNull::from(&elem.peers)) };
+        fault::pause(Point::ElementPush);
+        // From here on the element can be found, and claimed.
+        //
+        // SAFETY: As above.
+        unsafe { self.table.push(NonNull::from(&elem.node), rcu) };
     }
 }
 
@@ -289,9 +317,12 @@ impl Fresh {
         Ok(Self { runtime, storage })
     }
 
-    /// Publishes the storage with its lock held, charges the owner for it and for `first`, and runs
-    /// `link` before anybody else can have it. [`None`]: another storage of the owner was first,
+    /// Publishes the storage with its lock held, charges the owner for it and for `first`, and links
+    /// that before another CPU can have the lock. [`None`]: another storage of the owner was first,
     /// and this one is gone.
+    ///
+    /// `first` replaces nothing: an element of the owner that is live is on the list of a storage
+    /// that is live, and this is the only one.
     ///
     /// Only the first one is charged: a charge that is given back again could make somebody else
     /// fail who would have had the room.
@@ -299,7 +330,6 @@ impl Fresh {
         self,
         first: &Unlinked<'a>,
         owner: &impl Owner,
-        link: impl FnOnce(&Storage) -> Option<Linked<'a>>,
         rcu: &'a Guard,
     ) -> Result<Option<Linked<'a>>, Refusal> {
         // SAFETY: Allocated and initialised by `new`; after it is published, the guard and the
@@ -320,7 +350,14 @@ impl Fresh {
                 storage.node.claim(Point::StorageClaim);
                 return Some(Linked::Refused(Refusal::NoMemory));
             }
-            link(storage)
+            trace::event(Event::StorageLocked, storage.node.addr());
+            let map = first.map;
+            // SAFETY: The lock is held.
+            unsafe { map.push(storage, first.element(), map.new_seq(), rcu) };
+            Some(Linked::New {
+                replaced: None,
+                created: true,
+            })
         });
         if published {
             mem::forget(self);

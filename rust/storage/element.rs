@@ -19,7 +19,9 @@ use crate::sync::{
         self,
         Payer, //
     },
-    rcu::Guard, //
+    rcu::Guard,
+    Atomic,
+    Relaxed, //
 };
 use core::{
     alloc::Layout,
@@ -51,7 +53,7 @@ pub(crate) struct Element {
     map: NonNull<RawMap>,
     pub(super) storage: Cell<Option<NonNull<Storage>>>,
     pub(super) peers: HNode,
-    seq: Cell<u64>,
+    seq: Atomic<u64>,
     pub(super) node: Node,
 }
 
@@ -85,7 +87,7 @@ impl Element {
             map: NonNull::from(map),
             storage: Cell::new(None),
             peers: HNode::new(),
-            seq: Cell::new(0),
+            seq: Atomic::new(0),
             node: Node::new(id),
         };
         // SAFETY: The memory is large enough, aligned, and ours.
@@ -140,12 +142,15 @@ impl Element {
     }
 
     /// The element's number in its map, which an update passes on.
+    ///
+    /// It rises once, while the lock of the storage is held, if the element was linked in place of
+    /// another one and a delete claimed that one first. Two calls can return two numbers.
     pub(crate) fn seq(&self) -> u64 {
-        self.seq.get()
+        self.seq.load(Relaxed)
     }
 
-    /// Sets the number of an element that is new.
+    /// Sets the number. The element must be new, or the lock of its storage held.
     pub(super) fn set_seq(&self, seq: u64) {
-        self.seq.set(seq);
+        self.seq.store(seq, Relaxed);
     }
 }

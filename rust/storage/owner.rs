@@ -86,8 +86,10 @@ pub(crate) struct Kind {
     pub(crate) number: u32,
     /// The number that the owner is shown with now. Any context.
     ///
-    /// To be called if an element of the owner was seen live under the guard: the notice of death
-    /// had not begun when the guard was taken.
+    /// To be called if an element of the owner was seen live under the guard. The notice of death
+    /// ends all elements before it returns, so it had not returned when the guard was taken; it may
+    /// have begun, then or earlier. What this reads must stay until a grace period after the notice
+    /// has returned.
     pub(crate) number_of: unsafe fn(OwnerId, &Guard) -> u64,
     /// Takes bytes off what [`Owner::charge`] put on; [`None`] if such owners are not charged. Any
     /// context.

@@ -248,13 +248,23 @@ impl RawMap {
     ) -> Result<&'a Element, Refusal> {
         trace::event(Event::Enter, id.addr());
         let elem = self.find(id, rcu).ok_or(Refusal::Missing)?;
+        if self.delete_elem(elem, rcu) {
+            Ok(elem)
+        } else {
+            Err(Refusal::Missing)
+        }
+    }
+
+    /// Deletes an element of this map that was found under the guard, and returns whether this call
+    /// did it: false if the element was deleted or replaced, or its owner died. Any context.
+    pub(crate) fn delete_elem(&self, elem: &Element, rcu: &Guard) -> bool {
         if !elem.node.claim(Point::ElementClaim) {
-            return Err(Refusal::Missing);
+            return false;
         }
         self.counters.ended(&self.counters.deleted);
         // SAFETY: Claimed above.
         unsafe { unlink::bury(elem, rcu) };
-        Ok(elem)
+        true
     }
 
     /// Counts an element that was allocated.
@@ -331,6 +341,9 @@ impl RawMap {
         self.release();
         self.gone.wait_for_completion();
         self.runtime.stats.map_bytes.sub(self.own_bytes());
+        // The runtime may be gone as soon as the count is seen to fall: all use of it comes before.
+        // Pairs with the barrier in `Runtime::is_empty`.
+        barrier::smp_mb(Full);
         self.runtime.stats.maps.sub(1);
     }
 }

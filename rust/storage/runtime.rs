@@ -17,13 +17,16 @@ use crate::sync::{
         self,
         Guard, //
     },
-    Atomic, Relaxed,
+    Atomic, Full, Relaxed,
 };
 use core::{
     ops::RangeInclusive,
     ptr, //
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::barrier, //
+};
 
 /// How large the tables are: numbers of buckets, as powers of two.
 #[derive(Copy, Clone)]
@@ -221,14 +224,21 @@ impl Runtime {
         self.reaper.flush();
     }
 
+    /// Whether there is no map, element or storage any more. Whoever counted the last map down is
+    /// done with the runtime.
     fn is_empty(&self) -> bool {
         let stats = &self.stats;
+        if stats.maps.get() != 0 {
+            return false;
+        }
+        // Pairs with the barrier in `RawMap::end`.
+        barrier::smp_mb(Full);
         stats.allocated.get() == stats.freed.get() && stats.storages.get() == 0
     }
 }
 
-/// The runtime's life. Dropping it waits until everything is freed: the maps must be gone, and
-/// the hooks detached. May sleep.
+/// The runtime's life. Dropping it waits until all maps have ended and everything is freed: the
+/// hooks must be detached. May sleep.
 pub(crate) struct Running(Pin<KBox<Runtime>>);
 
 impl Running {
@@ -263,7 +273,7 @@ impl Drop for Running {
             self.0.flush();
             rounds += 1;
             if rounds == 100 {
-                pr_warn!("unloading waits for elements whose locks are still held\n");
+                pr_warn!("unloading waits for maps, or for elements whose locks are still held\n");
             }
             deferred::pause();
         }

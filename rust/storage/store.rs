@@ -107,7 +107,7 @@ impl Storage {
     ///
     /// # Safety
     ///
-    /// An element of this storage must have been seen live under `rcu`.
+    /// As [`Kind::number_of`]: an element of this storage must have been seen live under `rcu`.
     pub(super) unsafe fn label(&self, rcu: &Guard) -> Label {
         // SAFETY: By the contract.
         let id = unsafe { (self.kind.number_of)(self.node.id(), rcu) };

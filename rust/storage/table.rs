@@ -236,14 +236,14 @@ impl Table {
         }
     }
 
-    /// Of the live members in bucket number `at` that have a key, the one with the greatest. Any
-    /// context; takes no lock.
+    /// Of the live members in bucket number `at` that have a key, the one with the greatest, and
+    /// that key, which is asked for once a walk. Any context; takes no lock.
     pub(super) fn max_live<'a, K: Ord>(
         &self,
         at: usize,
         key: impl Fn(&Node) -> Option<K>,
         _rcu: &'a Guard,
-    ) -> Option<&'a Node> {
+    ) -> Option<(K, &'a Node)> {
         let bucket = self.buckets.get(at)?;
         loop {
             let first = bucket.head.load();
@@ -252,7 +252,7 @@ impl Table {
                 .filter_map(|node| Some((key(node)?, node)))
                 .max_by(|(one, _), (other, _)| one.cmp(other));
             if bucket.saw_all(first) {
-                return Some(greatest?.1);
+                return greatest;
             }
         }
     }

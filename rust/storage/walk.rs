@@ -17,6 +17,11 @@ use crate::sync::rcu::Guard;
 /// Within a bucket elements are seen from the highest number down. What is created after the walk
 /// came to the bucket has a higher number than all before it and is not seen; what lives
 /// throughout keeps its number, through updates too, and is seen once.
+///
+/// The number of an element rises while it is linked if its update lost to a delete. That happens
+/// before the update returns, and from then on the number stays. A walk that began earlier may have
+/// seen the element by the lower number, and does not see it again, for the walk goes down; or it
+/// has passed the higher one and does not see it at all.
 #[derive(Copy, Clone, Default)]
 pub(crate) struct Cursor {
     /// The bucket the walk is in.
@@ -27,6 +32,7 @@ pub(crate) struct Cursor {
 
 impl RawMap {
     /// The next live element and how its owner is shown now, or [`None`] at the end. Any context.
+    /// `cursor.seq` is the number that the element was found by.
     ///
     /// One bucket that holds `n` elements costs `n` squared steps in all; tables keep `n` small.
     pub(crate) fn next<'a>(
@@ -44,10 +50,10 @@ impl RawMap {
                 let seq = unsafe { Element::of_node(node) }.seq();
                 (seq <= below).then_some(seq)
             };
-            if let Some(node) = self.table.max_live(bucket, seq, rcu) {
+            if let Some((seq, node)) = self.table.max_live(bucket, seq, rcu) {
                 // SAFETY: As above.
                 let elem = unsafe { Element::of_node(node) };
-                cursor.seq = elem.seq();
+                cursor.seq = seq;
                 // SAFETY: The element was live under this guard.
                 let label = unsafe { elem.storage(rcu)?.label(rcu) };
                 return Some((elem, label));

@@ -15,12 +15,14 @@ pub(crate) mod hlist;
 pub(crate) mod irq;
 pub(crate) mod llist;
 pub(crate) mod lock_order;
+pub(crate) mod module;
 pub(crate) mod nolock;
 pub(crate) mod probes;
 pub(crate) mod rcu;
 pub(crate) mod res_lock;
 pub(crate) mod thread;
 pub(crate) mod trace;
+pub(crate) mod uaccess;
 
 pub(crate) use kernel::processor::cpu_relax;
 

@@ -9,12 +9,9 @@ use super::{
     Relaxed, //
 };
 use crate::shim;
-use core::{
-    cell::Cell,
-    ptr::{
-        self,
-        NonNull, //
-    }, //
+use core::ptr::{
+    self,
+    NonNull, //
 };
 use kernel::{
     bindings,
@@ -34,10 +31,14 @@ use kernel::{
 
 /// What one probe does next.
 ///
-/// | `task`  | state | who may change it                                                        |
-/// |---------|-------|--------------------------------------------------------------------------|
-/// | null    | idle  | a [`Session`], to its own task, after it has written `next`              |
-/// | a task  | armed | that task's session, back; that task alone, and its interrupts, follow it |
+/// | `task` | `next`   | state | who may change it                                                |
+/// |--------|----------|-------|------------------------------------------------------------------|
+/// | null   | null     | idle  | a [`Session`], to armed for its own task: `next` first           |
+/// | a task | a `Next` | armed | that task or an interrupt of it, to fired, by one exchange       |
+/// | a task | null     | fired | the one that made the exchange runs `run`                        |
+///
+/// From armed and from fired the session's task goes back to idle. A `Next` is valid as long as
+/// `task` is the session's: its interrupts, NMI included, are over before the task goes on.
 struct Slot {
     task: Atomic<*mut bindings::task_struct>,
     next: Atomic<*mut Next<'static>>,
@@ -46,7 +47,7 @@ struct Slot {
 struct Next<'a> {
     /// The address of the owner whose event it is; 0 is any.
     addr: usize,
-    run: Cell<Option<&'a mut dyn FnMut()>>,
+    run: *mut (dyn FnMut() + 'a),
 }
 
 impl Slot {
@@ -59,16 +60,14 @@ impl Slot {
 
     /// Runs `body` with `inside` called the first time that this task comes past.
     fn arm<R>(&self, addr: usize, inside: &mut dyn FnMut(), body: impl FnOnce() -> R) -> R {
-        let next = Next {
-            addr,
-            run: Cell::new(Some(inside)),
-        };
+        let next = Next { addr, run: inside };
         self.next
             .store(ptr::from_ref(&next).cast_mut().cast(), Relaxed);
         // It is this task that reads both, so that the order of the program is enough.
         self.task.store(Task::current_raw(), Relaxed);
         let result = body();
         self.task.store(ptr::null_mut(), Relaxed);
+        self.next.store(ptr::null_mut(), Relaxed);
         result
     }
 
@@ -76,15 +75,20 @@ impl Slot {
         if self.task.load(Relaxed) != Task::current_raw() {
             return;
         }
-        let next = self.next.load(Relaxed);
-        // SAFETY: This task is in the `body` of `arm`, or in an interrupt of that, so that what it
-        // stored there is still valid; nobody else touches it.
-        let next = unsafe { &*next };
+        let armed = self.next.load(Relaxed);
+        // SAFETY: Null, or valid: this task is in the `body` of `arm`, or in an interrupt of that.
+        let Some(next) = (unsafe { armed.as_ref() }) else {
+            return;
+        };
         if next.addr != 0 && next.addr != addr {
             return;
         }
-        if let Some(run) = next.run.take() {
-            run();
+        // An NMI of this task may have come past since the load.
+        let ours = self.next.cmpxchg(armed, ptr::null_mut(), Relaxed).is_ok();
+        if ours {
+            // SAFETY: Valid as `next` is. The exchange succeeds once, so that there is no other
+            // reference.
+            unsafe { (*next.run)() };
         }
     }
 }

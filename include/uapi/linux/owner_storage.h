@@ -7,10 +7,23 @@
  * closing its last descriptor frees the map with all its elements; the close
  * returns when every value is gone.
  *
- * Every command returns 0, or -1 with errno set. A command that fails has
- * changed nothing. Fields marked (out) are written on success only and ignored
- * on input; reserved fields must be zero. All commands need CAP_SYS_ADMIN in
- * the initial user namespace when the device is opened.
+ * Every command returns 0, or -1 with errno set. A command on an element or a
+ * map that fails has changed nothing. Fields marked (out) are written on success
+ * only and ignored on input; reserved fields must be zero. All commands need
+ * CAP_SYS_ADMIN in the initial user namespace when the device is opened.
+ *
+ * Memory that a command is to write is found writable before the command takes
+ * effect, else it fails with EFAULT. If another thread takes write access away
+ * after that:
+ *
+ * - OSTOR_IOC_TAKE writes its outputs before it deletes the element, and fails
+ *   with EFAULT if it cannot.
+ * - OSTOR_IOC_UPDATE, _DELETE, and a _GET_OR_CREATE that creates write @seq and
+ *   @created after they took effect. They succeed without them.
+ * - OSTOR_IOC_RECURSE, _BENCH, _FAULT, _CONTEXT, _CYCLE and _CROWD write all
+ *   that is (out) when they have run, and can fail with EFAULT then.
+ * - All others change nothing but the memory of the caller. A list that fails
+ *   with EFAULT may have written some of its entries and values.
  */
 #ifndef _UAPI_LINUX_OWNER_STORAGE_H
 #define _UAPI_LINUX_OWNER_STORAGE_H
@@ -103,7 +116,10 @@ struct ostor_map_create {
  * @flags:	for OSTOR_IOC_UPDATE one of OSTOR_ANY, _NOEXIST, _EXIST; else 0
  * @seq:	(out) number of the element: its turn among all that were ever
  *		created in this map, from 1. An update that replaces an element
- *		keeps its number.
+ *		keeps its number. One whose element is deleted meanwhile creates,
+ *		and its element gets a number of its own; until that update
+ *		returns, others may see the new element by the deleted one's
+ *		number, and a listing that began before may miss it
  * @created:	(out) 1 if the command created the element, else 0
  * @reserved:	must be zero
  *
@@ -226,7 +242,10 @@ struct ostor_list_owner {
  * @element_size:	bytes that one element takes, value included
  * @buckets:		buckets of the map's table
  * @flags:		as it was created, OSTOR_MAP_*
- * @id:			the map's number: its turn among all that were ever created
+ * @id:			the map's number: its turn among all that were ever
+ *			created, those included that OSTOR_IOC_RECURSE, _BENCH,
+ *			_CYCLE and _CROWD make for themselves. A
+ *			OSTOR_IOC_MAP_CREATE that fails takes no number
  * @elements:		live elements
  * @pending:		elements deleted but not yet freed
  * @bytes:		the map, its table and all elements, pending ones too

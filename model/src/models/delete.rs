@@ -79,10 +79,14 @@ fn update_and_delete(mode: Mode, room: bool) {
         let deleted = other.delete(owner);
         assert!(matches!(deleted, Ok(1 | 2) | Err(Refusal::Missing)));
     });
-    let updated = f.update(owner, mode, 2);
+    let updated = f.store(owner, mode, 2);
     thread.join();
     match updated {
-        Ok(_) => {}
+        // A replacement has the number of what it replaced, and a new element one of its own.
+        Ok((seq, created)) => {
+            assert!(seq == 1 + u64::from(created), "a number is used twice");
+            assert!(!created || mode != Mode::Exist, "created, and must not be");
+        }
         Err(Refusal::Missing) => assert!(mode == Mode::Exist),
         Err(Refusal::NoMemory) => assert!(!room),
         Err(refusal) => assert!(matches!(refusal, Refusal::Lock(_))),

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod bench;
+mod cases_device;
 mod cgroups;
 mod charge;
 mod clones;
@@ -47,6 +48,9 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(death::EXECED) {
         death::idle();
     }
+    if std::env::args().nth(1).as_deref() == Some(cases_device::FORCE_UNLOAD) {
+        return cases_device::force_unload();
+    }
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let suites = [
@@ -79,6 +83,7 @@ fn main() -> ExitCode {
         refused_commands::suite(),
         resolve::suite(),
         tool::suite(),
+        cases_device::suite(),
     ];
     let trials = suites.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()

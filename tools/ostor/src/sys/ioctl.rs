@@ -17,6 +17,8 @@ use uapi::{
     ostor_op, ostor_owned, ostor_recurse, ostor_stats,
 };
 
+use super::page::Page;
+
 /// An address in page zero, where nothing is mapped.
 const NOWHERE: u64 = 0x10;
 
@@ -36,6 +38,8 @@ pub enum Buffer<'a, T> {
     At(&'a mut [T]),
     /// Memory that the kernel may only read: as many 0x5a as it wants.
     ReadOnly,
+    /// A page that may be read-only at times.
+    Page(&'a Page),
     /// Nothing that is mapped.
     Nowhere,
     /// Memory of the kernel's own.
@@ -55,6 +59,7 @@ impl<T> Buffer<'_, T> {
                 items.as_mut_ptr() as u64
             }
             Self::ReadOnly => READ_ONLY.as_ptr() as u64,
+            Self::Page(page) => page.address(count as usize * size_of::<T>()),
             Self::Nowhere => NOWHERE,
             Self::Kernel => KERNEL,
         }
