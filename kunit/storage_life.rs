@@ -119,7 +119,7 @@ mod tests {
         f: &Fixture,
         owner: &Mock,
         event: Event,
-        inside: &mut dyn FnMut(),
+        inside: &mut impl FnMut(),
     ) -> Result<Result<u64>> {
         trace::with_probe(event, owner.id().addr(), inside, || f.create(owner, 1))
     }

@@ -64,10 +64,10 @@ impl Inner {
     pub(super) fn with<R>(
         &self,
         op: &(dyn Fn() -> Result + Sync),
-        body: impl FnOnce(&mut dyn FnMut()) -> R,
+        body: impl FnOnce(&dyn Fn()) -> R,
     ) -> Result<R> {
         let Some(context) = self.context else {
-            return Ok(body(&mut || self.note(op)));
+            return Ok(body(&|| self.note(op)));
         };
         // An IPI to an idle CPU may be handled without an interrupt: another CPU is what counts.
         let inside = |is_there| {
@@ -76,7 +76,7 @@ impl Inner {
             }
         };
         context::on_demand(context, &inside, |raiser| {
-            body(&mut || {
+            body(&|| {
                 raiser.raise();
             })
         })
@@ -131,15 +131,16 @@ fn run_at(
     own: &DeviceMap,
     outer: &Prepared,
     inner: &Prepared,
-    run_inner: &mut dyn FnMut(),
+    run_inner: &dyn Fn(),
 ) -> Result<i32> {
+    let mut run_inner = run_inner;
     let at = outer.addr();
     let run_outer = || code(outer.run(own));
     let event = match point {
         uapi::OSTOR_POINT_NONE => Event::Enter,
         uapi::OSTOR_POINT_STORAGE => Event::StorageLocked,
         uapi::OSTOR_POINT_BUCKET => Event::BucketLocked,
-        uapi::OSTOR_POINT_ALLOC => return session.with_alloc_probe(run_inner, run_outer),
+        uapi::OSTOR_POINT_ALLOC => return session.with_alloc_probe(&mut run_inner, run_outer),
         uapi::OSTOR_POINT_BOTH => {
             let helper = Helper::new(inner.map(own), inner.owner())?;
             let at_storage = || {
@@ -150,13 +151,13 @@ fn run_at(
             return Ok(session.with_probe(
                 Event::BucketLocked,
                 bucket_owner,
-                run_inner,
+                &mut run_inner,
                 at_storage,
             ));
         }
         _ => return Err(EINVAL),
     };
-    Ok(session.with_probe(event, at, run_inner, run_outer))
+    Ok(session.with_probe(event, at, &mut run_inner, run_outer))
 }
 
 /// 0 or a negative errno value.

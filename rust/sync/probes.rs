@@ -41,13 +41,27 @@ use kernel::{
 /// `task` is the session's: its interrupts, NMI included, are over before the task goes on.
 struct Slot {
     task: Atomic<*mut bindings::task_struct>,
-    next: Atomic<*mut Next<'static>>,
+    next: Atomic<*mut Next>,
 }
 
-struct Next<'a> {
+/// The function is called through a pointer of one type for all of them. With CFI, rustc 1.85 gives
+/// a closure the type of the trait that it implements best, which is `Fn` where it changes nothing,
+/// and a call of it as a `dyn FnMut` is then one of another type.
+struct Next {
     /// The address of the owner whose event it is; 0 is any.
     addr: usize,
-    run: *mut (dyn FnMut() + 'a),
+    run: unsafe fn(*mut c_void),
+    inside: *mut c_void,
+}
+
+/// Calls the function at `inside`.
+///
+/// # Safety
+///
+/// `inside` must be a valid `F` that nobody else uses.
+unsafe fn run<F: FnMut()>(inside: *mut c_void) {
+    // SAFETY: By the contract.
+    unsafe { (*inside.cast::<F>())() }
 }
 
 impl Slot {
@@ -59,10 +73,13 @@ impl Slot {
     }
 
     /// Runs `body` with `inside` called the first time that this task comes past.
-    fn arm<R>(&self, addr: usize, inside: &mut dyn FnMut(), body: impl FnOnce() -> R) -> R {
-        let next = Next { addr, run: inside };
-        self.next
-            .store(ptr::from_ref(&next).cast_mut().cast(), Relaxed);
+    fn arm<R, F: FnMut()>(&self, addr: usize, inside: &mut F, body: impl FnOnce() -> R) -> R {
+        let next = Next {
+            addr,
+            run: run::<F>,
+            inside: ptr::from_mut(inside).cast(),
+        };
+        self.next.store(ptr::from_ref(&next).cast_mut(), Relaxed);
         // It is this task that reads both, so that the order of the program is enough.
         self.task.store(Task::current_raw(), Relaxed);
         let result = body();
@@ -86,9 +103,9 @@ impl Slot {
         // An NMI of this task may have come past since the load.
         let ours = self.next.cmpxchg(armed, ptr::null_mut(), Relaxed).is_ok();
         if ours {
-            // SAFETY: Valid as `next` is. The exchange succeeds once, so that there is no other
-            // reference.
-            unsafe { (*next.run)() };
+            // SAFETY: `inside` is what `run` was made for, and valid as `next` is. The exchange
+            // succeeds once, so that there is no other reference.
+            unsafe { (next.run)(next.inside) };
         }
     }
 }
@@ -179,7 +196,7 @@ impl Session<'_> {
         &self,
         event: Event,
         addr: usize,
-        inside: &mut dyn FnMut(),
+        inside: &mut impl FnMut(),
         body: impl FnOnce() -> R,
     ) -> R {
         self.probes.events[event as usize].arm(addr, inside, body)
@@ -189,7 +206,7 @@ impl Session<'_> {
     /// entry of the slab allocator. Fails with `EOPNOTSUPP` if this kernel cannot tell. May sleep.
     pub(crate) fn with_alloc_probe<R>(
         &mut self,
-        inside: &mut dyn FnMut(),
+        inside: &mut impl FnMut(),
         body: impl FnOnce() -> R,
     ) -> Result<R> {
         let slot = &self.probes.alloc;

@@ -47,7 +47,7 @@ pub(crate) fn event(event: Event, addr: usize) {
 pub(crate) fn with_probe<R>(
     event: Event,
     addr: usize,
-    inside: &mut dyn FnMut(),
+    inside: &mut impl FnMut(),
     body: impl FnOnce() -> R,
 ) -> Result<R> {
     let probes = super::probes::Probes::new()?;
