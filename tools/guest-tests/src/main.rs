@@ -6,6 +6,7 @@
 
 mod attempt;
 mod bench;
+mod cases_memcg;
 mod cgroups;
 mod charge;
 mod clones;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         netns::suite(),
         charge::suite(),
         memcg::suite(),
+        cases_memcg::suite(),
         clones::suite(),
         owner_lists::suite(),
         recursion::suite(),
