@@ -12,6 +12,11 @@ mod tests {
     };
     use super::*;
     use crate::sync::{
+        context::{
+            self,
+            Context, //
+        },
+        counter::Counter,
         fault::{
             self,
             Point, //
@@ -20,6 +25,7 @@ mod tests {
             HListHead,
             HNode, //
         },
+        irq::with_irqs_off,
         llist::{
             LList,
             Link, //
@@ -156,14 +162,41 @@ mod tests {
         for size in [1, 8, 96, 4096, nolock::MAX_SIZE] {
             let layout = Layout::from_size_align(size, nolock::MAX_ALIGN);
             let layout = layout.map_err(|_| EINVAL)?;
+            let alloc = || {
+                let rcu = rcu::read_lock();
+                nolock::alloc(layout, Point::ElementAlloc, Payer::NOBODY, &rcu)
+            };
             let fault = inject(Point::ElementAlloc, 1)?;
-            assert!(nolock::alloc(layout, Point::ElementAlloc, Payer::NOBODY).is_none());
+            assert!(alloc().is_none());
             drop(fault);
-            let memory = nolock::alloc(layout, Point::ElementAlloc, Payer::NOBODY);
-            let memory = memory.ok_or(ENOMEM)?;
+            let memory = alloc().ok_or(ENOMEM)?;
             // SAFETY: Allocated above, and not used.
             unsafe { nolock::free_in_task(memory) };
         }
+        Ok(())
+    }
+
+    #[test]
+    fn what_could_hold_a_lock_is_seen() -> Result {
+        let holds_nothing = || nolock::holds_nothing(&rcu::read_lock());
+        let is_seen = cfg!(CONFIG_PREEMPT_COUNT);
+        assert!(holds_nothing() == is_seen);
+        assert!(!with_irqs_off(holds_nothing));
+        let lock = KBox::new(ResLock::new(()), GFP_KERNEL)?;
+        assert!(lock.with(Point::LinkLock, |()| holds_nothing()) == Ok(false));
+        let outer = rcu::read_lock();
+        assert!(holds_nothing() == (is_seen && cfg!(CONFIG_PREEMPT_RCU)));
+        drop(outer);
+        for context in [Context::Softirq, Context::Timer, Context::IrqWork] {
+            let (calls, safe) = (Counter::new(), Counter::new());
+            let inside = |_| {
+                calls.add(1);
+                safe.add(holds_nothing().into());
+            };
+            context::on_demand(context, &inside, |raiser| raiser.raise())?;
+            assert!((calls.get(), safe.get()) == (1, 0));
+        }
+        assert!(holds_nothing() == is_seen);
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use crate::{
         raw_map::RawMap,
         runtime::Runtime, //
     },
+    sync::nolock,
     uapi::{
         ostor_map_info,
         ostor_stats,
@@ -80,7 +81,7 @@ pub(super) fn stats(arg: &Arg) -> Result {
         omem_left: socket::omem_left(),
         kinds: kinds::served(),
         pad: 0,
-        uncharged: 0,
+        uncharged: nolock::uncharged(),
         shared: 0,
         refused: [0; 8],
     })

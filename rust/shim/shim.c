@@ -39,23 +39,38 @@ void ostor_res_unlock_irqrestore(rqspinlock_t *lock, unsigned long flags)
 }
 
 /*
- * kmalloc_nolock() gives up where it meets a lock, and the holder may be a task
- * that was preempted on this CPU, so trying again is no use. Where preemption
- * and interrupts are on, nobody holds a lock that the allocator could want.
+ * Whether the current task can be seen to hold no lock that spins. The caller is
+ * in one RCU read section, of its own: without CONFIG_PREEMPT_RCU that disables
+ * preemption once. On PREEMPT_RT a spinlock_t leaves the preempt count alone, but
+ * disables migration while it is held, and a softirq is a task's. Without preempt
+ * counts a lock cannot be seen.
  */
-static void *ostor_kmalloc_flags(size_t size, gfp_t flags)
+bool ostor_holds_nothing(void)
 {
-	void *ptr = kmalloc_nolock(size, flags, NUMA_NO_NODE);
+	int in_rcu = IS_ENABLED(CONFIG_PREEMPT_RCU) ? 0 : PREEMPT_OFFSET;
 
-	if (!ptr && preemptible())
-		ptr = kmalloc(size, GFP_NOWAIT | flags);
-	return ptr;
+	if (!IS_ENABLED(CONFIG_PREEMPT_COUNT) || irqs_disabled())
+		return false;
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) && (current->migration_disabled || softirq_count()))
+		return false;
+	return preempt_count() == in_rcu;
 }
 
 /*
- * Accounted memory is charged to the active memory cgroup. There is one of
- * these for the task and one for all interrupts of the CPU, NMI included; each
- * is put back before whoever was interrupted goes on.
+ * kmalloc_nolock() gives up where it meets a lock, and the holder may be a task
+ * that was preempted on this CPU, so trying again is no use. kmalloc() takes the
+ * allocator's locks, of which the caller holds none.
+ */
+static void *ostor_kmalloc_flags(size_t size, gfp_t flags)
+{
+	return kmalloc_nolock(size, flags, NUMA_NO_NODE) ?: kmalloc(size, GFP_NOWAIT | flags);
+}
+
+/*
+ * Accounted memory is charged to the active memory cgroup of the task. A charge
+ * that fails frees the object by the slab's ordinary way, under list_lock. One
+ * that exceeds memory.high asks the task to reclaim when it returns to user
+ * space; outside task context it would queue work, which takes a run queue's lock.
  */
 void *ostor_kmalloc(size_t size, struct mem_cgroup *memcg)
 {

@@ -440,12 +440,13 @@ bool ostor_source_raise(void *data)
 	struct ostor_source *source = data;
 	bool came;
 
-	preempt_disable();
+	/* A softirq of PREEMPT_RT is a thread, which has to preempt this task. */
+	migrate_disable();
 	if (source->number == OSTOR_SOURCE_IPI)
 		came = ostor_raise_elsewhere(source);
 	else
 		came = ostor_raise_here(source);
-	preempt_enable();
+	migrate_enable();
 	return came;
 }
 

@@ -99,7 +99,7 @@ impl RawMap {
         // Held until the element is linked: a death notice after that finds it.
         let _gate = owner.gate(rcu)?;
         fault::pause(Point::Gate);
-        Unlinked::new(self, owner.id(), owner.payer(rcu), init)
+        Unlinked::new(self, owner.id(), owner.payer(rcu), init, rcu)
             .ok_or(Refusal::NoMemory)
             .and_then(|new| self.attach(new, owner, mode, rcu))
             .map_err(|refusal| self.counters().refused(refusal))
@@ -269,8 +269,9 @@ impl<'a> Unlinked<'a> {
         id: OwnerId,
         payer: Payer<'_>,
         init: impl FnOnce(NonNull<u8>),
+        rcu: &Guard,
     ) -> Option<Self> {
-        let elem = Element::alloc(map, id, payer)?;
+        let elem = Element::alloc(map, id, payer, rcu)?;
         map.element_allocated();
         let new = Self { map, id, elem };
         init(new.element().value());
@@ -311,7 +312,7 @@ impl Fresh {
         owner: &impl Owner,
         rcu: &Guard,
     ) -> Result<Self, Refusal> {
-        let storage = Storage::alloc(id, owner.kind(), owner.payer(rcu));
+        let storage = Storage::alloc(id, owner.kind(), owner.payer(rcu), rcu);
         let storage = storage.ok_or(Refusal::NoMemory)?;
         runtime.stats.storages.add(1);
         Ok(Self { runtime, storage })

@@ -80,8 +80,14 @@ impl Element {
     }
 
     /// Allocates an element with an uninitialised value.
-    pub(super) fn alloc(map: &RawMap, id: OwnerId, payer: Payer<'_>) -> Option<NonNull<Element>> {
-        let elem = nolock::alloc(Self::layout(map), Point::ElementAlloc, payer)?.cast::<Element>();
+    pub(super) fn alloc(
+        map: &RawMap,
+        id: OwnerId,
+        payer: Payer<'_>,
+        rcu: &Guard,
+    ) -> Option<NonNull<Element>> {
+        let memory = nolock::alloc(Self::layout(map), Point::ElementAlloc, payer, rcu)?;
+        let elem = memory.cast::<Element>();
         let header = Element {
             remains: Remains::new(Kind::Element),
             map: NonNull::from(map),

@@ -78,8 +78,10 @@ impl Storage {
         id: OwnerId,
         kind: &'static Kind,
         payer: Payer<'_>,
+        rcu: &Guard,
     ) -> Option<NonNull<Storage>> {
-        let storage = nolock::alloc(Self::LAYOUT, Point::StorageAlloc, payer)?.cast::<Storage>();
+        let memory = nolock::alloc(Self::LAYOUT, Point::StorageAlloc, payer, rcu)?;
+        let storage = memory.cast::<Storage>();
         let new = Storage {
             remains: Remains::new(reaper::Kind::Storage),
             node: Node::new(id),

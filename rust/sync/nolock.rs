@@ -4,10 +4,14 @@
 //!
 //! `kmalloc_nolock()` never waits and never reclaims: what it cannot have at once it does not get.
 //! That may be so only because a task that was preempted on this CPU is inside the allocator, which
-//! can last. Where the caller can be seen to hold no lock, being preemptible itself, a refusal is
-//! therefore made good by an ordinary allocation that does not wait either.
+//! can last. Where the caller can be seen to hold no lock, a refusal is therefore made good by an
+//! ordinary allocation that does not wait either.
+//!
+//! A charge to a memory cgroup is made there only, too: it can take locks and wake tasks, whatever
+//! the allocator may do. Elsewhere memory is allocated uncharged, and counted.
 
 use super::{
+    counter::Counter,
     fault::{
         self,
         Point, //
@@ -50,17 +54,47 @@ impl<'a> Payer<'a> {
     }
 }
 
+/// Allocations that had a payer and were charged to nobody.
+static UNCHARGED: Counter = Counter::new();
+
+/// Allocations so far that were not charged to their payer, because of the context.
+pub(crate) fn uncharged() -> u64 {
+    UNCHARGED.get()
+}
+
+/// Whether the current task can be seen to hold no spinning lock. `_rcu` must be the innermost
+/// guard; where another one is held as well, and it disables preemption, the answer is no.
+pub(crate) fn holds_nothing(_rcu: &Guard) -> bool {
+    // SAFETY: An FFI call with no requirement.
+    unsafe { shim::ostor_holds_nothing() }
+}
+
 /// Allocates uninitialised memory, or returns [`None`]: there is none without waiting, or `payer`
-/// has reached its limit. Any context.
+/// has reached its limit. Any context; `payer` is charged only if the caller holds no lock.
 ///
 /// A failure can be injected at `point`.
-pub(crate) fn alloc(layout: Layout, point: Point, payer: Payer<'_>) -> Option<NonNull<u8>> {
+pub(crate) fn alloc(
+    layout: Layout,
+    point: Point,
+    payer: Payer<'_>,
+    rcu: &Guard,
+) -> Option<NonNull<u8>> {
     debug_assert!(layout.size() != 0 && layout.size() <= MAX_SIZE && layout.align() <= MAX_ALIGN);
     if fault::alloc(point) {
         return None;
     }
-    // SAFETY: A memory cgroup that is valid by the contract of `Payer::new`, or null.
-    NonNull::new(unsafe { shim::ostor_kmalloc(layout.size(), payer.0) }.cast())
+    if holds_nothing(rcu) {
+        // SAFETY: No lock is held, and the memory cgroup is valid by the contract of `Payer::new`,
+        // or null.
+        let ptr = unsafe { shim::ostor_kmalloc(layout.size(), payer.0) };
+        return NonNull::new(ptr.cast());
+    }
+    // SAFETY: An FFI call with no requirement.
+    let ptr = NonNull::new(unsafe { shim::ostor_kmalloc_nolock(layout.size()) }.cast())?;
+    if !payer.0.is_null() {
+        UNCHARGED.add(1);
+    }
+    Some(ptr)
 }
 
 /// Frees memory, by the slab's ordinary way, which KASAN's quarantine watches. Task context only.

@@ -140,7 +140,8 @@ struct ostor_map_create {
  *
  * Errors: EINVAL (flags, reserved, sizes, no map in this file), those of struct
  * ostor_owner, ENOENT (no element), EEXIST, ENOMEM (no memory without waiting,
- * or the owner's limit is reached), EFAULT, EDEADLK (this CPU holds the owner's
+ * which on PREEMPT_RT is always so in hard interrupts and NMI, and without SMP in
+ * NMI; or the owner's limit is reached), EFAULT, EDEADLK (this CPU holds the owner's
  * lock already: recursion), ETIMEDOUT (the lock's holder is stuck), and in a map
  * with OSTOR_MAP_BUSY also EBUSY.
  */

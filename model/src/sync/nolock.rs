@@ -31,7 +31,12 @@ impl Payer<'_> {
 }
 
 /// Allocates memory, or returns [`None`] where the plan says so.
-pub(crate) fn alloc(layout: Layout, point: Point, _payer: Payer<'_>) -> Option<NonNull<u8>> {
+pub(crate) fn alloc(
+    layout: Layout,
+    point: Point,
+    _payer: Payer<'_>,
+    _rcu: &Guard,
+) -> Option<NonNull<u8>> {
     if fault::alloc(point) {
         return None;
     }

@@ -7,6 +7,7 @@
 mod attempt;
 mod bench;
 mod cases_device;
+mod cases_memcg;
 mod cgroups;
 mod charge;
 mod clones;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         netns::suite(),
         charge::suite(),
         memcg::suite(),
+        cases_memcg::suite(),
         clones::suite(),
         owner_lists::suite(),
         recursion::suite(),

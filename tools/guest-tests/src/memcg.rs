@@ -34,7 +34,7 @@ const STOCK: u64 = ALL / 8;
 
 /// A cgroup whose memory is accounted for. In the root it is on for as long as
 /// the tests run: to switch it off is nothing that has to work.
-fn accounted() -> Result<Cgroup> {
+pub(crate) fn accounted() -> Result<Cgroup> {
     needs::kind(Kind::Cgroup)?;
     let root = Path::new(MOUNT);
     if !fs::read_to_string(root.join("cgroup.controllers"))?.contains("memory") {

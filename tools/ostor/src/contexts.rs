@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use nix::errno::Errno;
 use ostor::device::{self, Context, Kind, Map, Mode, Op, OpKind, Run, Tally};
+use ostor::kernel::Kernel;
 use ostor::object::Object;
 use ostor::settle;
 use serde::Serialize;
@@ -47,6 +48,8 @@ struct Report {
     seen: Vec<Seen>,
     problems: Vec<String>,
     skipped: Vec<String>,
+    /// The contexts that were tried, and have no memory on this kernel.
+    without_memory: Vec<Context>,
 }
 
 /// `ostor contexts`
@@ -71,8 +74,12 @@ pub(crate) fn run(args: &ContextsArgs, output: &Output) -> Result<Exit> {
     let total = args.seconds * (contexts.len() * kinds.len()) as u64;
     let mut progress = Progress::new("seconds", total);
     let start = Instant::now();
-    let mut report = Report::default();
+    let (mut report, kernel) = (Report::default(), Kernel::running()?);
     for context in contexts {
+        let has_memory = kernel.allocates_in(context);
+        if !has_memory {
+            report.without_memory.push(context);
+        }
         for &kind in &kinds {
             let session = Session {
                 context,
@@ -81,6 +88,7 @@ pub(crate) fn run(args: &ContextsArgs, output: &Output) -> Result<Exit> {
                 cpus: &cpus,
                 period: Duration::from_micros(args.period_us.into()),
                 below: !args.alone && context != Context::Task,
+                has_memory,
             };
             session.run(time, &mut report, || {
                 progress.at(start.elapsed().as_secs());
@@ -108,6 +116,8 @@ struct Session<'a> {
     cpus: &'a [usize],
     period: Duration,
     below: bool,
+    /// Whether this kernel can have memory in the context.
+    has_memory: bool,
 }
 
 impl Session<'_> {
@@ -210,11 +220,19 @@ impl Session<'_> {
             if self.below && seen.below.ok() == 0 {
                 problem("nothing was done below it".to_owned());
             }
-            for (what, tally, may_cycle) in [
-                ("", &seen.inside, self.context.comes_under_locks()),
-                (" below", &seen.below, false),
+            for (what, tally, may_cycle, has_memory) in [
+                (
+                    "",
+                    &seen.inside,
+                    self.context.comes_under_locks(),
+                    self.has_memory,
+                ),
+                (" below", &seen.below, false, true),
             ] {
                 for (errno, count) in tally.failures() {
+                    if errno == Errno::ENOMEM && !has_memory {
+                        continue;
+                    }
                     problem(format!("{count} times {errno:?}{what}"));
                 }
                 if tally.deadlocks() != 0 && !may_cycle {
@@ -252,6 +270,12 @@ impl Report {
         }
         for skipped in &self.skipped {
             text.push_str(&format!("\nskipped: {skipped}"));
+        }
+        for context in &self.without_memory {
+            text.push_str(&format!(
+                "\nno memory: {}: this kernel allocates none there, so creates and updates fail",
+                context.name()
+            ));
         }
         let verdict = verdict(ok, self.skipped.len());
         output.result(self, format!("{text}\n\n{NOTE}\n\ncontexts: {verdict}"))?;

@@ -4,6 +4,7 @@
 
 pub mod cgroup;
 pub mod device;
+pub mod kernel;
 pub mod netns;
 pub mod object;
 pub mod optmem;

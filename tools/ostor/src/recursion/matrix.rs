@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::device::{Context, Point};
+use crate::kernel::Kernel;
 
 const TEXT: &str = include_str!("../../../../Documentation/matrix.rst");
 
@@ -17,6 +18,8 @@ pub enum Expected {
     Works,
     /// It needs a lock that its CPU holds.
     Deadlock,
+    /// It needs memory, which this kernel cannot have in that context.
+    NoMemory,
     /// It cannot run there.
     Impossible,
     /// There is no such case.
@@ -54,17 +57,20 @@ pub struct Cell {
     pub same_map: bool,
 }
 
-/// The table.
+/// The table, and the kernel that it is read for.
 #[derive(Debug)]
-pub struct Matrix(Vec<(Cell, Expected)>);
+pub struct Matrix {
+    cells: Vec<(Cell, Expected)>,
+    kernel: Kernel,
+}
 
 impl Matrix {
     /// Reads the table; every cell must be there once.
-    pub fn read() -> Result<Self> {
-        Self::parse(TEXT)
+    pub fn read(kernel: Kernel) -> Result<Self> {
+        Self::parse(TEXT, kernel)
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    fn parse(text: &str, kernel: Kernel) -> Result<Self> {
         let rows = text
             .lines()
             .skip_while(|line| !line.trim().starts_with(":delim:"))
@@ -75,9 +81,13 @@ impl Matrix {
         for row in rows {
             read_row(row, &mut cells).with_context(|| format!("in the row {row:?}"))?;
         }
-        let matrix = Self(cells);
+        let matrix = Self { cells, kernel };
         for cell in Cell::all() {
-            let count = matrix.0.iter().filter(|(known, _)| *known == cell).count();
+            let count = matrix
+                .cells
+                .iter()
+                .filter(|(known, _)| *known == cell)
+                .count();
             ensure!(count == 1, "{cell:?} is there {count} times");
         }
         Ok(matrix)
@@ -85,7 +95,7 @@ impl Matrix {
 
     /// The cells that there are cases of.
     pub fn cells(&self) -> impl Iterator<Item = Cell> {
-        let cells = self.0.iter();
+        let cells = self.cells.iter();
         let cells = cells.filter(|(_, expected)| *expected != Expected::NoCase);
         cells.map(|(cell, _)| *cell)
     }
@@ -96,8 +106,15 @@ impl Matrix {
     ///
     /// If the context is none of the table's.
     pub fn expected(&self, cell: Cell) -> Expected {
-        let found = self.0.iter().find(|(known, _)| *known == cell);
-        found.expect("the table was read as a whole").1
+        let found = self.cells.iter().find(|(known, _)| *known == cell);
+        let expected = found.expect("the table was read as a whole").1;
+        // Memory is allocated before any lock is taken.
+        let allocates = matches!(cell.inner, Wanted::Create | Wanted::Update);
+        let runs = matches!(expected, Expected::Works | Expected::Deadlock);
+        match allocates && runs && !self.kernel.allocates_in(cell.context) {
+            true => Expected::NoMemory,
+            false => expected,
+        }
     }
 }
 
@@ -175,15 +192,15 @@ mod tests {
 
     #[test]
     fn the_table_is_whole() {
-        let matrix = Matrix::read().unwrap();
+        let matrix = Matrix::read(Kernel::USUAL).unwrap();
         let (all, without) = (6 * 6 * 5 * 4, 12);
-        assert_eq!(matrix.0.len(), all);
+        assert_eq!(matrix.cells.len(), all);
         assert_eq!(matrix.cells().count(), all - without);
     }
 
     #[test]
     fn only_who_needs_the_lock_that_this_cpu_holds_meets_a_cycle() {
-        let matrix = Matrix::read().unwrap();
+        let matrix = Matrix::read(Kernel::USUAL).unwrap();
         for cell in Cell::all() {
             let held = matches!(cell.point, Point::Storage | Point::Both);
             let locked = held || cell.point == Point::Bucket;
@@ -208,8 +225,9 @@ mod tests {
     fn a_table_with_a_gap_or_a_row_twice_is_refused() {
         let row = TEXT.lines().find(|line| line.starts_with("   bucket;"));
         let row = row.unwrap();
-        Matrix::parse(&TEXT.replace(row, "")).unwrap_err();
-        Matrix::parse(&TEXT.replace(row, &format!("{row}\n{row}"))).unwrap_err();
-        Matrix::parse(&TEXT.replace("; works", "; maybe")).unwrap_err();
+        let parse = |text: String| Matrix::parse(&text, Kernel::USUAL);
+        parse(TEXT.replace(row, "")).unwrap_err();
+        parse(TEXT.replace(row, &format!("{row}\n{row}"))).unwrap_err();
+        parse(TEXT.replace("; works", "; maybe")).unwrap_err();
     }
 }

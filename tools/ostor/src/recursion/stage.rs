@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use super::case::OpResult;
 use super::{Case, Matrix};
 use crate::device::{Error, Map, Mode, Op, OpKind, Outcome, Owner, Point, Recursion, Result};
+use crate::kernel::Kernel;
 use crate::process::Child;
 
 /// Two maps and two processes, on which any case can be tried.
@@ -32,7 +33,7 @@ impl Stage {
     /// Starts the processes and creates the maps.
     pub fn new() -> anyhow::Result<Self> {
         Ok(Self {
-            matrix: Matrix::read()?,
+            matrix: Matrix::read(Kernel::running()?)?,
             maps: [Map::create(16)?, Map::create(16)?],
             owners: [Child::idle()?, Child::idle()?],
         })
