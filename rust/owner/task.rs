@@ -7,6 +7,10 @@
 //! read section, is therefore done before the notice begins. The memory goes another grace period
 //! later at the earliest. A tracepoint, unlike a probe, never skips a call.
 //!
+//! A task that `copy_process()` has not finished has two `rcu_users` already, and no notice comes
+//! if the fork fails. The gate refuses it; `Documentation/owners.rst` says how it is told. Idle
+//! tasks are let through without `rcu_users`: they never die.
+//!
 //! A lost notice would hand the values on to the next task at the address, so there is a second,
 //! independent one: the backstop is the entry of `bpf_task_storage_free()`, which the
 //! kernel calls just before the memory goes. It finds something only if the first one was lost,
@@ -77,9 +81,8 @@ unsafe fn pid(id: OwnerId, _rcu: &Guard) -> u64 {
 
 // SAFETY:
 // - The gate is the RCU read section in which `rcu_users` was seen above 0; see above for why the
-//   notice comes after it.
-// - `rcu_users` does not rise again, and what a task needs besides (a pid or an exit state) it
-//   does not lose.
+//   notice comes after it. An idle task has no notice.
+// - `rcu_users` does not rise again, and a finished task stays finished.
 // - `Hooks` exists while the kind is served, and until all maps are gone.
 // - `pid` is sound to call as it says.
 unsafe impl Owner for Task {

@@ -25,15 +25,44 @@ static struct mem_cgroup *ostor_payer(struct mem_cgroup *memcg)
 #endif
 
 /*
+ * Whether no fork can throw @task away any more. Until copy_process() has passed
+ * its last failure, the task has its parent's thread_pid, whose first and only
+ * member is the parent; the parent cannot exec meanwhile. exchange_tids() swaps
+ * members first and thread_pids after: then the other task's thread_pid differs,
+ * or, once it does not, this one's does. The other task is dead by then, and has
+ * an exit state. A fork that has failed leaves TASK_DEAD without one.
+ */
+static bool ostor_task_finished(struct task_struct *task)
+{
+	bool is_dead = READ_ONCE(task->__state) == TASK_DEAD;
+	struct task_struct *first;
+	struct pid *pid;
+
+	/* An exit state is set before TASK_DEAD. */
+	smp_rmb();
+	if (READ_ONCE(task->exit_state))
+		return true;
+	if (is_dead)
+		return false;
+	pid = READ_ONCE(task->thread_pid);
+	first = pid_task(pid, PIDTYPE_PID);
+	if (!first || first == task || READ_ONCE(first->thread_pid) != pid)
+		return true;
+	/* The other task's thread_pid is stored after this one's. */
+	smp_rmb();
+	return READ_ONCE(task->thread_pid) != pid;
+}
+
+/*
  * rcu_users falls to 0 when the task is both reaped and off the CPU; its death
- * notice comes a grace period later. A task that copy_process() has not
- * finished has neither a pid nor an exit state: it may still be thrown away
- * without any notice.
+ * notice comes a grace period later. Idle tasks have pid 0 and never die; the
+ * first one has no rcu_users.
  */
 bool ostor_task_alive(struct task_struct *task)
 {
-	return refcount_read(&task->rcu_users) &&
-		(READ_ONCE(task->thread_pid) || READ_ONCE(task->exit_state));
+	if (!READ_ONCE(task->pid))
+		return true;
+	return refcount_read(&task->rcu_users) && ostor_task_finished(task);
 }
 
 /*
