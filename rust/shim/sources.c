@@ -116,6 +116,8 @@ static int ostor_ipi_attach(struct ostor_source *source)
 	struct ostor_ticker *ticker;
 	int cpu;
 
+	if (num_online_cpus() == 1)
+		return -EOPNOTSUPP;
 	for_each_cpu(cpu, &source->cpus) {
 		ticker = per_cpu_ptr(source->tickers, cpu);
 		INIT_CSD(&ticker->csd, ostor_ipi_run, ticker);
