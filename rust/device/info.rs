@@ -81,7 +81,7 @@ pub(super) fn stats(arg: &Arg) -> Result {
         kinds: kinds::served(),
         pad: 0,
         uncharged: 0,
-        shared: 0,
-        refused: [0; 8],
+        shared: socket::shared(),
+        refused: kinds::refused(),
     })
 }
