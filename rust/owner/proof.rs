@@ -139,10 +139,7 @@ fn end_task(map: &ByteMap) -> Result {
 }
 
 fn end_socket(map: &ByteMap) -> Result<OwnerId> {
-    // SAFETY: An FFI call with no requirement in task context.
-    let socket = unsafe { shim::ostor_proof_sock() };
-    // SAFETY: A reference, or an error.
-    let socket = unsafe { Socket::adopt(socket) }?;
+    let socket = Socket::bare()?;
     store(map, &*socket)?;
     Ok(socket.id())
 }

@@ -62,6 +62,9 @@ use kernel::{
     sync::aref::ARef, //
 };
 
+#[cfg(OSTOR_TEST)]
+use kernel::error::to_result;
+
 pub(super) static KIND: Kind = Kind {
     number: OSTOR_KIND_SOCKET,
     number_of: |id, _| id.serial(),
@@ -92,6 +95,27 @@ impl Socket {
         let socket = unsafe { shim::ostor_sock_of_fd(fd) };
         // SAFETY: A reference, or an error.
         unsafe { Self::adopt(socket) }
+    }
+
+    /// A socket of no family, which ends when the last reference is put. May sleep.
+    pub(crate) fn bare() -> Result<ARef<Self>> {
+        // SAFETY: An FFI call with no requirement in task context.
+        let socket = unsafe { shim::ostor_proof_sock() };
+        // SAFETY: A reference, or an error.
+        unsafe { Self::adopt(socket) }
+    }
+
+    /// Ends bare sockets, one inside a tracer's callback for another one's end, so that ftrace drops
+    /// the ends of all but two. May sleep.
+    #[cfg(OSTOR_TEST)]
+    pub(crate) fn end_nested(sockets: KVec<ARef<Self>>) -> Result {
+        let mut raw = KVec::with_capacity(sockets.len(), GFP_KERNEL)?;
+        for socket in sockets {
+            let socket = ARef::into_raw(socket).cast::<bindings::sock>();
+            raw.push(socket.as_ptr(), GFP_KERNEL)?;
+        }
+        // SAFETY: The references are given up, and the list stays until the call returns.
+        to_result(unsafe { shim::ostor_nest_socket_ends(raw.as_ptr(), u32::try_from(raw.len())?) })
     }
 }
 

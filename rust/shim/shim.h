@@ -167,7 +167,13 @@ void ostor_net_hook_detach(void);
  */
 struct task_struct *ostor_proof_task(void);
 
+/* The kernel frees it as the last reference is put. */
 struct sock *ostor_proof_sock(void);
+
+#ifdef OSTOR_TEST
+/* Puts the references of @socks so that ftrace drops all ends but the first two. */
+int ostor_nest_socket_ends(struct sock *const *socks, u32 count);
+#endif
 
 /* TCP over the loopback device. */
 void *ostor_proof_listen(void);

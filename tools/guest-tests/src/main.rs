@@ -6,6 +6,7 @@
 
 mod attempt;
 mod bench;
+mod cases_hooks;
 mod cgroups;
 mod charge;
 mod clones;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         refused_commands::suite(),
         resolve::suite(),
         tool::suite(),
+        cases_hooks::suite(),
     ];
     let trials = suites.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()
