@@ -95,7 +95,9 @@ fn figure_text(value: &Value) -> String {
         }
         Value::Object(names) if names.is_empty() => "none".to_owned(),
         Value::Object(names) => {
-            let pairs = names.iter().filter_map(|(name, of)| Some((name, of.as_str()?)));
+            let pairs = names
+                .iter()
+                .filter_map(|(name, of)| Some((name, of.as_str()?)));
             let pairs: Vec<_> = pairs.map(|(name, of)| format!("{name} ({of})")).collect();
             pairs.join(", ")
         }
