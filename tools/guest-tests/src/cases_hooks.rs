@@ -14,8 +14,10 @@ use crate::needs::{self, unable};
 
 const SHARED: &str = "another tracer covers bpf_sk_storage_free()";
 
+type Test = fn() -> Result<()>;
+
 pub(crate) fn suite() -> Vec<Trial> {
-    let tests: &[(&str, fn() -> Result<()>)] = &[
+    let tests: &[(&str, Test)] = &[
         ("what_is_served_has_proved_itself", proved),
         ("without_a_tracer_no_notice_is_shared", alone),
     ];
