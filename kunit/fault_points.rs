@@ -38,8 +38,13 @@ mod tests {
         },
     };
 
-    /// Points that only accepted sockets and the device come past.
-    const ELSEWHERE: [Point; 3] = [Point::DeviceAlloc, Point::CloneHook, Point::ChildHook];
+    /// Points that only accepted sockets, the device and the end of the module come past.
+    const ELSEWHERE: [Point; 4] = [
+        Point::DeviceAlloc,
+        Point::CloneHook,
+        Point::ChildHook,
+        Point::HookDetach,
+    ];
 
     /// Bit `n` is set if the `n`th of ten who pass fails.
     fn failures(point: Point) -> u32 {
@@ -114,7 +119,7 @@ mod tests {
             assert!(point.name().to_bytes().len() < 24);
         }
         // The last of those and the first of these.
-        assert!(Point::ChildHook.can_fail() && !Point::Gate.can_fail());
+        assert!(Point::HookDetach.can_fail() && !Point::Gate.can_fail());
         Ok(())
     }
 

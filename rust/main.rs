@@ -23,6 +23,10 @@ mod uapi;
 #[path = "../kunit/mod.rs"]
 mod kunit;
 
+use crate::owner::kinds::{
+    AllHooks,
+    Mute, //
+};
 use kernel::{
     miscdevice::{
         MiscDeviceOptions,
@@ -69,16 +73,23 @@ flavour!(
         default: 0,
         description: "Kinds whose notices of death are lost: the sum of 1 << OSTOR_KIND_*",
     },
+    mute_proof: u32 {
+        default: 0,
+        description: "Kinds whose notices of death are lost while the module is loaded, likewise",
+    },
 );
 
 #[cfg(OSTOR_TEST_MODULE)]
-fn mute_deaths() -> u32 {
-    module_parameters::mute_deaths.value()
+fn mute() -> Mute {
+    Mute {
+        proof: module_parameters::mute_proof.value(),
+        later: module_parameters::mute_deaths.value(),
+    }
 }
 
 #[cfg(not(OSTOR_TEST_MODULE))]
-fn mute_deaths() -> u32 {
-    0
+fn mute() -> Mute {
+    Mute { proof: 0, later: 0 }
 }
 
 /// The module. The order of the fields is the order in which it ends: no new user first, then no
@@ -95,7 +106,7 @@ struct OwnerStorage {
     #[pin]
     device: MiscDeviceRegistration<device::Handle>,
     unused: sync::module::Unused,
-    hooks: owner::kinds::AllHooks,
+    hooks: AllHooks,
     runtime: storage::runtime::Running,
 }
 
@@ -111,7 +122,7 @@ impl kernel::InPlaceModule for OwnerStorage {
             runtime: storage::runtime::Running::start(sizes)?,
             #[cfg(OSTOR_TEST)]
             faults <- sync::fault::knobs::files(),
-            hooks: owner::kinds::AllHooks::attach(mute_deaths()),
+            hooks: AllHooks::attach(mute()),
             device <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"owner_storage",
             }),

@@ -82,7 +82,7 @@ pub(super) fn stats(arg: &Arg) -> Result {
         kinds: kinds::served(),
         pad: 0,
         uncharged: nolock::uncharged(),
-        shared: 0,
-        refused: [0; 8],
+        shared: socket::shared(),
+        refused: kinds::refused(),
     })
 }

@@ -166,19 +166,30 @@ unsafe extern "C" fn on_storage_free(cgroup: usize, _: usize) {
 
 /// What tells of dying cgroups, attached until it is dropped. Both may sleep.
 pub(super) struct Hooks {
-    _notice: Tracepoint,
-    _backstop: Option<Entry>,
+    notice: Option<Tracepoint>,
+    backstop: Option<Entry>,
 }
 
-impl Hooks {
-    pub(super) fn attach() -> Result<Self> {
+impl kinds::Hooks for Hooks {
+    const NOTICE: &'static str = "the tracepoint cgroup_release";
+
+    fn attach() -> Result<Self> {
         // SAFETY: The probe of this tracepoint.
         let notice = unsafe { Tracepoint::attach(c"cgroup_release", on_release as *mut c_void) }?;
         // SAFETY: The hook of this function.
         let backstop = unsafe { Entry::attach(c"bpf_cgrp_storage_free", on_storage_free) };
         Ok(Self {
-            _notice: notice,
-            _backstop: kinds::optional("backstop for dead cgroups", backstop),
+            notice: Some(notice),
+            backstop: kinds::optional("backstop for dead cgroups", backstop),
         })
+    }
+
+    fn detach(&mut self) {
+        self.notice = None;
+        Entry::end(&mut self.backstop);
+    }
+
+    fn backstop(&mut self) -> Option<&mut Option<Entry>> {
+        Some(&mut self.backstop)
     }
 }

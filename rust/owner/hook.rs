@@ -3,9 +3,16 @@
 //! The two ways to be told of what happens to an object: a probe on a tracepoint of the kernel, and
 //! a hook at the entry of one of its functions.
 
-use crate::shim;
+use crate::{
+    shim,
+    sync::fault::{
+        self,
+        Point, //
+    }, //
+};
 use core::{
     ffi::CStr,
+    mem,
     ptr::{
         self,
         NonNull, //
@@ -24,7 +31,8 @@ use kernel::{
 
 /// A probe on a tracepoint, until it is dropped. The drop waits for probes that run; it may sleep.
 ///
-/// A tracepoint calls its probes every time, in whatever context it is passed.
+/// A tracepoint calls its probes every time, in whatever context it is passed. Taking a probe off
+/// cannot fail: where the kernel has no memory for a shorter list, it puts a stub in its place.
 pub(super) struct Tracepoint {
     tracepoint: NonNull<bindings::tracepoint>,
     probe: *mut c_void,
@@ -68,9 +76,17 @@ impl Drop for Tracepoint {
 /// A hook at the entry of a function, until it is dropped. The drop waits for hooks that run; it
 /// may sleep.
 ///
-/// It is an `ftrace_ops` of its own that is called every time, by nested calls too: no filter, no
-/// recursion check and no `sysctl` come in between.
-pub(super) struct Entry(NonNull<c_void>);
+/// It is an `ftrace_ops` of its own, which ftrace calls every time as long as no other one covers
+/// the function. Where there are several, ftrace calls them in a loop, and drops a call that is
+/// nested in two such loops of one context. See "Lost calls" in `Documentation/owners.rst`.
+///
+/// After `ftrace_kill()` a hook cannot be detached any more, and may still be called. Then the drop
+/// does not return, since it must not free what would be called: the module is on its way out, and
+/// nothing else can hold it any more. See [`Entry::end`] for a module that is to stay.
+pub(super) struct Entry {
+    hook: NonNull<c_void>,
+    function: &'static CStr,
+}
 
 // SAFETY: As for `Tracepoint`.
 unsafe impl Send for Entry {}
@@ -78,6 +94,9 @@ unsafe impl Send for Entry {}
 unsafe impl Sync for Entry {}
 
 impl Entry {
+    /// Seconds between two attempts to detach a hook.
+    const RETRY: u32 = 1;
+
     /// Has `hook` called with the first two arguments of `function`. May sleep. Fails if this
     /// kernel does not have the function, or no ftrace.
     ///
@@ -85,19 +104,95 @@ impl Entry {
     ///
     /// `hook` must be sound to call with the arguments of that function, where it is called.
     pub(super) unsafe fn attach(
-        function: &CStr,
+        function: &'static CStr,
         hook: unsafe extern "C" fn(usize, usize),
     ) -> Result<Self> {
-        let function = function.as_char_ptr();
+        let name = function.as_char_ptr();
         // SAFETY: A string, which the function does not keep, and a hook that is as it says.
-        let hook = from_err_ptr(unsafe { shim::ostor_entry_hook_attach(function, Some(hook)) })?;
-        Ok(Self(NonNull::new(hook).ok_or(EOPNOTSUPP)?))
+        let hook = from_err_ptr(unsafe { shim::ostor_entry_hook_attach(name, Some(hook)) })?;
+        let hook = NonNull::new(hook).ok_or(EOPNOTSUPP)?;
+        Ok(Self { hook, function })
+    }
+
+    /// The function.
+    pub(super) fn function(&self) -> &'static CStr {
+        self.function
+    }
+
+    /// Whether it was ever called.
+    pub(super) fn was_called(&self) -> bool {
+        // SAFETY: Attached by `attach`.
+        unsafe { shim::ostor_entry_hook_called(self.hook.as_ptr()) }
+    }
+
+    /// Detaches the hook in `slot`, which the module does without. If that fails, the hook stays
+    /// there and pins the module. May sleep. Not while the module ends.
+    pub(super) fn end(slot: &mut Option<Self>) {
+        let Some(entry) = slot.take() else {
+            return;
+        };
+        match entry.try_detach() {
+            Ok(()) => mem::forget(entry),
+            Err(err) => {
+                let function = entry.function;
+                pr_warn!("cannot detach from {function:?} ({err:?}): no unload before a reboot\n");
+                // SAFETY: An FFI call with no requirement.
+                unsafe { shim::ostor_module_pin() };
+                *slot = Some(entry);
+            }
+        }
+    }
+
+    /// When it has succeeded, the hook is gone.
+    fn try_detach(&self) -> Result {
+        if fault::skip(Point::HookDetach) {
+            return Err(ENODEV);
+        }
+        // SAFETY: Attached by `attach`.
+        to_result(unsafe { shim::ostor_entry_hook_detach(self.hook.as_ptr()) })
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
+        let mut is_said = false;
+        while let Err(err) = self.try_detach() {
+            if !is_said {
+                let function = self.function;
+                pr_warn!("cannot detach from {function:?} ({err:?}): unloading waits, for a reboot if ftrace is dead\n");
+                is_said = true;
+            }
+            // SAFETY: An FFI call in task context with no lock held.
+            unsafe { shim::ostor_sleep_idle(Self::RETRY) };
+        }
+    }
+}
+
+/// A hook for memory that is freed where ftrace drops calls, until it is dropped. The drop waits for
+/// hooks that run; it may sleep.
+///
+/// Two probes on tracepoints of the allocator, which every free passes; what is freed elsewhere
+/// costs a look at one word of the task.
+pub(super) struct UnnoticedFree(());
+
+impl UnnoticedFree {
+    /// Has `hook` called with the address of the memory. There is one at a time. May sleep. Fails
+    /// with `EOPNOTSUPP` if this kernel lacks the tracepoints.
+    ///
+    /// # Safety
+    ///
+    /// `hook` must be sound to call wherever memory is freed, with the address of what is freed
+    /// when it returns.
+    pub(super) unsafe fn attach(hook: unsafe extern "C" fn(usize)) -> Result<Self> {
+        // SAFETY: A hook that is as it says.
+        to_result(unsafe { shim::ostor_free_hook_attach(Some(hook)) })?;
+        Ok(Self(()))
+    }
+}
+
+impl Drop for UnnoticedFree {
+    fn drop(&mut self) {
         // SAFETY: Attached by `attach`.
-        unsafe { shim::ostor_entry_hook_detach(self.0.as_ptr()) };
+        unsafe { shim::ostor_free_hook_detach() };
     }
 }

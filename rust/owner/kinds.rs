@@ -7,7 +7,13 @@
 
 use super::{
     cgroup,
+    hook::Entry,
     netns,
+    proof::{
+        self,
+        Finding,
+        Findings, //
+    },
     socket,
     task, //
 };
@@ -38,11 +44,38 @@ use kernel::{
     task::Task, //
 };
 
+/// Numbers of kinds are below this.
+pub(super) const NUMBERS: usize = 8;
+
 /// Bit `1 << number` for each kind whose hooks are attached.
 static SERVED: Atomic<u32> = Atomic::new(0);
 
+/// By number: the errno value that says why a kind is not served, or 0.
+static REFUSED: [Atomic<u32>; NUMBERS] = [const { Atomic::new(0) }; NUMBERS];
+
+/// By number: whether a first notice of death has found an owner with values.
+static NOTICED: [Atomic<bool>; NUMBERS] = [const { Atomic::new(false) }; NUMBERS];
+
 /// Bit `1 << number` for each kind whose notices of death are lost, for tests.
 static MUTE: Atomic<u32> = Atomic::new(0);
+
+/// What tells of the death of the owners of a kind, attached until it is dropped. Both may sleep.
+pub(super) trait Hooks: Sized {
+    /// What the first notice of death is a hook of.
+    const NOTICE: &'static str;
+
+    /// Attaches what the kind cannot do without, and what else there is.
+    fn attach() -> Result<Self>;
+
+    /// Detaches everything: the kind is not served after all. A hook that cannot be detached stays,
+    /// and pins the module.
+    fn detach(&mut self);
+
+    /// The hook of a second notice that comes for every owner, where there is one.
+    fn backstop(&mut self) -> Option<&mut Option<Entry>> {
+        None
+    }
+}
 
 /// What is done with an owner of whatever kind it is.
 pub(crate) trait Visitor {
@@ -124,12 +157,29 @@ macro_rules! kinds {
         }
 
         impl AllHooks {
-            /// Attaches what can be attached; says so of what cannot.
-            pub(crate) fn attach(mute: u32) -> Self {
-                MUTE.store(mute, Relaxed);
-                Self {
-                    $($module: serve(&$module::KIND, stringify!($module), $module::Hooks::attach()),)*
-                }
+            /// Attaches what can be attached, and has it prove itself; says so of what cannot.
+            pub(crate) fn attach(mute: Mute) -> Self {
+                MUTE.store(mute.proof, Relaxed);
+                let mut hooks = Self {
+                    $($module: serve(&$module::KIND, stringify!($module), Hooks::attach()),)*
+                };
+                hooks.prove();
+                MUTE.store(mute.later, Relaxed);
+                hooks
+            }
+
+            /// Whether there is no backstop that was never called.
+            fn backstops_called(&mut self) -> bool {
+                true $(&& self.$module.as_mut().is_none_or(|hooks| hooks.backstop().is_none_or(is_called)))*
+            }
+
+            /// Gives up what `findings` are against.
+            fn judge(&mut self, findings: &Findings) {
+                $(
+                    if let Some(hooks) = &mut self.$module {
+                        judge(&$module::KIND, stringify!($module), hooks, findings);
+                    }
+                )*
             }
         }
 
@@ -149,15 +199,88 @@ kinds! {
     netns: NetNs(netns::NetNs),
 }
 
+/// Bits `1 << number` of the kinds whose notices of death are lost, for tests.
+pub(crate) struct Mute {
+    /// While the module is loaded and its hooks prove themselves.
+    pub(crate) proof: u32,
+    /// From then on.
+    pub(crate) later: u32,
+}
+
+impl AllHooks {
+    /// Makes and ends an object of each kind, and gives up the kinds whose hooks did not tell.
+    fn prove(&mut self) {
+        match proof::run(&mut || self.backstops_called()) {
+            Ok(findings) => {
+                self.judge(&findings);
+                self.judge_copies(&findings.copies);
+            }
+            Err(err) => pr_notice!("no proof that the hooks are called ({err:?})\n"),
+        }
+    }
+
+    fn judge_copies(&mut self, finding: &Finding) {
+        let Some(hooks) = self.socket.as_mut().filter(|_| socket::clones()) else {
+            return;
+        };
+        match finding {
+            Finding::Called => {}
+            Finding::Silent => {
+                pr_warn!("bpf_sk_storage_clone() or tcp_ca_openreq_child() did not tell of an accepted socket: no copies\n");
+                hooks.detach_clone();
+            }
+            Finding::Unknown(err) => {
+                pr_notice!("no proof that accepted sockets get copies ({err:?})\n");
+            }
+        }
+    }
+}
+
 fn serve<H>(kind: &Kind, name: &str, hooks: Result<H>) -> Option<H> {
     match hooks {
         Ok(hooks) => {
+            REFUSED[kind.number as usize].store(0, Relaxed);
             SERVED.add(1 << kind.number, Relaxed);
             Some(hooks)
         }
         Err(err) => {
+            refuse(kind, EOPNOTSUPP);
             pr_warn!("this kernel cannot tell of the end of a {name}: no such owners ({err:?})\n");
             None
+        }
+    }
+}
+
+fn refuse(kind: &Kind, why: Error) {
+    REFUSED[kind.number as usize].store(why.to_errno().unsigned_abs(), Relaxed);
+}
+
+/// Whether it was, if it is attached.
+fn is_called(hook: &mut Option<Entry>) -> bool {
+    hook.as_ref().is_none_or(Entry::was_called)
+}
+
+fn judge<H: Hooks>(kind: &Kind, name: &str, hooks: &mut H, findings: &Findings) {
+    match &findings.kinds[kind.number as usize] {
+        Finding::Called => {}
+        Finding::Silent => {
+            SERVED.fetch_sub(1 << kind.number, Relaxed);
+            refuse(kind, ENODATA);
+            let notice = H::NOTICE;
+            pr_warn!("{notice} did not tell of the end of a {name}: no such owners\n");
+            return hooks.detach();
+        }
+        Finding::Unknown(err) => {
+            pr_notice!("no proof that the end of a {name} is told of ({err:?})\n");
+            return;
+        }
+    }
+    if let Some(backstop) = hooks.backstop() {
+        if !is_called(backstop) {
+            if let Some(function) = backstop.as_ref().map(Entry::function) {
+                pr_warn!("{function:?} did not tell of the end of a {name}: no backstop\n");
+            }
+            Entry::end(backstop);
         }
     }
 }
@@ -168,6 +291,26 @@ pub(super) fn optional<H>(what: &str, hook: Result<H>) -> Option<H> {
         pr_info!("no {what} on this kernel ({err:?})\n");
     }
     hook.ok()
+}
+
+/// By number: 0, or the errno value that says why the kind is not served.
+pub(crate) fn refused() -> [u8; NUMBERS] {
+    core::array::from_fn(|number| REFUSED[number].load(Relaxed) as u8)
+}
+
+/// Notes that a first notice of death has found an owner with values.
+pub(super) fn noticed(kind: &Kind) {
+    let Some(noticed) = NOTICED.get(kind.number as usize) else {
+        return;
+    };
+    if !noticed.load(Relaxed) {
+        noticed.store(true, Relaxed);
+    }
+}
+
+/// Whether that has happened.
+pub(super) fn was_noticed(kind: &Kind) -> bool {
+    NOTICED[kind.number as usize].load(Relaxed)
 }
 
 /// Bit `1 << number` for each kind that is served.
@@ -214,7 +357,9 @@ pub(crate) unsafe fn died(kind: &Kind, id: OwnerId) {
     }
     if let Some(runtime) = Runtime::get() {
         // SAFETY: By the contract.
-        unsafe { runtime.owner_died(id) };
+        if unsafe { runtime.owner_died(id) } {
+            noticed(kind);
+        }
     }
 }
 

@@ -11,5 +11,6 @@ pub(crate) mod kinds;
 pub(crate) mod netns;
 mod object;
 pub(crate) mod phantom;
+mod proof;
 pub(crate) mod socket;
 mod task;

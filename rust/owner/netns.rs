@@ -95,12 +95,17 @@ unsafe extern "C" fn on_exit(net: *mut bindings::net) {
 /// What tells of dying namespaces, attached until it is dropped. Both may sleep.
 pub(super) struct Hooks(());
 
-impl Hooks {
-    pub(super) fn attach() -> Result<Self> {
+impl kinds::Hooks for Hooks {
+    const NOTICE: &'static str = "the exit of pernet_operations";
+
+    fn attach() -> Result<Self> {
         // SAFETY: The hook is detached before the module goes, and attached once.
         to_result(unsafe { shim::ostor_net_hook_attach(Some(on_exit)) })?;
         Ok(Self(()))
     }
+
+    /// Never asked for: there is nothing that a proof could find out.
+    fn detach(&mut self) {}
 }
 
 impl Drop for Hooks {

@@ -41,7 +41,7 @@ macro_rules! object {
             /// # Safety
             ///
             /// If it is no error, the caller must own a reference, and give it up.
-            unsafe fn adopt(
+            pub(super) unsafe fn adopt(
                 object: *mut $object,
             ) -> kernel::error::Result<kernel::sync::aref::ARef<Self>> {
                 let object = kernel::error::from_err_ptr(object)?.cast();

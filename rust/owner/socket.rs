@@ -5,8 +5,11 @@
 //!
 //! The notice of death is the entry of `bpf_sk_storage_free()`, which the kernel calls for every
 //! socket just before its memory goes, in whatever context dropped the last reference. There is no
-//! grace period after it, and no second function of the kind; without ftrace there are no socket
-//! owners. A `&Socket` has a reference, and that is the gate: the notice comes after the last one.
+//! grace period after it; without ftrace there are no socket owners. A `&Socket` has a reference,
+//! and that is the gate: the notice comes after the last one.
+//!
+//! When another `ftrace_ops` covers that function as well, ftrace can drop a call. The backstop is
+//! the allocator: the memory of a socket goes to it in the context that dropped the call.
 //!
 //! The stamp is the socket's cookie, the number that `SO_COOKIE` and `ss -e` show. It is unique
 //! until the next boot. A socket that has none yet has no values; the gate sees to it that it gets
@@ -22,7 +25,10 @@
 //! do not come by the second place, and their children start empty.
 
 use super::{
-    hook::Entry,
+    hook::{
+        Entry,
+        UnnoticedFree, //
+    },
     kinds,
     object::object, //
 };
@@ -56,6 +62,9 @@ use kernel::{
     sync::aref::ARef, //
 };
 
+#[cfg(OSTOR_TEST)]
+use kernel::error::to_result;
+
 pub(super) static KIND: Kind = Kind {
     number: OSTOR_KIND_SOCKET,
     number_of: |id, _| id.serial(),
@@ -64,6 +73,12 @@ pub(super) static KIND: Kind = Kind {
 
 /// Bytes that dead sockets were still charged for after we had taken off ours.
 static OMEM_LEFT: Counter = Counter::new();
+
+/// Notices of death that came while another `ftrace_ops` covered the function.
+static SHARED: Counter = Counter::new();
+
+/// Whether the last notice of death was one of those.
+static IS_SHARED: Atomic<bool> = Atomic::new(false);
 
 /// Whether accepted connections inherit.
 static CLONES: Atomic<bool> = Atomic::new(false);
@@ -81,11 +96,38 @@ impl Socket {
         // SAFETY: A reference, or an error.
         unsafe { Self::adopt(socket) }
     }
+
+    /// A socket of no family, which ends when the last reference is put. May sleep.
+    pub(crate) fn bare() -> Result<ARef<Self>> {
+        // SAFETY: An FFI call with no requirement in task context.
+        let socket = unsafe { shim::ostor_proof_sock() };
+        // SAFETY: A reference, or an error.
+        unsafe { Self::adopt(socket) }
+    }
+
+    /// Ends bare sockets, one inside a tracer's callback for another one's end, so that ftrace drops
+    /// the ends of all but two. May sleep.
+    #[cfg(OSTOR_TEST)]
+    pub(crate) fn end_nested(sockets: KVec<ARef<Self>>) -> Result {
+        let mut raw = KVec::with_capacity(sockets.len(), GFP_KERNEL)?;
+        for socket in sockets {
+            let socket = ARef::into_raw(socket).cast::<bindings::sock>();
+            raw.push(socket.as_ptr(), GFP_KERNEL)?;
+        }
+        // SAFETY: The references are given up, and the list stays until the call returns.
+        to_result(unsafe { shim::ostor_nest_socket_ends(raw.as_ptr(), u32::try_from(raw.len())?) })
+    }
 }
 
 /// Bytes of option memory that were missed; see `omem_left` in `struct ostor_stats`.
 pub(crate) fn omem_left() -> u64 {
     OMEM_LEFT.get()
+}
+
+/// Notices of death that came while another user of ftrace covered the function; see `shared` in
+/// `struct ostor_stats`.
+pub(crate) fn shared() -> u64 {
+    SHARED.get()
 }
 
 /// Whether this kernel lets accepted connections inherit.
@@ -192,10 +234,26 @@ unsafe impl Owner for Newborn {
     }
 }
 
+/// Counts a notice that came by way of ftrace's loop, and says so of the first one of a row.
+fn note_sharing() {
+    // SAFETY: An FFI call in a hook.
+    let is_shared = unsafe { shim::ostor_in_ftrace_loop() };
+    if is_shared {
+        SHARED.add(1);
+    }
+    if IS_SHARED.load(Relaxed) != is_shared && IS_SHARED.xchg(is_shared, Relaxed) != is_shared {
+        if is_shared {
+            // SAFETY: An FFI call with no requirement.
+            unsafe { shim::ostor_say_shared() };
+        }
+    }
+}
+
 /// # Safety
 ///
 /// Called at the entry of `bpf_sk_storage_free()` only, with its argument.
 unsafe extern "C" fn on_storage_free(socket: usize, _: usize) {
+    note_sharing();
     let Some(runtime) = Runtime::get() else {
         return;
     };
@@ -219,6 +277,7 @@ unsafe extern "C" fn on_storage_free(socket: usize, _: usize) {
     }
     // SAFETY: The socket's notice of death.
     if unsafe { runtime.owner_died(id) } {
+        kinds::noticed(&KIND);
         // SAFETY: The memory stays until we return.
         OMEM_LEFT.add(unsafe { shim::ostor_sock_omem_left(socket) }.into());
     }
@@ -261,24 +320,58 @@ unsafe extern "C" fn on_child_complete(child: usize, _: usize) {
     }
 }
 
+/// # Safety
+///
+/// Called with the address of memory that is freed where a notice may have been dropped.
+unsafe extern "C" fn on_unnoticed_free(addr: usize) {
+    let id = Runtime::get().and_then(|runtime| runtime.owner_at(addr, &KIND));
+    if let Some(id) = id {
+        // SAFETY: The socket's second notice of death: what is freed is the socket, since an
+        // element is charged to a socket that is there as long as its storage is not ended.
+        unsafe { kinds::died_unnoticed(id) };
+    }
+}
+
 /// What tells of dying sockets and of new connections, attached until it is dropped. Both may
 /// sleep.
 pub(super) struct Hooks {
     // Dropped in this order: no child is made when nobody is told of its end any more.
-    _clone: Option<[Entry; 2]>,
-    _notice: Entry,
+    clone: [Option<Entry>; 2],
+    notice: Option<Entry>,
+    backstop: Option<UnnoticedFree>,
+    _said: Said,
 }
 
-impl Hooks {
-    pub(super) fn attach() -> Result<Self> {
+impl kinds::Hooks for Hooks {
+    const NOTICE: &'static str = "bpf_sk_storage_free()";
+
+    fn attach() -> Result<Self> {
         // SAFETY: The hook of this function.
         let notice = unsafe { Entry::attach(c"bpf_sk_storage_free", on_storage_free) }?;
+        // SAFETY: The hook of freed memory.
+        let backstop = unsafe { UnnoticedFree::attach(on_unnoticed_free) };
         let clone = kinds::optional("copies for accepted sockets", Self::attach_clone());
         CLONES.store(clone.is_some(), Relaxed);
         Ok(Self {
-            _clone: clone,
-            _notice: notice,
+            clone: clone.map_or([const { None }; 2], |hooks| hooks.map(Some)),
+            notice: Some(notice),
+            backstop: kinds::optional("backstop for dead sockets", backstop),
+            _said: Said,
         })
+    }
+
+    fn detach(&mut self) {
+        self.detach_clone();
+        Entry::end(&mut self.notice);
+        self.backstop = None;
+    }
+}
+
+impl Hooks {
+    /// Lets accepted connections start empty from now on.
+    pub(super) fn detach_clone(&mut self) {
+        CLONES.store(false, Relaxed);
+        self.clone.iter_mut().for_each(Entry::end);
     }
 
     fn attach_clone() -> Result<[Entry; 2]> {
@@ -289,5 +382,15 @@ impl Hooks {
         // SAFETY: The hook of this function.
         let clone = unsafe { Entry::attach(c"bpf_sk_storage_clone", on_storage_clone) }?;
         Ok([clone, complete])
+    }
+}
+
+/// Waits, when it is dropped, until nothing is said of sharing any more.
+struct Said;
+
+impl Drop for Said {
+    fn drop(&mut self) {
+        // SAFETY: An FFI call with no requirement but that it may sleep.
+        unsafe { shim::ostor_say_shared_sync() };
     }
 }

@@ -130,20 +130,31 @@ unsafe extern "C" fn on_task_storage_free(task: usize, _: usize) {
 
 /// What tells of dying tasks, attached until it is dropped. Both may sleep.
 pub(super) struct Hooks {
-    _notice: Tracepoint,
-    _backstop: Option<Entry>,
+    notice: Option<Tracepoint>,
+    backstop: Option<Entry>,
 }
 
-impl Hooks {
-    pub(super) fn attach() -> Result<Self> {
+impl kinds::Hooks for Hooks {
+    const NOTICE: &'static str = "the tracepoint sched_process_free";
+
+    fn attach() -> Result<Self> {
         let probe = on_process_free as *mut c_void;
         // SAFETY: The probe of this tracepoint.
         let notice = unsafe { Tracepoint::attach(c"sched_process_free", probe) }?;
         // SAFETY: The hook of this function.
         let backstop = unsafe { Entry::attach(c"bpf_task_storage_free", on_task_storage_free) };
         Ok(Self {
-            _notice: notice,
-            _backstop: kinds::optional("backstop for dead tasks", backstop),
+            notice: Some(notice),
+            backstop: kinds::optional("backstop for dead tasks", backstop),
         })
+    }
+
+    fn detach(&mut self) {
+        self.notice = None;
+        Entry::end(&mut self.backstop);
+    }
+
+    fn backstop(&mut self) -> Option<&mut Option<Entry>> {
+        Some(&mut self.backstop)
     }
 }

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #ifndef CONFIG_TRACEPOINTS
 #error "owner_storage needs CONFIG_TRACEPOINTS: tracepoints are its notices of death"
 #endif
 
 #include <linux/cleanup.h>
 #include <linux/ftrace.h>
+#include <linux/irq_work.h>
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/trace_recursion.h>
 #include <linux/tracepoint.h>
 
 #include "shim.h"
@@ -36,6 +43,12 @@ void ostor_tracepoint_sync(void)
 	tracepoint_synchronize_unregister();
 }
 
+/* For ever. Of no use to a module that is on its way out. */
+void ostor_module_pin(void)
+{
+	__module_get(THIS_MODULE);
+}
+
 #ifdef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
 /* With its filter set. */
 static int ostor_ops_attach(struct ftrace_ops *ops)
@@ -47,15 +60,20 @@ static int ostor_ops_attach(struct ftrace_ops *ops)
 	return ret;
 }
 
-static void ostor_ops_detach(struct ftrace_ops *ops)
+/* Once it fails, as after ftrace_kill(), the function may go on calling @ops. */
+static int ostor_ops_detach(struct ftrace_ops *ops)
 {
-	unregister_ftrace_function(ops);
-	ftrace_free_filter(ops);
+	int ret = unregister_ftrace_function(ops);
+
+	if (!ret)
+		ftrace_free_filter(ops);
+	return ret;
 }
 
 struct ostor_entry_hook {
 	struct ftrace_ops ops;
 	void (*fn)(unsigned long arg0, unsigned long arg1);
+	bool called;
 };
 
 static void notrace ostor_entry_hook_enter(unsigned long ip, unsigned long parent_ip,
@@ -63,12 +81,16 @@ static void notrace ostor_entry_hook_enter(unsigned long ip, unsigned long paren
 {
 	struct ostor_entry_hook *hook = container_of(ops, struct ostor_entry_hook, ops);
 
+	if (unlikely(!READ_ONCE(hook->called)))
+		WRITE_ONCE(hook->called, true);
 	hook->fn(ftrace_regs_get_argument(fregs, 0), ftrace_regs_get_argument(fregs, 1));
 }
 
 /*
- * PERMANENT: /proc/sys/kernel/ftrace_enabled must not silence it. Not RECURSION:
- * ftrace would drop the second of two nested calls without a word.
+ * PERMANENT: the kernel then refuses to clear /proc/sys/kernel/ftrace_enabled,
+ * and to attach while it is clear. Not RECURSION: ftrace would drop the second of
+ * two nested calls without a word. As soon as another ftrace_ops covers the
+ * function, it drops the third one all the same.
  */
 void *ostor_entry_hook_attach(const char *function,
 			      void (*fn)(unsigned long arg0, unsigned long arg1))
@@ -90,12 +112,36 @@ void *ostor_entry_hook_attach(const char *function,
 	return no_free_ptr(hook);
 }
 
-void ostor_entry_hook_detach(void *data)
+int ostor_entry_hook_detach(void *data)
+{
+	struct ostor_entry_hook *hook = data;
+	int ret = ostor_ops_detach(&hook->ops);
+
+	if (!ret)
+		kfree(hook);
+	return ret;
+}
+
+bool ostor_entry_hook_called(void *data)
 {
 	struct ostor_entry_hook *hook = data;
 
-	ostor_ops_detach(&hook->ops);
-	kfree(hook);
+	return READ_ONCE(hook->called);
+}
+
+/*
+ * ftrace calls the ops of a function in a loop if there are several, and keeps a
+ * bit set meanwhile for each context of the task.
+ */
+bool ostor_in_ftrace_loop(void)
+{
+	return current->trace_recursion & BIT(TRACE_LIST_START + trace_get_context_bit());
+}
+
+/* Two such loops are under way: ftrace drops what is nested in the second one. */
+static bool notrace ostor_ftrace_drops(void)
+{
+	return current->trace_recursion & BIT(TRACE_LIST_START + TRACE_CTX_TRANSITION);
 }
 
 struct ostor_alloc_hook {
@@ -108,8 +154,10 @@ static void notrace ostor_alloc_hook_enter(unsigned long ip, unsigned long paren
 					   struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
 	struct ostor_alloc_hook *hook = container_of(ops, struct ostor_alloc_hook, ops);
+	void (*fn)(void *data) = READ_ONCE(hook->fn);
 
-	hook->fn(hook->data);
+	if (fn)
+		fn(hook->data);
 }
 
 /*
@@ -138,12 +186,21 @@ void *ostor_alloc_hook_attach(void (*fn)(void *data), void *data)
 	return no_free_ptr(hook);
 }
 
+/* Where it cannot be detached, it stays with nothing to call, and so does this module. */
 void ostor_alloc_hook_detach(void *data)
 {
 	struct ostor_alloc_hook *hook = data;
+	int ret = ostor_ops_detach(&hook->ops);
 
-	ostor_ops_detach(&hook->ops);
-	kfree(hook);
+	if (!ret) {
+		kfree(hook);
+		return;
+	}
+	WRITE_ONCE(hook->fn, NULL);
+	synchronize_rcu_tasks();
+	ostor_module_pin();
+	pr_warn("the hook of the allocator cannot be detached (%d): no unloading before a reboot\n",
+		ret);
 }
 #else
 void *ostor_entry_hook_attach(const char *function,
@@ -152,8 +209,24 @@ void *ostor_entry_hook_attach(const char *function,
 	return ERR_PTR(-EOPNOTSUPP);
 }
 
-void ostor_entry_hook_detach(void *data)
+int ostor_entry_hook_detach(void *data)
 {
+	return 0;
+}
+
+bool ostor_entry_hook_called(void *data)
+{
+	return false;
+}
+
+bool ostor_in_ftrace_loop(void)
+{
+	return false;
+}
+
+static bool ostor_ftrace_drops(void)
+{
+	return false;
 }
 
 void *ostor_alloc_hook_attach(void (*fn)(void *data), void *data)
@@ -165,3 +238,79 @@ void ostor_alloc_hook_detach(void *data)
 {
 }
 #endif
+
+static void ostor_say_shared_now(struct irq_work *work)
+{
+	pr_notice("another tracer covers bpf_sk_storage_free(): what it frees in its callbacks comes by the backstop\n");
+}
+
+static struct irq_work ostor_say_shared_work = IRQ_WORK_INIT(ostor_say_shared_now);
+
+void ostor_say_shared(void)
+{
+	irq_work_queue(&ostor_say_shared_work);
+}
+
+void ostor_say_shared_sync(void)
+{
+	irq_work_sync(&ostor_say_shared_work);
+}
+
+/*
+ * The entry of bpf_sk_storage_free() is passed in the call that frees the socket.
+ * If ftrace drops it, the bit that made it do so is still set when the memory
+ * goes to the allocator.
+ */
+static void (*ostor_unnoticed_free_fn)(unsigned long addr);
+
+static void notrace ostor_on_kfree(void *data, unsigned long call_site, const void *ptr)
+{
+	if (unlikely(ostor_ftrace_drops()))
+		ostor_unnoticed_free_fn((unsigned long)ptr);
+}
+
+static void notrace ostor_on_kmem_cache_free(void *data, unsigned long call_site,
+					     const void *ptr, const struct kmem_cache *cache)
+{
+	if (unlikely(ostor_ftrace_drops()))
+		ostor_unnoticed_free_fn((unsigned long)ptr);
+}
+
+static int ostor_free_probe(const char *name, void *probe, bool attach)
+{
+	struct tracepoint *tp = ostor_tracepoint_find(name);
+
+	if (!tp)
+		return -EOPNOTSUPP;
+	return attach ? tracepoint_probe_register(tp, probe, NULL) :
+			tracepoint_probe_unregister(tp, probe, NULL);
+}
+
+int ostor_free_hook_attach(void (*fn)(unsigned long addr))
+{
+	int ret;
+
+	ostor_unnoticed_free_fn = fn;
+	ret = ostor_free_probe("kfree", ostor_on_kfree, true);
+	if (ret)
+		return ret;
+	ret = ostor_free_probe("kmem_cache_free", ostor_on_kmem_cache_free, true);
+	if (ret) {
+		ostor_free_probe("kfree", ostor_on_kfree, false);
+		ostor_tracepoint_sync();
+	}
+	return ret;
+}
+
+void ostor_free_hook_detach(void)
+{
+	ostor_free_probe("kmem_cache_free", ostor_on_kmem_cache_free, false);
+	ostor_free_probe("kfree", ostor_on_kfree, false);
+	ostor_tracepoint_sync();
+}
+
+/* Neither counted as load nor watched as a hung task. */
+void ostor_sleep_idle(u32 seconds)
+{
+	schedule_timeout_idle(seconds * HZ);
+}

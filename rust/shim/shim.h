@@ -82,7 +82,25 @@ struct tracepoint *ostor_tracepoint_find(const char *name);
 void ostor_tracepoint_sync(void);
 void *ostor_entry_hook_attach(const char *function,
 			      void (*fn)(unsigned long arg0, unsigned long arg1));
-void ostor_entry_hook_detach(void *hook);
+
+/* On an error the hook may still be called: it and this module have to stay. */
+int ostor_entry_hook_detach(void *hook);
+bool ostor_entry_hook_called(void *hook);
+
+/* Asked in a hook: whether another ftrace_ops covers the function as well. */
+bool ostor_in_ftrace_loop(void);
+void ostor_say_shared(void);
+void ostor_say_shared_sync(void);
+
+/*
+ * Has @fn called for memory that is freed where ftrace drops calls. There is one
+ * at a time.
+ */
+int ostor_free_hook_attach(void (*fn)(unsigned long addr));
+void ostor_free_hook_detach(void);
+
+void ostor_module_pin(void);
+void ostor_sleep_idle(u32 seconds);
 
 /* Has @fn called with @data inside the slab allocator. */
 void *ostor_alloc_hook_attach(void (*fn)(void *data), void *data);
@@ -153,5 +171,32 @@ void ostor_net_put(struct net *net);
 bool ostor_net_alive(const struct net *net);
 int ostor_net_hook_attach(void (*fn)(struct net *net));
 void ostor_net_hook_detach(void);
+
+/*
+ * Objects that are made to see that their end is noticed. Those that make one
+ * return an ERR_PTR if they cannot. All may sleep.
+ */
+struct task_struct *ostor_proof_task(void);
+
+/* The kernel frees it as the last reference is put. */
+struct sock *ostor_proof_sock(void);
+
+#ifdef OSTOR_TEST
+/* Puts the references of @socks so that ftrace drops all ends but the first two. */
+int ostor_nest_socket_ends(struct sock *const *socks, u32 count);
+#endif
+
+/* TCP over the loopback device. */
+void *ostor_proof_listen(void);
+void *ostor_proof_connect(void *listener);
+void *ostor_proof_accept(void *listener);
+struct sock *ostor_proof_socket_sk(void *socket);
+void ostor_proof_socket_end(void *socket);
+
+/* Below the root that the caller's cgroup namespace has in version 2. */
+void *ostor_proof_cgroup_mount(void);
+void ostor_proof_cgroup_unmount(void *mount);
+struct cgroup *ostor_proof_cgroup(void *mount);
+int ostor_proof_cgroup_remove(void *mount);
 
 #endif /* OSTOR_SHIM_H */

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the test flavour alone needs. */
+#include <linux/ftrace.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
+#include <linux/sched.h>
+#include <net/sock.h>
 
 #include "shim.h"
 
@@ -21,3 +24,51 @@ u32 ostor_nmi_depth(void)
 {
 	return (preempt_count() & NMI_MASK) >> NMI_SHIFT;
 }
+
+#ifdef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
+/* The task whose call it is, and the sockets it has left to free. */
+static struct task_struct *ostor_nest_task;
+static struct sock *const *ostor_nest_next;
+static u32 ostor_nest_left;
+
+static void notrace ostor_nest_enter(unsigned long ip, unsigned long parent_ip,
+				     struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	if (current != ostor_nest_task)
+		return;
+	while (ostor_nest_left) {
+		ostor_nest_left--;
+		sock_put(*ostor_nest_next++);
+	}
+}
+
+/*
+ * The second one is freed in a tracer's callback for the end of the first, and
+ * all others in the callback for the end of the second: ftrace drops those.
+ */
+int ostor_nest_socket_ends(struct sock *const *socks, u32 count)
+{
+	static const char function[] = "bpf_sk_storage_free";
+	static struct ftrace_ops ops = { .func = ostor_nest_enter };
+	int ret;
+
+	ret = ftrace_set_filter(&ops, (unsigned char *)function, strlen(function), 1);
+	if (!ret)
+		ret = register_ftrace_function(&ops);
+	if (ret)
+		return ret;
+	ostor_nest_next = socks + 1;
+	ostor_nest_left = count - 1;
+	WRITE_ONCE(ostor_nest_task, current);
+	sock_put(socks[0]);
+	WRITE_ONCE(ostor_nest_task, NULL);
+	unregister_ftrace_function(&ops);
+	ftrace_free_filter(&ops);
+	return 0;
+}
+#else
+int ostor_nest_socket_ends(struct sock *const *socks, u32 count)
+{
+	return -EOPNOTSUPP;
+}
+#endif

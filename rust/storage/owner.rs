@@ -65,6 +65,11 @@ impl OwnerId {
         self.stamp
     }
 
+    /// Whether it is an identity of this kind.
+    pub(crate) fn is_of(self, kind: &Kind) -> bool {
+        self.stamp & ((1 << Self::KIND_BITS) - 1) == u64::from(kind.number)
+    }
+
     /// The serial number.
     pub(crate) fn serial(self) -> u64 {
         self.stamp >> Self::KIND_BITS

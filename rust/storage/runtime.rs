@@ -4,7 +4,10 @@
 
 use super::{
     element::Element,
-    owner::OwnerId,
+    owner::{
+        Kind,
+        OwnerId, //
+    },
     reaper::Reaper,
     store::Storage,
     table::Table, //
@@ -157,6 +160,22 @@ impl Runtime {
             // SAFETY: By the contract.
             unsafe { storage.charge.end(id, storage.kind, &self.stats) };
         }
+    }
+
+    /// The owner is gone and no notice said so: ends what it left behind, and does not touch it. Any
+    /// context; takes no lock.
+    pub(crate) fn owner_gone(&self, id: OwnerId) {
+        let rcu = rcu::read_lock();
+        if let Some(storage) = self.find_storage(id, &rcu) {
+            self.end_stale(storage, &rcu);
+        }
+    }
+
+    /// The identity of an owner that has a storage, by its address and kind. Any context; takes no
+    /// lock.
+    pub(crate) fn owner_at(&self, addr: usize, kind: &Kind) -> Option<OwnerId> {
+        let rcu = rcu::read_lock();
+        Some(self.index.find_of_kind(addr, kind, &rcu)?.id())
     }
 
     /// Ends what another owner has left at the address of `id`. Any context; takes no lock.

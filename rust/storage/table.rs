@@ -6,7 +6,10 @@
 //! that an insertion never waits for anybody. They are taken out under the bucket's lock, which
 //! keeps the links behind the head to one CPU.
 
-use super::owner::OwnerId;
+use super::owner::{
+    Kind,
+    OwnerId, //
+};
 use crate::sync::{
     fault::{
         self,
@@ -206,6 +209,17 @@ impl Table {
     /// Finds a live member with this address, whatever its stamp is. Any context; takes no lock.
     pub(super) fn find_at<'a>(&self, addr: usize, rcu: &'a Guard) -> Option<&'a Node> {
         self.find_by(addr, |node| node.key.load(Relaxed) == addr, rcu)
+    }
+
+    /// Finds a live member with this address and an identity of `kind`. Any context; takes no lock.
+    pub(super) fn find_of_kind<'a>(
+        &self,
+        addr: usize,
+        kind: &Kind,
+        rcu: &'a Guard,
+    ) -> Option<&'a Node> {
+        let wanted = |node: &Node| node.key.load(Relaxed) == addr && node.id().is_of(kind);
+        self.find_by(addr, wanted, rcu)
     }
 
     /// Finds a live member with the address of `id` and another stamp. Any context; takes no lock.

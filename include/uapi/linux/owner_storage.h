@@ -297,7 +297,8 @@ struct ostor_map_info {
  * @freed:	elements ever freed
  * @owner_deaths:	owners that died while they had storage
  * @late_free:	owners found with live storage after their death notice was
- *		missed; not 0 means a fault in this module or its hooks
+ *		missed; not 0 means a fault in this module or its hooks, or a
+ *		socket's notice that ftrace dropped, see @shared
  * @deferred:	elements and storages handed to the reaper still linked
  * @finished:	those of them that the reaper has unlinked
  * @stale:	owners whose death was missed by every notice, seen when another

@@ -68,6 +68,8 @@ points! {
         /// The second hook of an accepted connection: after a failure nobody finds the copies,
         /// which end with the socket, or as stale when it gets a value of its own.
         ChildHook = c"child_hook",
+        /// A hook is to be detached from a function: a failure leaves it attached.
+        HookDetach = c"hook_detach",
     }
     wait {
         /// A creator is past the owner's gate and is to allocate and link.

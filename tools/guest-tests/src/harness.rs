@@ -26,7 +26,17 @@ where
 
 /// A test, which is ignored where it finds out that it cannot be run.
 pub(crate) fn trial(name: String, test: impl Fn() -> Result<()> + Send + 'static) -> Trial {
-    Trial::ignorable_test(name, move || match run(&test) {
+    trial_that_logs(name, &[], test)
+}
+
+/// A test during which the kernel logs these lines, or lines that contain them,
+/// and nothing else.
+pub(crate) fn trial_that_logs(
+    name: String,
+    lines: &'static [&'static str],
+    test: impl Fn() -> Result<()> + Send + 'static,
+) -> Trial {
+    Trial::ignorable_test(name, move || match run(&test, lines) {
         Ok(()) => Ok(Completion::Completed),
         Err(error) => match error.downcast_ref::<Unable>() {
             Some(why) => Ok(Completion::ignored_with(why)),
@@ -78,7 +88,7 @@ pub(crate) fn of_each_kind(module: &str, tests: &[(&str, KindTest)]) -> Vec<Tria
     Kind::ALL.into_iter().flat_map(of_kind).collect()
 }
 
-fn run(test: &impl Fn() -> Result<()>) -> Result<()> {
+fn run(test: &impl Fn() -> Result<()>, lines: &[&str]) -> Result<()> {
     let mut log = KernelLog::from_now()?;
     let before = device::stats()?;
     test()?;
@@ -106,9 +116,14 @@ fn run(test: &impl Fn() -> Result<()>) -> Result<()> {
         "elements not freed once: {after:?}"
     );
     let complaints = log.complaints()?;
+    let is_expected = complaints.len() == lines.len()
+        && complaints
+            .iter()
+            .zip(lines)
+            .all(|(found, line)| found.contains(line));
     ensure!(
-        complaints.is_empty(),
-        "in the kernel's log: {complaints:#?}"
+        is_expected,
+        "in the kernel's log: {complaints:#?}, must be: {lines:#?}"
     );
     Ok(())
 }

@@ -8,6 +8,7 @@ mod attempt;
 mod bench;
 mod cases_device;
 mod cases_memcg;
+mod cases_hooks;
 mod cgroups;
 mod charge;
 mod clones;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         resolve::suite(),
         tool::suite(),
         cases_device::suite(),
+        cases_hooks::suite(),
     ];
     let trials = suites.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -266,6 +266,8 @@ fn statistics() -> Result<()> {
     let text = printed(&["stats"])?;
     let kinds = text.lines().find_map(|line| line.strip_prefix("kinds "));
     assert!(kinds.is_some_and(|kinds| kinds.contains("task")), "{text}");
+    let refused = text.lines().find_map(|line| line.strip_prefix("refused "));
+    assert!(refused.is_some_and(|kinds| !kinds.contains("task") && !kinds.trim().is_empty()));
     for figure in ["late_free", "stale", "charged", "omem_left"] {
         assert!(text.lines().any(|line| line.starts_with(figure)), "{text}");
     }

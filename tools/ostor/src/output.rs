@@ -2,6 +2,7 @@
 //! What the tool prints: tables and lines for a person, JSON for a program.
 
 use anyhow::Result;
+use nix::errno::Errno;
 use ostor::device::{self, Kind};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -74,11 +75,12 @@ fn figures_of(figures: &impl Serialize) -> Result<Map<String, Value>> {
     fields.retain(|name, _| !["reserved", "pad"].contains(&name.as_str()));
     for (name, value) in &mut fields {
         let names = match name.as_str() {
-            "kinds" => kind_names(value),
-            "flags" => flag_names(value),
+            "kinds" => kind_names(value).into(),
+            "flags" => flag_names(value).into(),
+            "refused" => refused_kinds(value),
             _ => continue,
         };
-        *value = names.into();
+        *value = names;
     }
     Ok(fields)
 }
@@ -91,8 +93,29 @@ fn figure_text(value: &Value) -> String {
             let names: Vec<_> = names.iter().filter_map(Value::as_str).collect();
             names.join(", ")
         }
+        Value::Object(names) if names.is_empty() => "none".to_owned(),
+        Value::Object(names) => {
+            let pairs = names
+                .iter()
+                .filter_map(|(name, of)| Some((name, of.as_str()?)));
+            let pairs: Vec<_> = pairs.map(|(name, of)| format!("{name} ({of})")).collect();
+            pairs.join(", ")
+        }
         number => number.to_string(),
     }
+}
+
+/// The kinds that are not served, each with the error that says why.
+fn refused_kinds(errnos: &Value) -> Value {
+    let errno = |kind: Kind| {
+        let errno = errnos.get(kind.to_uapi() as usize)?.as_i64()?;
+        let errno = i32::try_from(errno).ok().filter(|errno| *errno != 0)?;
+        Some((
+            kind.name().to_owned(),
+            json!(format!("{:?}", Errno::from_raw(errno))),
+        ))
+    };
+    Value::Object(Kind::ALL.into_iter().filter_map(errno).collect())
 }
 
 /// The names of the kinds in a set.
@@ -124,14 +147,22 @@ mod tests {
     fn figures_keep_their_order_and_leave_out_what_says_nothing() {
         let stats = uapi::ostor_stats {
             late_free: 7,
-            kinds: Kind::Task.bit() | Kind::Socket.bit(),
+            kinds: Kind::Task.bit() | Kind::Netns.bit(),
+            refused: [0, 0, 95, 61, 0, 0, 0, 0],
             ..Default::default()
         };
         let figures = figures_of(&stats).unwrap();
         assert_eq!(figures.keys().next().unwrap(), "maps");
         assert_eq!(figures["late_free"], 7);
-        assert_eq!(figures["kinds"], json!(["task", "socket"]));
-        assert_eq!(figure_text(&figures["kinds"]), "task, socket");
+        assert_eq!(figures["kinds"], json!(["task", "netns"]));
+        assert_eq!(figure_text(&figures["kinds"]), "task, netns");
+        let refused = json!({ "cgroup": "EOPNOTSUPP", "socket": "ENODATA" });
+        assert_eq!(figures["refused"], refused);
+        assert_eq!(
+            figure_text(&figures["refused"]),
+            "cgroup (EOPNOTSUPP), socket (ENODATA)"
+        );
+        assert_eq!(figure_text(&json!({})), "none");
         assert!(!figures.contains_key("reserved") && !figures.contains_key("pad"));
     }
 

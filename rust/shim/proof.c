@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/cgroup.h>
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/in.h>
+#include <linux/kthread.h>
+#include <linux/mount.h>
+#include <linux/namei.h>
+#include <linux/net.h>
+#include <net/net_namespace.h>
+#include <net/sock.h>
+
+#include "shim.h"
+
+static int ostor_proof_thread(void *data)
+{
+	return 0;
+}
+
+/* It never runs: kthread_stop() ends it. */
+struct task_struct *ostor_proof_task(void)
+{
+	return kthread_create(ostor_proof_thread, NULL, "ostor_proof");
+}
+
+/*
+ * A socket of no family, which no protocol needs to be there for. It is freed by
+ * what puts its last reference, in the way that all sockets go.
+ */
+static struct proto ostor_proof_proto = {
+	.name = "OSTOR_PROOF",
+	.obj_size = sizeof(struct sock),
+};
+
+struct sock *ostor_proof_sock(void)
+{
+	struct sock *sk = sk_alloc(&init_net, AF_UNSPEC, GFP_KERNEL, &ostor_proof_proto, 1);
+
+	if (!sk)
+		return ERR_PTR(-ENOMEM);
+	sock_init_data(NULL, sk);
+	return sk;
+}
+
+#ifdef CONFIG_INET
+static struct socket *ostor_proof_tcp(void)
+{
+	struct socket *sock;
+	int ret = sock_create_kern(&init_net, AF_INET, SOCK_STREAM, IPPROTO_TCP, &sock);
+
+	if (ret)
+		return ERR_PTR(ret);
+	/* A filter may drop the packets: no step takes longer than a second. */
+	WRITE_ONCE(sock->sk->sk_rcvtimeo, HZ);
+	WRITE_ONCE(sock->sk->sk_sndtimeo, HZ);
+	return sock;
+}
+
+void *ostor_proof_listen(void)
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	struct socket *sock = ostor_proof_tcp();
+	int ret;
+
+	if (IS_ERR(sock))
+		return sock;
+	ret = kernel_bind(sock, (struct sockaddr_unsized *)&addr, sizeof(addr));
+	if (!ret)
+		ret = kernel_listen(sock, 1);
+	if (!ret)
+		return sock;
+	sock_release(sock);
+	return ERR_PTR(ret);
+}
+
+void *ostor_proof_connect(void *listener)
+{
+	struct sockaddr_storage addr = {};
+	struct socket *sock;
+	int ret;
+
+	ret = kernel_getsockname(listener, (struct sockaddr *)&addr);
+	if (ret < 0)
+		return ERR_PTR(ret);
+	sock = ostor_proof_tcp();
+	if (IS_ERR(sock))
+		return sock;
+	ret = kernel_connect(sock, (struct sockaddr_unsized *)&addr,
+			     sizeof(struct sockaddr_in), 0);
+	if (!ret)
+		return sock;
+	sock_release(sock);
+	return ERR_PTR(ret);
+}
+
+void *ostor_proof_accept(void *listener)
+{
+	struct socket *sock;
+	int ret = kernel_accept(listener, &sock, 0);
+
+	return ret ? ERR_PTR(ret) : sock;
+}
+#else
+void *ostor_proof_listen(void)
+{
+	return ERR_PTR(-EAFNOSUPPORT);
+}
+
+void *ostor_proof_connect(void *listener)
+{
+	return ERR_PTR(-EAFNOSUPPORT);
+}
+
+void *ostor_proof_accept(void *listener)
+{
+	return ERR_PTR(-EAFNOSUPPORT);
+}
+#endif
+
+/* A reference. */
+struct sock *ostor_proof_socket_sk(void *socket)
+{
+	struct sock *sk = ((struct socket *)socket)->sk;
+
+	sock_hold(sk);
+	return sk;
+}
+
+/* At once, with a reset: nothing of the connection waits for the time to pass. */
+void ostor_proof_socket_end(void *socket)
+{
+	struct socket *sock = socket;
+
+	sock_no_linger(sock->sk);
+	sock_release(sock);
+}
+
+/* Nothing exported makes a cgroup but its file system, which is never a module. */
+void *ostor_proof_cgroup_mount(void)
+{
+	struct file_system_type *type = get_fs_type("cgroup2");
+
+	return type ? kern_mount(type) : ERR_PTR(-ENODEV);
+}
+
+void ostor_proof_cgroup_unmount(void *mount)
+{
+	kern_unmount(mount);
+}
+
+/* Of one thread, always the same: it makes one at a time. */
+static struct qstr ostor_proof_name(char buf[static 40])
+{
+	int len = scnprintf(buf, 40, "owner_storage_proof.%d", current->pid);
+
+	return (struct qstr)QSTR_INIT(buf, len);
+}
+
+struct cgroup *ostor_proof_cgroup(void *mount)
+{
+	struct dentry *root = ((struct vfsmount *)mount)->mnt_root;
+	char buf[40];
+	struct qstr name = ostor_proof_name(buf);
+	struct kernfs_node *kn;
+	struct cgroup *cgrp;
+	struct dentry *dir;
+
+	dir = start_creating_noperm(root, &name);
+	if (IS_ERR(dir))
+		return ERR_CAST(dir);
+	dir = vfs_mkdir(&nop_mnt_idmap, d_inode(root), dir, 0755, NULL);
+	if (IS_ERR(dir))
+		return ERR_CAST(dir);
+	end_creating(dir);
+	/* This file system leaves it to a lookup to give the entry an inode. */
+	dir = lookup_noperm_positive_unlocked(&name, root);
+	if (IS_ERR(dir)) {
+		cgrp = ERR_CAST(dir);
+	} else {
+		kn = d_inode(dir)->i_private;
+		cgrp = cgroup_get_from_id(kn->id);
+		dput(dir);
+	}
+	if (IS_ERR(cgrp))
+		ostor_proof_cgroup_remove(mount);
+	return cgrp;
+}
+
+int ostor_proof_cgroup_remove(void *mount)
+{
+	struct dentry *root = ((struct vfsmount *)mount)->mnt_root;
+	char buf[40];
+	struct qstr name = ostor_proof_name(buf);
+	struct dentry *dir;
+	int ret;
+
+	dir = start_removing_noperm(root, &name);
+	if (IS_ERR(dir))
+		return PTR_ERR(dir);
+	ret = vfs_rmdir(&nop_mnt_idmap, d_inode(root), dir, NULL);
+	end_removing(dir);
+	return ret;
+}
