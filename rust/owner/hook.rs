@@ -25,7 +25,7 @@ use kernel::{
 /// A probe on a tracepoint, until it is dropped. The drop waits for probes that run; it may sleep.
 ///
 /// A tracepoint calls its probes every time, in whatever context it is passed.
-pub(super) struct Tracepoint {
+pub(crate) struct Tracepoint {
     tracepoint: NonNull<bindings::tracepoint>,
     probe: *mut c_void,
 }
@@ -43,7 +43,7 @@ impl Tracepoint {
     ///
     /// `probe` must be a function of the tracepoint's prototype, with a null pointer as its first
     /// argument, and sound to call where the tracepoint is passed.
-    pub(super) unsafe fn attach(name: &CStr, probe: *mut c_void) -> Result<Self> {
+    pub(crate) unsafe fn attach(name: &CStr, probe: *mut c_void) -> Result<Self> {
         // SAFETY: A string, which the function does not keep.
         let tracepoint = unsafe { shim::ostor_tracepoint_find(name.as_char_ptr()) };
         let tracepoint = NonNull::new(tracepoint).ok_or(EOPNOTSUPP)?;
@@ -70,7 +70,7 @@ impl Drop for Tracepoint {
 ///
 /// It is an `ftrace_ops` of its own that is called every time, by nested calls too: no filter, no
 /// recursion check and no `sysctl` come in between.
-pub(super) struct Entry(NonNull<c_void>);
+pub(crate) struct Entry(NonNull<c_void>);
 
 // SAFETY: As for `Tracepoint`.
 unsafe impl Send for Entry {}
@@ -84,7 +84,7 @@ impl Entry {
     /// # Safety
     ///
     /// `hook` must be sound to call with the arguments of that function, where it is called.
-    pub(super) unsafe fn attach(
+    pub(crate) unsafe fn attach(
         function: &CStr,
         hook: unsafe extern "C" fn(usize, usize),
     ) -> Result<Self> {
