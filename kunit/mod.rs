@@ -6,6 +6,7 @@
 //! the module is on the heap.
 
 mod fault_points;
+mod half_made;
 mod hooks;
 mod inject;
 mod lock_order;

@@ -89,9 +89,13 @@ impl Cgroup {
 fn id(cgroup: *mut bindings::cgroup) -> OwnerId {
     // SAFETY: Valid, and set before anybody can find the cgroup.
     let mut serial = unsafe { (*cgroup).self_.serial_nr };
-    if serial == 0 {
-        // SAFETY: A valid cgroup is in a hierarchy, whose number does not change.
-        serial = !u64::from(unsafe { (*(*cgroup).root).hierarchy_id }.unsigned_abs());
+    // A cgroup that is being made may have neither; it is refused, and nothing is found.
+    //
+    // SAFETY: As above.
+    let root = unsafe { (*cgroup).root };
+    if serial == 0 && !root.is_null() {
+        // SAFETY: A cgroup keeps its hierarchy, whose number does not change.
+        serial = !u64::from(unsafe { (*root).hierarchy_id }.unsigned_abs());
     }
     OwnerId::new(cgroup, &KIND, serial)
 }
@@ -111,8 +115,9 @@ unsafe fn number(id: OwnerId, _rcu: &Guard) -> u64 {
 }
 
 // SAFETY:
-// - The gate is the RCU read section in which the cgroup was seen not dying; see above for why the
-//   notice comes after it.
+// - The gate is the RCU read section in which the cgroup was seen finished and not dying; see above
+//   for why the notice comes after it.
+// - A finished cgroup stays so.
 // - A dying cgroup stays so.
 // - `Hooks` exists while the kind is served, and until all maps are gone.
 // - `number` is sound to call as it says.

@@ -33,7 +33,7 @@ use kernel::{
 ///
 /// A tracepoint calls its probes every time, in whatever context it is passed. Taking a probe off
 /// cannot fail: where the kernel has no memory for a shorter list, it puts a stub in its place.
-pub(super) struct Tracepoint {
+pub(crate) struct Tracepoint {
     tracepoint: NonNull<bindings::tracepoint>,
     probe: *mut c_void,
 }
@@ -51,7 +51,7 @@ impl Tracepoint {
     ///
     /// `probe` must be a function of the tracepoint's prototype, with a null pointer as its first
     /// argument, and sound to call where the tracepoint is passed.
-    pub(super) unsafe fn attach(name: &CStr, probe: *mut c_void) -> Result<Self> {
+    pub(crate) unsafe fn attach(name: &CStr, probe: *mut c_void) -> Result<Self> {
         // SAFETY: A string, which the function does not keep.
         let tracepoint = unsafe { shim::ostor_tracepoint_find(name.as_char_ptr()) };
         let tracepoint = NonNull::new(tracepoint).ok_or(EOPNOTSUPP)?;
@@ -83,7 +83,7 @@ impl Drop for Tracepoint {
 /// After `ftrace_kill()` a hook cannot be detached any more, and may still be called. Then the drop
 /// does not return, since it must not free what would be called: the module is on its way out, and
 /// nothing else can hold it any more. See [`Entry::end`] for a module that is to stay.
-pub(super) struct Entry {
+pub(crate) struct Entry {
     hook: NonNull<c_void>,
     function: &'static CStr,
 }
@@ -103,7 +103,7 @@ impl Entry {
     /// # Safety
     ///
     /// `hook` must be sound to call with the arguments of that function, where it is called.
-    pub(super) unsafe fn attach(
+    pub(crate) unsafe fn attach(
         function: &'static CStr,
         hook: unsafe extern "C" fn(usize, usize),
     ) -> Result<Self> {

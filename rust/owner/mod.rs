@@ -6,7 +6,7 @@ pub(crate) mod caller;
 pub(crate) mod cgroup;
 #[cfg(OSTOR_TEST)]
 pub(crate) mod crowd;
-mod hook;
+pub(crate) mod hook;
 pub(crate) mod kinds;
 pub(crate) mod netns;
 mod object;

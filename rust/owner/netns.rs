@@ -5,7 +5,8 @@
 //! The kernel calls the exit method of every registered subsystem when a namespace ends: that is
 //! the notice of death, exported and always called, so that there is no need for a second one. It
 //! comes a grace period after the last reference went, and the memory goes after it. The gate is an
-//! RCU read section that saw a reference. The stamp is the namespace's cookie.
+//! RCU read section that saw a reference of a finished namespace. The stamp is the namespace's
+//! cookie.
 
 use super::{
     kinds,
@@ -63,7 +64,7 @@ fn id(net: *mut bindings::net) -> OwnerId {
 // SAFETY:
 // - The gate is the RCU read section in which the namespace was seen referenced; see above for why
 //   the notice comes after it.
-// - A reference count of 0 stays so.
+// - A reference count of 0 stays so, and a finished namespace stays finished.
 // - `Hooks` exists while the kind is served, and until all maps are gone.
 unsafe impl Owner for NetNs {
     type Gate<'a> = &'a Guard;

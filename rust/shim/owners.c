@@ -143,10 +143,27 @@ void ostor_cgroup_put(struct cgroup *cgrp)
 	cgroup_put(cgrp);
 }
 
+/*
+ * Whether the making of @cgrp can fail no more: it is linked to its parent, or its
+ * hierarchy to the others, after the last failure. list_del_rcu() leaves next as it
+ * is. Before that the list is zeroed, or empty; the root may be missing.
+ */
+static bool ostor_cgroup_finished(struct cgroup *cgrp)
+{
+	struct cgroup_root *root = READ_ONCE(cgrp->root);
+	const struct list_head *list, *next;
+
+	if (!root)
+		return false;
+	list = cgrp == &root->cgrp ? &root->root_list : &cgrp->self.sibling;
+	next = READ_ONCE(list->next);
+	return next && next != list;
+}
+
 /* A cgroup is dying from its removal on; its release comes a grace period later. */
 bool ostor_cgroup_alive(struct cgroup *cgrp)
 {
-	return !percpu_ref_is_dying(&cgrp->self.refcnt);
+	return ostor_cgroup_finished(cgrp) && !percpu_ref_is_dying(&cgrp->self.refcnt);
 }
 
 /*
@@ -260,10 +277,15 @@ void ostor_net_put(struct net *net)
 	put_net(net);
 }
 
-/* The last reference goes a grace period before the exit methods are called. */
+/*
+ * The last reference goes a grace period before the exit methods are called. A
+ * namespace that setup_net() has not finished is in no list yet: if it fails, exit
+ * may have been called already, or never will be. What is listed has all of them
+ * called, and net->list.next never becomes NULL again.
+ */
 bool ostor_net_alive(const struct net *net)
 {
-	return check_net(net);
+	return check_net(net) && net_initialized(net);
 }
 
 static void (*ostor_net_exit_fn)(struct net *net);

@@ -75,6 +75,15 @@ void ostor_trace_unregister(u32 event, void (*probe)(void *data, unsigned long o
 u32 ostor_section(void);
 void ostor_set_section(u32 section);
 u32 ostor_nmi_depth(void);
+
+/*
+ * Makes @function fail with ENOMEM, without having run, at the next call by the
+ * task that armed the fault. The name stays until the detach, which may sleep, as
+ * the attach. With CONFIG_KPROBES only.
+ */
+void *ostor_fork_fault_attach(const char *function);
+void ostor_fork_fault_detach(void *probe);
+void ostor_fork_fault_arm(void);
 #endif
 
 /* The kernel's tracepoints and functions. */
