@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tasks that `copy_process()` is still making, and tasks that never end.
+//! Tasks and cgroups that are still being made, and tasks that never end.
 
 use kernel::prelude::*;
 
@@ -331,6 +331,43 @@ mod tests {
         assert!(!left);
         assert_eq!(seen.fixture.elements(), 0);
         assert_eq!(late_free.get(), before);
+        Ok(())
+    }
+
+    /// As `cgroup_create()` and `cgroup_setup_root()` make a cgroup: from zeroed memory, with its
+    /// list empty, then linked.
+    #[test]
+    fn a_cgroup_is_refused_until_it_is_linked() -> Result {
+        // A power of two, which the allocator aligns to itself.
+        let words = size_of::<bindings::cgroup_root>().next_power_of_two() / size_of::<u64>();
+        let mut root = KVec::from_elem(0u64, words, GFP_KERNEL)?;
+        let mut child = KVec::from_elem(0u64, words, GFP_KERNEL)?;
+        let mut head = bindings::list_head::default();
+        // SAFETY: Reads the cgroup, whose root is missing or lives, and its list's first member.
+        let is_alive = |cgroup: *mut bindings::cgroup| unsafe { shim::ostor_cgroup_alive(cgroup) };
+        let root = root.as_mut_ptr().cast::<bindings::cgroup_root>();
+        let child = child.as_mut_ptr().cast::<bindings::cgroup>();
+        let head = &raw mut head;
+        let mut seen = [false; 6];
+        // SAFETY: All three live until the end, and nothing else has them.
+        unsafe {
+            seen[0] = is_alive(child);
+            (*child).root = root;
+            let sibling = &raw mut (*child).self_.sibling;
+            (*sibling).next = sibling;
+            seen[1] = is_alive(child);
+            (*sibling).next = head;
+            seen[2] = is_alive(child);
+            let top = &raw mut (*root).cgrp;
+            (*top).root = root;
+            seen[3] = is_alive(top);
+            let list = &raw mut (*root).root_list;
+            (*list).next = list;
+            seen[4] = is_alive(top);
+            (*list).next = head;
+            seen[5] = is_alive(top);
+        }
+        assert_eq!(seen, [false, false, true, false, false, true]);
         Ok(())
     }
 
