@@ -26,43 +26,46 @@ static struct mem_cgroup *ostor_payer(struct mem_cgroup *memcg)
 
 /*
  * Whether no fork can throw @task away any more. Until copy_process() has passed
- * its last failure, the task has its parent's thread_pid, whose first and only
- * member is the parent; the parent cannot exec meanwhile. exchange_tids() swaps
- * members first and thread_pids after: then the other task's thread_pid differs,
- * or, once it does not, this one's does. The other task is dead by then, and has
- * an exit state. A fork that has failed leaves TASK_DEAD without one.
+ * its last failure, the task shares its parent's thread_pid, whose first and only
+ * member is the parent; a fork that has failed leaves TASK_DEAD without an exit
+ * state. See Documentation/owners.rst for exchange_tids(), and for the order.
  */
 static bool ostor_task_finished(struct task_struct *task)
 {
-	bool is_dead = READ_ONCE(task->__state) == TASK_DEAD;
-	struct task_struct *first;
-	struct pid *pid;
+	struct pid *pid = READ_ONCE(task->thread_pid);
+	struct task_struct *first = pid_task(pid, PIDTYPE_PID);
+	bool is_shared, is_dead;
 
-	/* An exit state is set before TASK_DEAD. */
-	smp_rmb();
-	if (READ_ONCE(task->exit_state))
+	if (first == task)
 		return true;
-	if (is_dead)
-		return false;
-	pid = READ_ONCE(task->thread_pid);
-	first = pid_task(pid, PIDTYPE_PID);
-	if (!first || first == task || READ_ONCE(first->thread_pid) != pid)
-		return true;
-	/* The other task's thread_pid is stored after this one's. */
+	is_shared = first && READ_ONCE(first->thread_pid) == pid;
+	/*
+	 * What moved the members came after this task's thread_pid, after its exit
+	 * state if it was a leader, and after TASK_DEAD if its fork failed.
+	 */
 	smp_rmb();
-	return READ_ONCE(task->thread_pid) != pid;
+	if (READ_ONCE(task->thread_pid) != pid)
+		return true;
+	is_dead = READ_ONCE(task->__state) == TASK_DEAD;
+	/* A task that exits gets its exit state before TASK_DEAD. */
+	smp_rmb();
+	return READ_ONCE(task->exit_state) || !(is_shared || is_dead);
+}
+
+/* Idle tasks have pid 0, never die, and share a pid; the first has no rcu_users. */
+static bool ostor_task_idle(struct task_struct *task)
+{
+	return !READ_ONCE(task->pid) && READ_ONCE(task->thread_pid) == init_task.thread_pid;
 }
 
 /*
  * rcu_users falls to 0 when the task is both reaped and off the CPU; its death
- * notice comes a grace period later. Idle tasks have pid 0 and never die; the
- * first one has no rcu_users.
+ * notice comes a grace period later.
  */
 bool ostor_task_alive(struct task_struct *task)
 {
-	if (!READ_ONCE(task->pid))
-		return true;
-	return refcount_read(&task->rcu_users) && ostor_task_finished(task);
+	return ostor_task_idle(task) ||
+		(refcount_read(&task->rcu_users) && ostor_task_finished(task));
 }
 
 /*
