@@ -79,7 +79,7 @@ u32 ostor_nmi_depth(void);
 /*
  * Makes @function fail with ENOMEM, without having run, at the next call by the
  * task that armed the fault. The name stays until the detach, which may sleep, as
- * the attach. With CONFIG_KPROBES only.
+ * the attach. EOPNOTSUPP without CONFIG_KPROBES.
  */
 void *ostor_fork_fault_attach(const char *function);
 void ostor_fork_fault_detach(void *probe);

@@ -121,4 +121,17 @@ void ostor_fork_fault_arm(void)
 {
 	WRITE_ONCE(ostor_fork_caller, current);
 }
+#else
+void *ostor_fork_fault_attach(const char *function)
+{
+	return ERR_PTR(-EOPNOTSUPP);
+}
+
+void ostor_fork_fault_detach(void *probe)
+{
+}
+
+void ostor_fork_fault_arm(void)
+{
+}
 #endif

@@ -7,8 +7,8 @@
 mod attempt;
 mod bench;
 mod cases_device;
-mod cases_memcg;
 mod cases_hooks;
+mod cases_memcg;
 mod cgroups;
 mod charge;
 mod clones;
