@@ -2,7 +2,8 @@
 # shellcheck shell=bash disable=SC2034
 #
 # The command-line tool and the guest tests: static programs, built by cargo in
-# the root. Needs root.sh, and its lock held.
+# the root; for x86_64 also a 32-bit program that calls the device. Needs
+# root.sh, and its lock held.
 
 TOOLS=$CHECKOUT/tools
 
@@ -32,8 +33,14 @@ tools_cargo() {
 		RUSTFLAGS='-C target-feature=+crt-static' CARGO_TERM_COLOR=never cargo "$@"
 }
 
+build_compat32() {
+	in_root gcc -m32 -static -std=gnu11 -O2 -Wall -Wextra -Werror -Iinclude/uapi \
+		-o "$IN_CACHE/$TOOLS_OUT/ostor-compat32" tools/compat32/compat32.c
+}
+
 build_tools() {
 	tools_cargo build --locked --release --workspace
+	[ "$TOOLS_ARCH" != x86_64 ] || build_compat32
 }
 
 make_tools() {
@@ -45,6 +52,6 @@ make_tools() {
 ensure_tools() {
 	tools_paths "$1"
 	lock shared "$CHECKOUT_LOCK"
-	TOOLS_KEY=$({ echo "$TOOLS_TARGET"; tools_sources; toolchain_key; } | hash_of)
+	TOOLS_KEY=$({ echo "$TOOLS_TARGET"; tools_sources; toolchain_key; declare -f build_tools build_compat32; } | hash_of)
 	ensure "$CHECKOUT_LOCK-tools-$TOOLS_ARCH" "$CACHE/$TOOLS-$TOOLS_ARCH.stamp" "$TOOLS_KEY" make_tools
 }

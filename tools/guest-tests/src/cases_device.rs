@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the device promises of numbers and of commands that fail, while other
-//! threads do their worst.
+//! threads do their worst; and that 32-bit callers get the same.
 
 use std::collections::HashSet;
 use std::fs;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::unistd::getpid;
 use ostor::device::{self, Map, Mode, Owner};
@@ -32,6 +32,7 @@ crate::suite![
     a_take_that_fails_takes_nothing,
     a_create_that_fails_creates_nothing,
     a_take_returns_what_it_deletes,
+    a_32_bit_caller,
 ];
 
 /// How long threads race where nothing else ends it.
@@ -244,6 +245,33 @@ fn a_take_returns_what_it_deletes() -> Result<()> {
     })?;
     let info = map.info()?;
     assert_eq!(info.deleted, taken, "{info:?}");
+    Ok(())
+}
+
+/// A 32-bit program calls the device in every way. It prints a line for each of
+/// its checks, and how many there were last.
+fn a_32_bit_caller() -> Result<()> {
+    if !cfg!(target_arch = "x86_64") {
+        return needs::unable("there is no 32-bit program for this architecture");
+    }
+    needs::cloning_map()?;
+    let output = match Command::new("ostor-compat32").output() {
+        Err(error) if error.raw_os_error() == Some(Errno::ENOEXEC as i32) => {
+            return needs::unable("this kernel runs no 32-bit programs");
+        }
+        output => output.context("cannot run ostor-compat32")?,
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (passed, others): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with("ok "));
+    let plan = format!("1..{}", passed.len());
+    ensure!(
+        output.status.success() && !passed.is_empty() && others.last() == Some(&plan.as_str()),
+        "ostor-compat32: {}, {} checks passed, and:\n{}\n{}",
+        output.status,
+        passed.len(),
+        others.join("\n"),
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }
 
