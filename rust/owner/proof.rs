@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The proof that hooks are called: when the module is loaded, an object of each kind is made, gets
-//! a value, and is ended. Nobody else can store values at that time.
+//! a value, and is ended. No other map exists at that time.
 //!
 //! A function can be there and not be called: where the linker inlines it, or the compiler makes a
 //! copy of it for some callers, a hook at its entry is silent.
@@ -116,7 +116,7 @@ pub(super) fn run(is_seen: &mut dyn FnMut() -> bool) -> Result<Findings> {
     find(&task::KIND, task);
     find(&cgroup::KIND, cgroup);
     find(&socket::KIND, socket.map(drop));
-    // The end of the map must not give anything back to a socket that nobody told of.
+    // The end of the map must not give anything back to a socket whose notice did not come.
     for id in [socket.ok(), child.ok().flatten()].into_iter().flatten() {
         runtime.owner_gone(id);
     }

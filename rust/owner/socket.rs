@@ -241,11 +241,11 @@ fn note_sharing() {
     if is_shared {
         SHARED.add(1);
     }
-    if IS_SHARED.load(Relaxed) != is_shared && IS_SHARED.xchg(is_shared, Relaxed) != is_shared {
-        if is_shared {
-            // SAFETY: An FFI call with no requirement.
-            unsafe { shim::ostor_say_shared() };
-        }
+    let has_changed =
+        IS_SHARED.load(Relaxed) != is_shared && IS_SHARED.xchg(is_shared, Relaxed) != is_shared;
+    if has_changed && is_shared {
+        // SAFETY: An FFI call with no requirement.
+        unsafe { shim::ostor_say_shared() };
     }
 }
 

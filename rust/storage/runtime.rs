@@ -243,8 +243,8 @@ impl Runtime {
         self.reaper.flush();
     }
 
-    /// Whether there is no map, element or storage any more. Whoever counted the last map down is
-    /// done with the runtime.
+    /// Whether there is no map, element or storage any more. The CPU that counted the last map down
+    /// is done with the runtime.
     fn is_empty(&self) -> bool {
         let stats = &self.stats;
         if stats.maps.get() != 0 {

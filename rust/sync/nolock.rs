@@ -54,7 +54,7 @@ impl<'a> Payer<'a> {
     }
 }
 
-/// Allocations that had a payer and were charged to nobody.
+/// Allocations that had a payer and were not charged to it.
 static UNCHARGED: Counter = Counter::new();
 
 /// Allocations so far that were not charged to their payer, because of the context.

@@ -58,7 +58,7 @@ struct Next {
 ///
 /// # Safety
 ///
-/// `inside` must be a valid `F` that nobody else uses.
+/// `inside` must be a valid `F` that no other code uses meanwhile.
 unsafe fn run<F: FnMut()>(inside: *mut c_void) {
     // SAFETY: By the contract.
     unsafe { (*inside.cast::<F>())() }
