@@ -172,27 +172,40 @@ impl Drop for Entry {
 /// hooks that run; it may sleep.
 ///
 /// Two probes on tracepoints of the allocator, which every free passes; what is freed elsewhere
-/// costs a look at one word of the task.
+/// costs a look at one word of the task. So they are attached only after [`UnnoticedFree::ask`].
 pub(super) struct UnnoticedFree(());
 
 impl UnnoticedFree {
-    /// Has `hook` called with the address of the memory. There is one at a time. May sleep. Fails
-    /// with `EOPNOTSUPP` if this kernel lacks the tracepoints.
+    /// Will have `hook` called with the address of the memory. There is one at a time.
     ///
     /// # Safety
     ///
     /// `hook` must be sound to call wherever memory is freed, with the address of what is freed
     /// when it returns.
-    pub(super) unsafe fn attach(hook: unsafe extern "C" fn(usize)) -> Result<Self> {
+    pub(super) unsafe fn prepare(hook: unsafe extern "C" fn(usize)) -> Self {
         // SAFETY: A hook that is as it says.
-        to_result(unsafe { shim::ostor_free_hook_attach(Some(hook)) })?;
-        Ok(Self(()))
+        unsafe { shim::ostor_free_hook_prepare(Some(hook)) };
+        Self(())
+    }
+
+    /// Has the probes attached by a kworker, which says in the log that it did. Any context, while
+    /// there is a hook; once.
+    pub(super) fn ask() {
+        // SAFETY: An FFI call with no requirement.
+        unsafe { shim::ostor_free_hook_ask() };
+    }
+
+    /// Waits until that is done. May sleep.
+    #[cfg(OSTOR_TEST)]
+    pub(super) fn wait() {
+        // SAFETY: An FFI call with no requirement but that it may sleep.
+        unsafe { shim::ostor_free_hook_wait() };
     }
 }
 
 impl Drop for UnnoticedFree {
     fn drop(&mut self) {
-        // SAFETY: Attached by `attach`.
-        unsafe { shim::ostor_free_hook_detach() };
+        // SAFETY: An FFI call with no requirement but that it may sleep.
+        unsafe { shim::ostor_free_hook_end() };
     }
 }

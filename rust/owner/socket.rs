@@ -9,7 +9,8 @@
 //! and that is the gate: the notice comes after the last one.
 //!
 //! When another `ftrace_ops` covers that function as well, ftrace can drop a call. The backstop is
-//! the allocator: the memory of a socket goes to it in the context that dropped the call.
+//! the allocator: the memory of a socket goes to it in the context that dropped the call. It is
+//! attached when the first notice shows that there is such an `ftrace_ops`.
 //!
 //! The stamp is the socket's cookie, the number that `SO_COOKIE` and `ss -e` show. It is unique
 //! until the next boot. A socket that has none yet has no values; the gate sees to it that it gets
@@ -77,8 +78,8 @@ static OMEM_LEFT: Counter = Counter::new();
 /// Notices of death that came while another `ftrace_ops` covered the function.
 static SHARED: Counter = Counter::new();
 
-/// Whether the last notice of death was one of those.
-static IS_SHARED: Atomic<bool> = Atomic::new(false);
+/// Whether the backstop was asked for.
+static ASKED: Atomic<bool> = Atomic::new(false);
 
 /// Whether accepted connections inherit.
 static CLONES: Atomic<bool> = Atomic::new(false);
@@ -106,7 +107,7 @@ impl Socket {
     }
 
     /// Ends bare sockets, one inside a tracer's callback for another one's end, so that ftrace drops
-    /// the ends of all but two. May sleep.
+    /// the ends of all but two. Returns when the backstop is attached. May sleep.
     #[cfg(OSTOR_TEST)]
     pub(crate) fn end_nested(sockets: KVec<ARef<Self>>) -> Result {
         let mut raw = KVec::with_capacity(sockets.len(), GFP_KERNEL)?;
@@ -114,8 +115,11 @@ impl Socket {
             let socket = ARef::into_raw(socket).cast::<bindings::sock>();
             raw.push(socket.as_ptr(), GFP_KERNEL)?;
         }
+        let count = u32::try_from(raw.len())?;
         // SAFETY: The references are given up, and the list stays until the call returns.
-        to_result(unsafe { shim::ostor_nest_socket_ends(raw.as_ptr(), u32::try_from(raw.len())?) })
+        let result = to_result(unsafe { shim::ostor_nest_socket_ends(raw.as_ptr(), count) });
+        UnnoticedFree::wait();
+        result
     }
 }
 
@@ -234,18 +238,16 @@ unsafe impl Owner for Newborn {
     }
 }
 
-/// Counts a notice that came by way of ftrace's loop, and says so of the first one of a row.
+/// Counts a notice that came by way of ftrace's loop, and has the backstop attached for the first
+/// one.
 fn note_sharing() {
     // SAFETY: An FFI call in a hook.
-    let is_shared = unsafe { shim::ostor_in_ftrace_loop() };
-    if is_shared {
-        SHARED.add(1);
+    if !unsafe { shim::ostor_in_ftrace_loop() } {
+        return;
     }
-    let has_changed =
-        IS_SHARED.load(Relaxed) != is_shared && IS_SHARED.xchg(is_shared, Relaxed) != is_shared;
-    if has_changed && is_shared {
-        // SAFETY: An FFI call with no requirement.
-        unsafe { shim::ostor_say_shared() };
+    SHARED.add(1);
+    if !ASKED.load(Relaxed) && !ASKED.xchg(true, Relaxed) {
+        UnnoticedFree::ask();
     }
 }
 
@@ -339,31 +341,32 @@ pub(super) struct Hooks {
     clone: [Option<Entry>; 2],
     notice: Option<Entry>,
     backstop: Option<UnnoticedFree>,
-    _said: Said,
 }
 
 impl kinds::Hooks for Hooks {
     const NOTICE: &'static str = "bpf_sk_storage_free()";
 
     fn attach() -> Result<Self> {
+        // SAFETY: The hook of freed memory.
+        let backstop = unsafe { UnnoticedFree::prepare(on_unnoticed_free) };
         // SAFETY: The hook of this function.
         let notice = unsafe { Entry::attach(c"bpf_sk_storage_free", on_storage_free) }?;
-        // SAFETY: The hook of freed memory.
-        let backstop = unsafe { UnnoticedFree::attach(on_unnoticed_free) };
         let clone = kinds::optional("copies for accepted sockets", Self::attach_clone());
         CLONES.store(clone.is_some(), Relaxed);
         Ok(Self {
             clone: clone.map_or([const { None }; 2], |hooks| hooks.map(Some)),
             notice: Some(notice),
-            backstop: kinds::optional("backstop for dead sockets", backstop),
-            _said: Said,
+            backstop: Some(backstop),
         })
     }
 
     fn detach(&mut self) {
         self.detach_clone();
         Entry::end(&mut self.notice);
-        self.backstop = None;
+        // A notice that stays may still ask for the backstop.
+        if self.notice.is_none() {
+            self.backstop = None;
+        }
     }
 }
 
@@ -382,15 +385,5 @@ impl Hooks {
         // SAFETY: The hook of this function.
         let clone = unsafe { Entry::attach(c"bpf_sk_storage_clone", on_storage_clone) }?;
         Ok([clone, complete])
-    }
-}
-
-/// Waits, when it is dropped, until nothing is said of sharing any more.
-struct Said;
-
-impl Drop for Said {
-    fn drop(&mut self) {
-        // SAFETY: An FFI call with no requirement but that it may sleep.
-        unsafe { shim::ostor_say_shared_sync() };
     }
 }

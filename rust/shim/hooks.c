@@ -14,6 +14,7 @@
 #include <linux/slab.h>
 #include <linux/trace_recursion.h>
 #include <linux/tracepoint.h>
+#include <linux/workqueue.h>
 
 #include "shim.h"
 
@@ -239,29 +240,13 @@ void ostor_alloc_hook_detach(void *data)
 }
 #endif
 
-static void ostor_say_shared_now(struct irq_work *work)
-{
-	pr_notice("another tracer covers bpf_sk_storage_free(): what it frees in its callbacks comes by the backstop\n");
-}
-
-static struct irq_work ostor_say_shared_work = IRQ_WORK_INIT(ostor_say_shared_now);
-
-void ostor_say_shared(void)
-{
-	irq_work_queue(&ostor_say_shared_work);
-}
-
-void ostor_say_shared_sync(void)
-{
-	irq_work_sync(&ostor_say_shared_work);
-}
-
 /*
  * The entry of bpf_sk_storage_free() is passed in the call that frees the socket.
  * If ftrace drops it, the bit that made it do so is still set when the memory
  * goes to the allocator.
  */
 static void (*ostor_unnoticed_free_fn)(unsigned long addr);
+static bool ostor_free_hook_attached;
 
 static void notrace ostor_on_kfree(void *data, unsigned long call_site, const void *ptr)
 {
@@ -286,12 +271,10 @@ static int ostor_free_probe(const char *name, void *probe, bool attach)
 			tracepoint_probe_unregister(tp, probe, NULL);
 }
 
-int ostor_free_hook_attach(void (*fn)(unsigned long addr))
+static int ostor_free_probes_attach(void)
 {
-	int ret;
+	int ret = ostor_free_probe("kfree", ostor_on_kfree, true);
 
-	ostor_unnoticed_free_fn = fn;
-	ret = ostor_free_probe("kfree", ostor_on_kfree, true);
 	if (ret)
 		return ret;
 	ret = ostor_free_probe("kmem_cache_free", ostor_on_kmem_cache_free, true);
@@ -302,11 +285,55 @@ int ostor_free_hook_attach(void (*fn)(unsigned long addr))
 	return ret;
 }
 
-void ostor_free_hook_detach(void)
+static void ostor_free_hook_attach(struct work_struct *work)
 {
+	int ret = ostor_free_probes_attach();
+
+	ostor_free_hook_attached = !ret;
+	if (ret)
+		pr_warn("another tracer covers bpf_sk_storage_free(): what it frees in its callbacks may be missed (%d)\n",
+			ret);
+	else
+		pr_notice("another tracer covers bpf_sk_storage_free(): every free is watched from now on\n");
+}
+
+static DECLARE_WORK(ostor_free_hook_work, ostor_free_hook_attach);
+
+static void ostor_free_hook_queue(struct irq_work *work)
+{
+	schedule_work(&ostor_free_hook_work);
+}
+
+static struct irq_work ostor_free_hook_irq = IRQ_WORK_INIT(ostor_free_hook_queue);
+
+void ostor_free_hook_prepare(void (*fn)(unsigned long addr))
+{
+	ostor_unnoticed_free_fn = fn;
+}
+
+void ostor_free_hook_ask(void)
+{
+	irq_work_queue(&ostor_free_hook_irq);
+}
+
+#ifdef OSTOR_TEST
+void ostor_free_hook_wait(void)
+{
+	irq_work_sync(&ostor_free_hook_irq);
+	flush_work(&ostor_free_hook_work);
+}
+#endif
+
+void ostor_free_hook_end(void)
+{
+	irq_work_sync(&ostor_free_hook_irq);
+	cancel_work_sync(&ostor_free_hook_work);
+	if (!ostor_free_hook_attached)
+		return;
 	ostor_free_probe("kmem_cache_free", ostor_on_kmem_cache_free, false);
 	ostor_free_probe("kfree", ostor_on_kfree, false);
 	ostor_tracepoint_sync();
+	ostor_free_hook_attached = false;
 }
 
 /* Neither counted as load nor watched as a hung task. */

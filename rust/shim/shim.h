@@ -98,15 +98,19 @@ bool ostor_entry_hook_called(void *hook);
 
 /* Asked in a hook: whether another ftrace_ops covers the function as well. */
 bool ostor_in_ftrace_loop(void);
-void ostor_say_shared(void);
-void ostor_say_shared_sync(void);
 
 /*
- * Has @fn called for memory that is freed where ftrace drops calls. There is one
- * at a time.
+ * Has @fn called for memory that is freed where ftrace drops calls, soon after it
+ * is asked for the first time, in whatever context, until the end. There is one at
+ * a time. The end may sleep.
  */
-int ostor_free_hook_attach(void (*fn)(unsigned long addr));
-void ostor_free_hook_detach(void);
+void ostor_free_hook_prepare(void (*fn)(unsigned long addr));
+void ostor_free_hook_ask(void);
+void ostor_free_hook_end(void);
+#ifdef OSTOR_TEST
+/* Until what was asked for is done. */
+void ostor_free_hook_wait(void);
+#endif
 
 void ostor_module_pin(void);
 void ostor_sleep_idle(u32 seconds);
