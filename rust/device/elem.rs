@@ -8,6 +8,7 @@ use super::{
     Arg, //
 };
 use crate::{
+    owner::kinds::AnyOwner,
     storage::{
         create::Mode,
         element::Element,
@@ -20,6 +21,7 @@ use crate::{
     },
     uapi::{
         ostor_elem,
+        ostor_owner,
         OSTOR_ANY,
         OSTOR_EXIST,
         OSTOR_NOEXIST, //
@@ -102,6 +104,26 @@ fn done_anyway(arg: &Arg, req: ostor_elem, seq: u64, created: bool) -> Result {
     Ok(())
 }
 
+/// Runs an operation that needs a live owner for the one that `req` names.
+///
+/// When a thread other than the leader calls `execve()`, a pidfd of the process names that thread
+/// from then on. The leader that was found before can be dead when its gate is tried, though the
+/// process lives. So an owner that is refused is looked up again, until it is the same one.
+fn with_owner<T>(req: &ostor_owner, mut run: impl FnMut(&AnyOwner) -> Result<T>) -> Result<T> {
+    let mut owner = resolve(req)?;
+    loop {
+        let result = run(&owner);
+        if !matches!(result, Err(ESRCH)) {
+            return result;
+        }
+        let named = resolve(req)?;
+        if named.id() == owner.id() {
+            return result;
+        }
+        owner = named;
+    }
+}
+
 pub(super) fn lookup(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read_without_flags(arg)?;
     let mut value = UserValue::read_for_update(map, &req)?;
@@ -119,12 +141,11 @@ pub(super) fn lookup(map: &DeviceMap, arg: &Arg) -> Result {
 pub(super) fn get_or_create(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read_without_flags(arg)?;
     if req.value == 0 && req.value_size == 0 {
-        let owner = resolve(&req.owner)?;
-        let (seq, created) = {
+        let (seq, created) = with_owner(&req.owner, |owner| {
             let rcu = rcu::read_lock();
-            let stored = map.put(&owner, Mode::Get, &[], &rcu)?;
-            (stored.seq, stored.created)
-        };
+            let stored = map.put(owner, Mode::Get, &[], &rcu)?;
+            Ok((stored.seq, stored.created))
+        })?;
         return if created {
             done_anyway(arg, req, seq, created)
         } else {
@@ -132,14 +153,13 @@ pub(super) fn get_or_create(map: &DeviceMap, arg: &Arg) -> Result {
         };
     }
     let mut value = UserValue::read_for_update(map, &req)?;
-    let owner = resolve(&req.owner)?;
-    let (seq, created) = {
+    let (seq, created) = with_owner(&req.owner, |owner| {
         let rcu = rcu::read_lock();
-        let stored = map.put(&owner, Mode::Get, &value.bytes, &rcu)?;
+        let stored = map.put(owner, Mode::Get, &value.bytes, &rcu)?;
         let result = (stored.seq, stored.created);
         value.set(stored.value);
-        result
-    };
+        Ok(result)
+    })?;
     if created {
         // The value is where it came from.
         return done_anyway(arg, req, seq, created);
@@ -162,12 +182,11 @@ pub(super) fn update(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read(arg)?;
     let mode = update_mode(req.flags)?;
     let value = UserValue::read(map, &req)?;
-    let owner = resolve(&req.owner)?;
-    let (seq, created) = {
+    let (seq, created) = with_owner(&req.owner, |owner| {
         let rcu = rcu::read_lock();
-        let stored = map.put(&owner, mode, &value.bytes, &rcu)?;
-        (stored.seq, stored.created)
-    };
+        let stored = map.put(owner, mode, &value.bytes, &rcu)?;
+        Ok((stored.seq, stored.created))
+    })?;
     done_anyway(arg, req, seq, created)
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn suite() -> Vec<Trial> {
 }
 
 /// The CPUs that operations can be run on.
-fn cpus() -> nix::Result<Vec<usize>> {
+pub(crate) fn cpus() -> nix::Result<Vec<usize>> {
     let set = sched_getaffinity(Pid::from_raw(0))?;
     Ok((0..CpuSet::count().min(64))
         .filter(|&cpu| set.is_set(cpu).unwrap_or(false))

@@ -7,6 +7,7 @@
 mod attempt;
 mod bench;
 mod cases_device;
+mod cases_gates;
 mod cases_hooks;
 mod cases_memcg;
 mod cgroups;
@@ -37,6 +38,7 @@ mod refused_lists;
 mod refused_maps;
 mod resolve;
 mod sequences;
+mod slowed;
 mod socket_families;
 mod sockets;
 mod threads;
@@ -52,6 +54,9 @@ fn main() -> ExitCode {
     }
     if std::env::args().nth(1).as_deref() == Some(cases_device::FORCE_UNLOAD) {
         return cases_device::force_unload();
+    }
+    if std::env::args().nth(1).as_deref() == Some(cases_gates::EXECUTE) {
+        return cases_gates::execute_when_told();
     }
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
@@ -88,6 +93,7 @@ fn main() -> ExitCode {
         tool::suite(),
         cases_device::suite(),
         cases_hooks::suite(),
+        cases_gates::suite(),
     ];
     let trials = suites.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -132,7 +132,8 @@ pub struct Link {
 }
 
 impl Link {
-    fn new(stream: UnixStream) -> Self {
+    /// An end whose other end is elsewhere.
+    pub fn new(stream: UnixStream) -> Self {
         Self {
             stream: BufReader::new(stream),
         }
