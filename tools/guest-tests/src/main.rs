@@ -8,6 +8,7 @@ mod attempt;
 mod bench;
 mod cases_device;
 mod cases_gates;
+mod cases_gates_sockets;
 mod cases_hooks;
 mod cases_memcg;
 mod cgroups;
@@ -94,6 +95,7 @@ fn main() -> ExitCode {
         cases_device::suite(),
         cases_hooks::suite(),
         cases_gates::suite(),
+        cases_gates_sockets::suite(),
     ];
     let trials = suites.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()
