@@ -21,7 +21,7 @@ check_license() {
 			bad=1
 		fi
 	done < <(project_files \( -name '*.rs' -o -name '*.[ch]' -o -name '*.sh' -o -name '*.config' -o -name '*.toml' \
-		-o -name '*.kunitconfig' -o -name 'Kconfig*' -o -name Kbuild -o -name Makefile -o -path './scripts/*' \))
+		-o -name '*.kunitconfig' -o -name '*.litmus' -o -name 'Kconfig*' -o -name Kbuild -o -name Makefile -o -path './scripts/*' \))
 	return "$bad"
 }
 

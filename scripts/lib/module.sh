@@ -6,7 +6,7 @@
 
 # Everything of the checkout that the module could be made from.
 module_sources() {
-	(cd "$PROJECT" && find . \( -name .git -o -name target -o -path ./tools -o -path ./model \
+	(cd "$PROJECT" && find . \( -name .git -o -name target -o -path ./tools -o -path ./model -o -path ./litmus \
 		-o -path ./build -o -path ./scripts -o -path ./.ci -o -path ./Documentation \) -prune -o \
 		-type f ! -name '*.md' -print0 | sort -z | xargs -0 sha256sum)
 }
