@@ -37,7 +37,7 @@
 //!
 //! - Address dependencies, which no engine knows. Loads of RCU pointers acquire instead, stores of
 //!   them release, and what an object was initialised with is seen by all who come to it. So a
-//!   missing barrier where an object is published would not be found.
+//!   missing barrier where an object is published would not be found; `litmus/` has tests of that.
 //! - Full ordering is an operation that acquires and releases, and a sequentially consistent fence
 //!   behind it. Loom's are somewhat stronger than the memory model of the kernel. Shuttle knows
 //!   sequential consistency only.

@@ -3,7 +3,8 @@
 #
 # herd7, in a small Debian root of its own, since the suite of the main root has
 # no package of it; and the kernel's memory model, which comes with its source.
-# Needs kernel.sh, and the main root's lock held.
+# The suite is signed with the keys of Debian 12 and 13. Needs kernel.sh, and the
+# main root's lock held.
 
 HERD=$CACHE/herd
 HERD_SUITE=forky
