@@ -23,14 +23,9 @@ pub(crate) fn suite() -> Vec<Trial> {
     ];
     let mut trials = suite_of("cases_hooks", tests);
     trials.push(trial_that_logs(
-        "cases_hooks::notices_beside_a_tracer_are_counted".to_owned(),
+        "cases_hooks::notices_beside_tracers_are_counted_and_told_of_once".to_owned(),
         &[SHARED],
-        beside_a_tracer,
-    ));
-    trials.push(trial_that_logs(
-        "cases_hooks::each_new_tracer_is_told_of_once".to_owned(),
-        &[SHARED, SHARED],
-        two_tracers,
+        beside_tracers,
     ));
     trials
 }
@@ -100,7 +95,6 @@ fn alone() -> Result<()> {
 }
 
 fn beside_a_tracer() -> Result<()> {
-    needs::kind(Kind::Socket)?;
     let tracer = Tracer::start()?;
     let shared = end_sockets(10)?;
     ensure!(shared >= 10, "of 10 notices, {shared} were shared");
@@ -109,7 +103,8 @@ fn beside_a_tracer() -> Result<()> {
     Ok(())
 }
 
-fn two_tracers() -> Result<()> {
+fn beside_tracers() -> Result<()> {
+    needs::kind(Kind::Socket)?;
     beside_a_tracer()?;
     beside_a_tracer()
 }
