@@ -5,6 +5,7 @@
 //! An assertion that fails ends its thread without running destructors, so what tests share with
 //! the module is on the heap.
 
+mod chains;
 mod fault_points;
 mod half_made;
 mod hooks;

@@ -3,10 +3,10 @@
 //! The storage's algorithm, compiled unchanged for the host, with its interleavings explored.
 //!
 //! `rust/storage/` is compiled from where it is, and so are the lists of `rust/sync/` it is made of
-//! (`hlist.rs`, `llist.rs`). The rest of `rust/sync/` and what the storage takes from the kernel
-//! crate are stand-ins with the same names, on the model of a machine that keeps watch: `machine/`.
-//! A *model* is a scenario, what runs at the same time and what must be true whatever comes first.
-//! Most are run in two ways:
+//! (`chain.rs`, `hlist.rs`, `llist.rs`). The rest of `rust/sync/` and what the storage takes from
+//! the kernel crate are stand-ins with the same names, on the model of a machine that keeps watch:
+//! `machine/`. A *model* is a scenario, what runs at the same time and what must be true whatever
+//! comes first. Most are run in two ways:
 //!
 //! - by loom, in all its interleavings up to a number of preemptions, and with all outcomes that
 //!   the orderings allow;

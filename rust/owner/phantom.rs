@@ -24,7 +24,7 @@ impl Phantom {
 
     /// Phantom number `n`.
     pub(crate) fn new(n: usize) -> Self {
-        Self((n % Self::COUNT + 1) << 1)
+        Self((n % Self::COUNT + 1) << 2)
     }
 }
 
@@ -43,7 +43,7 @@ unsafe impl Owner for Phantom {
     }
 
     fn id(&self) -> OwnerId {
-        OwnerId::new(ptr::without_provenance::<u16>(self.0), &KIND, 0)
+        OwnerId::new(ptr::without_provenance::<u32>(self.0), &KIND, 0)
     }
 
     fn gate<'a>(&'a self, _rcu: &'a Guard) -> Result<(), Refusal> {

@@ -16,7 +16,7 @@ use crate::sync::{
 ///
 /// # Invariants
 ///
-/// `addr` is not 0, and its lowest bit is clear.
+/// `addr` is not 0, and its two lowest bits are clear.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) struct OwnerId {
     addr: usize,
@@ -30,11 +30,11 @@ impl OwnerId {
     /// Largest serial number.
     pub(crate) const SERIAL_MAX: u64 = u64::MAX >> Self::KIND_BITS;
 
-    /// The identity of the object of `kind` at `object`, which must have an alignment of 2 or more,
+    /// The identity of the object of `kind` at `object`, which must have an alignment of 4 or more,
     /// and whose `serial` number the next object there must not have.
     #[inline(always)]
     pub(crate) fn new<T>(object: *const T, kind: &Kind, serial: u64) -> Self {
-        const { assert!(align_of::<T>() > 1) };
+        const { assert!(align_of::<T>() >= 4) };
         // INVARIANT: Objects are not at null, and aligned.
         Self {
             addr: object as usize,

@@ -11,6 +11,10 @@ use super::owner::{
     OwnerId, //
 };
 use crate::sync::{
+    chain::{
+        CatchUp,
+        Member, //
+    },
     fault::{
         self,
         Point, //
@@ -27,7 +31,7 @@ use crate::sync::{
         self,
         Event, //
     },
-    Atomic, Full, Relaxed,
+    Acquire, Atomic, Full, Relaxed, Release,
 };
 use core::{
     marker::PhantomData,
@@ -36,25 +40,22 @@ use core::{
         NonNull, //
     }, //
 };
-use kernel::{
-    prelude::*,
-    sync::barrier::{
-        self,
-        ordering::Read, //
-    }, //
-};
+use kernel::prelude::*;
 
 /// What a member of a table has in it.
 ///
-/// `key` has two states:
+/// `key` has three states:
 ///
 /// | value          | state | who may change it, and to what                                |
 /// |----------------|-------|---------------------------------------------------------------|
 /// | address        | live  | anyone, to dead, by [`Node::claim`]: one caller succeeds      |
-/// | address \| 1   | dead  | nobody; the one who claimed it takes the member out and frees |
+/// | address \| 1   | dead  | the one who claimed it, to left, in the bucket's lock         |
+/// | address \| 3   | left  | nobody; the one who claimed it frees the member               |
 ///
-/// A live member is found by its key; a dead one matches nothing. `claim` is fully ordered: who
-/// sees anything that the claimer does afterwards sees the member dead.
+/// A live member is found by its key; no other one matches anything. `claim` is fully ordered: who
+/// sees anything that the claimer does afterwards sees the member dead. A member has left when the
+/// links are about to lead around it: who has come to another one by such a link sees it so, and
+/// its `next` does not change any more.
 pub(crate) struct Node {
     next: RcuPtr<Node>,
     key: Atomic<usize>,
@@ -62,6 +63,7 @@ pub(crate) struct Node {
 }
 
 const DEAD: usize = 1;
+const LEFT: usize = 2;
 
 impl Node {
     /// A live member for `id` that is in no table yet.
@@ -94,7 +96,7 @@ impl Node {
 
     /// The owner's address, dead or alive.
     pub(crate) fn addr(&self) -> usize {
-        self.key.load(Relaxed) & !DEAD
+        self.key.load(Relaxed) & !(DEAD | LEFT)
     }
 
     #[inline(always)]
@@ -108,6 +110,24 @@ impl Node {
         fault::pause(Point::Rename);
         self.stamp.store(to.stamp(), Relaxed);
     }
+
+    /// The links are about to lead around this member, which is dead. The bucket's lock is held.
+    fn leave(&self) {
+        let key = self.key.load(Relaxed);
+        self.key.store(key | LEFT, Release);
+    }
+}
+
+impl Member for Node {
+    #[inline]
+    fn next(&self) -> *mut Self {
+        self.next.load()
+    }
+
+    #[inline]
+    fn has_left(&self) -> bool {
+        self.key.load(Acquire) & LEFT != 0
+    }
 }
 
 struct Bucket {
@@ -117,19 +137,12 @@ struct Bucket {
 }
 
 impl Bucket {
-    /// Whether a walk that began at `first` has seen all who were live all the time.
-    ///
-    /// An update pushes the new member in front before it kills the old one. A walk that began
-    /// before the push can come to the old one's place after it is dead or gone, and see neither:
-    /// the head tells, for it has changed.
-    #[inline]
-    fn saw_all(&self, first: *mut Node) -> bool {
-        if first.is_null() {
-            return true;
-        }
-        // Pairs with the full ordering of `claim`: the loads of the walk come first.
-        barrier::smp_mb(Read);
-        ptr::eq(self.head.load(), first)
+    /// A walk of what was pushed since a walk of the chain from its head `first`, and is pushed
+    /// meanwhile; for null, of the whole chain.
+    #[inline(always)]
+    fn catch_up<'h, 'a>(&'h self, first: *mut Node, rcu: &'a Guard) -> CatchUp<'h, 'a, Node> {
+        // SAFETY: By the invariant of `Table`.
+        unsafe { CatchUp::new(&self.head, first, rcu) }
     }
 }
 
@@ -231,44 +244,41 @@ impl Table {
         self.find_by(id.addr(), other, rcu)
     }
 
+    /// Finds a live member that is wanted: `wanted` says false of dead ones, and is asked once of
+    /// most. Any context; takes no lock.
     #[inline(always)]
-    fn find_by<'a>(
+    pub(crate) fn find_by<'a>(
         &self,
         addr: usize,
         wanted: impl Fn(&Node) -> bool,
         rcu: &'a Guard,
     ) -> Option<&'a Node> {
         let bucket = self.bucket(addr);
-        loop {
-            let first = bucket.head.load();
-            if let Some(node) = walk(first, rcu, &wanted) {
-                return Some(node);
-            }
-            if bucket.saw_all(first) {
-                return None;
-            }
+        let first = bucket.head.load();
+        if let Some(node) = walk(first, rcu, &wanted) {
+            return Some(node);
         }
+        if first.is_null() {
+            return None;
+        }
+        bucket.catch_up(first, rcu).find(|node| wanted(node))
     }
 
     /// Of the live members in bucket number `at` that have a key, the one with the greatest, and
-    /// that key, which is asked for once a walk. Any context; takes no lock.
+    /// that key, which is asked for once; of several, the one that was pushed last. Any context;
+    /// takes no lock.
     pub(super) fn max_live<'a, K: Ord>(
         &self,
         at: usize,
         key: impl Fn(&Node) -> Option<K>,
-        _rcu: &'a Guard,
+        rcu: &'a Guard,
     ) -> Option<(K, &'a Node)> {
         let bucket = self.buckets.get(at)?;
-        loop {
-            let first = bucket.head.load();
-            let greatest = Chain(first, PhantomData::<&'a Guard>)
-                .filter(|node| node.is_live())
-                .filter_map(|node| Some((key(node)?, node)))
-                .max_by(|(one, _), (other, _)| one.cmp(other));
-            if bucket.saw_all(first) {
-                return greatest;
-            }
-        }
+        bucket
+            .catch_up(ptr::null_mut(), rcu)
+            .filter(|node| node.is_live())
+            .filter_map(|node| Some((key(node)?, node)))
+            .max_by(|(one, _), (other, _)| one.cmp(other))
     }
 
     /// Inserts a member for whose identity the caller knows that there is no other, or that it is
@@ -305,17 +315,21 @@ impl Table {
     ) -> Result<(), &'a Node> {
         // SAFETY: Valid by the contract.
         let new = unsafe { node.as_ref() };
-        let head = &self.bucket(id.addr()).head;
+        let bucket = self.bucket(id.addr());
+        let first = bucket.head.load();
+        if let Some(other) = walk(first, rcu, |other| other.matches(id)) {
+            return Err(other);
+        }
+        let mut newer = bucket.catch_up(first, rcu);
         loop {
-            // Whoever comes in, comes in front. If the head is still the same at the exchange, the
-            // walk has seen everybody.
-            let first = head.load();
-            if let Some(other) = walk(first, rcu, |other| other.matches(id)) {
-                return Err(other);
-            }
-            new.next.set(first);
-            if head.replace(first, node.as_ptr()) {
+            // Members are pushed in front. If the head is still the same at the exchange, all have
+            // been visited.
+            new.next.set(newer.first());
+            if bucket.head.replace(newer.first(), node.as_ptr()) {
                 return Ok(());
+            }
+            if let Some(other) = newer.find(|other| other.matches(id)) {
+                return Err(other);
             }
         }
     }
@@ -340,6 +354,7 @@ impl Table {
             }
             fault::pause(Point::TableRemove);
             let next = old.next.load();
+            old.leave();
             if bucket.head.replace(node.as_ptr(), next) {
                 return;
             }
@@ -348,7 +363,7 @@ impl Table {
                 ptr::eq(before.next.load(), node.as_ptr())
             });
             if let Some(before) = before {
-                before.next.set(next);
+                before.next.assign(next);
             }
         })
     }

@@ -72,12 +72,11 @@ impl Storage {
     /// ends the old one. So whoever asks on with the number of the map that was returned sees what
     /// lives throughout once.
     pub(super) fn next<'a>(&self, after: u64, rcu: &'a Guard) -> Option<&'a Element> {
-        self.elements.stable(rcu, |members| {
-            members
-                // SAFETY: The members of the list are elements.
-                .map(|peers| unsafe { Element::of_peers(peers) })
-                .filter(|elem| elem.node.is_live() && elem.map().id() > after)
-                .min_by_key(|elem| elem.map().id())
-        })
+        self.elements
+            .catch_up(rcu)
+            // SAFETY: The members of the list are elements.
+            .map(|peers| unsafe { Element::of_peers(peers) })
+            .filter(|elem| elem.node.is_live() && elem.map().id() > after)
+            .min_by_key(|elem| elem.map().id())
     }
 }

@@ -5,28 +5,31 @@
 //! The algorithm is that of `hlist_add_head_rcu()` and `hlist_del_rcu()` in
 //! [`include/linux/rculist.h`](srctree/include/linux/rculist.h).
 
-use super::rcu::{
-    Guard,
-    RcuPtr, //
+use super::{
+    chain::{
+        CatchUp,
+        Member, //
+    },
+    rcu::{
+        Guard,
+        RcuPtr, //
+    },
+    Acquire, Atomic, Relaxed, Release,
 };
 use core::{
-    cell::Cell,
     marker::PhantomData,
     ptr::{
         self,
         NonNull, //
     }, //
 };
-use kernel::sync::barrier::{
-    self,
-    ordering::Read, //
-};
 
 /// The links of a member.
 pub(crate) struct HNode {
     next: RcuPtr<HNode>,
-    /// Address of the pointer that points here. Accessed by who may change the list.
-    pprev: Cell<*const RcuPtr<HNode>>,
+    /// Address of the pointer that points here, or null on no list. Changed and followed by who may
+    /// change the list; readers ask whether it is null.
+    pprev: Atomic<*mut RcuPtr<HNode>>,
 }
 
 impl HNode {
@@ -34,8 +37,24 @@ impl HNode {
     pub(crate) const fn new() -> Self {
         Self {
             next: RcuPtr::null(),
-            pprev: Cell::new(ptr::null()),
+            pprev: Atomic::new(ptr::null_mut()),
         }
+    }
+
+    fn set_pprev(&self, link: &RcuPtr<HNode>) {
+        self.pprev.store(ptr::from_ref(link).cast_mut(), Relaxed);
+    }
+}
+
+impl Member for HNode {
+    #[inline]
+    fn next(&self) -> *mut Self {
+        self.next.load()
+    }
+
+    #[inline]
+    fn has_left(&self) -> bool {
+        self.pprev.load(Acquire).is_null()
     }
 }
 
@@ -70,18 +89,10 @@ impl HListHead {
         HListMut(self)
     }
 
-    /// What `look` makes of a walk that nobody came in front of: where members are put in before
-    /// others are taken out, it has seen one of the two. Others may have left meanwhile.
-    pub(crate) fn stable<'a, R>(&self, rcu: &'a Guard, look: impl Fn(Iter<'a>) -> R) -> R {
-        loop {
-            let first = self.first.load();
-            let seen = look(self.iter(rcu));
-            // The loads of the walk come before the load of the head.
-            barrier::smp_mb(Read);
-            if ptr::eq(self.first.load(), first) {
-                return seen;
-            }
-        }
+    /// Walks the members, then those that were pushed meanwhile, and so on: see [`CatchUp`].
+    pub(crate) fn catch_up<'h, 'a>(&'h self, rcu: &'a Guard) -> CatchUp<'h, 'a, HNode> {
+        // SAFETY: The type invariant.
+        unsafe { CatchUp::new(&self.first, ptr::null_mut(), rcu) }
     }
 
     /// Walks the members. Whoever is a member throughout the walk is seen.
@@ -101,10 +112,10 @@ impl HListMut<'_> {
         // SAFETY: Valid by the contract.
         let new = unsafe { node.as_ref() };
         new.next.set(first);
-        new.pprev.set(&self.0.first);
+        new.set_pprev(&self.0.first);
         if let Some(first) = NonNull::new(first) {
-            // SAFETY: A member is valid by the type invariant, and its `pprev` is ours to change.
-            unsafe { first.as_ref() }.pprev.set(&new.next);
+            // SAFETY: A member is valid by the type invariant.
+            unsafe { first.as_ref() }.set_pprev(&new.next);
         }
         self.0.first.assign(node.as_ptr());
     }
@@ -119,10 +130,12 @@ impl HListMut<'_> {
         let node = unsafe { node.as_ref() };
         let next = node.next.load();
         // SAFETY: `pprev` points into the head or into the member before, both valid.
-        unsafe { &*node.pprev.get() }.set(next);
+        let link = unsafe { &*node.pprev.load(Relaxed) };
+        node.pprev.store(ptr::null_mut(), Release);
+        link.assign(next);
         if let Some(next) = NonNull::new(next) {
-            // SAFETY: A member is valid by the type invariant, and its `pprev` is ours to change.
-            unsafe { next.as_ref() }.pprev.set(node.pprev.get());
+            // SAFETY: A member is valid by the type invariant.
+            unsafe { next.as_ref() }.set_pprev(link);
         }
     }
 

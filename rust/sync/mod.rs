@@ -6,6 +6,7 @@
 //! same names, so that [`crate::storage`] compiles unchanged on a host.
 
 pub(crate) mod busy;
+pub(crate) mod chain;
 pub(crate) mod clock;
 pub(crate) mod context;
 pub(crate) mod counter;

@@ -9,6 +9,7 @@ mod interrupt;
 mod life;
 mod lookup;
 mod nested;
+mod overtaken;
 mod random;
 mod sequence;
 mod walk;

@@ -9,6 +9,7 @@ use super::{
     life,
     lookup,
     nested,
+    overtaken,
     walk, //
 };
 use crate::explore::{
@@ -52,6 +53,7 @@ fn scenarios() -> Vec<Random> {
         life::random,
         lookup::random,
         nested::random,
+        overtaken::random,
         walk::random,
     ];
     modules.into_iter().flat_map(|module| module()).collect()

@@ -2,6 +2,8 @@
 
 //! Stands in for `rust/sync/`, with its names.
 
+#[path = "../../../rust/sync/chain.rs"]
+pub(crate) mod chain;
 pub(crate) mod clock;
 pub(crate) mod completion;
 pub(crate) mod counter;

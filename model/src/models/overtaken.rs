@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Walks of one chain that are overtaken: what they see, and how long they take.
+
+use super::NO_FAULTS;
+use crate::{
+    explore::{
+        Explore,
+        Random, //
+    },
+    mock::{
+        Mock,
+        PLACES, //
+    },
+    storage::{
+        owner::{
+            Owner,
+            OwnerId, //
+        },
+        table::{
+            Node,
+            Table, //
+        }, //
+    },
+    sync::{
+        fault::Point,
+        hlist::{
+            HListHead,
+            HNode, //
+        },
+        rcu, //
+    },
+};
+use std::{
+    alloc::Layout,
+    cell::Cell,
+    ptr::{
+        self,
+        NonNull, //
+    },
+    sync::Arc, //
+};
+
+/// Memory for a member. It stays to the end of the execution.
+fn member<T>(new: T) -> &'static T {
+    let memory = machine::alloc(Layout::new::<T>(), false).cast::<T>();
+    // SAFETY: Allocated for it.
+    unsafe {
+        memory.write(new);
+        &*memory
+    }
+}
+
+/// A table of one bucket, and members of it to be.
+struct Bucket {
+    table: Table,
+    nodes: Vec<&'static Node>,
+}
+
+impl Bucket {
+    /// Members for owners of these serial numbers, of which the first `members` are pushed.
+    fn new(serials: &[u64], members: usize) -> Arc<Self> {
+        let new = |&serial| member(Node::new(Self::id(serial)));
+        let bucket = Self {
+            table: Table::new(0).expect("no table"),
+            nodes: serials.iter().map(new).collect(),
+        };
+        (0..members).for_each(|n| bucket.push(n));
+        Arc::new(bucket)
+    }
+
+    fn id(serial: u64) -> OwnerId {
+        Mock::new(PLACES[0], serial, None).id()
+    }
+
+    fn push(&self, n: usize) {
+        let rcu = rcu::read_lock();
+        // SAFETY: Each is pushed once, and stays to the end.
+        unsafe { self.table.push(NonNull::from(self.nodes[n]), &rcu) };
+    }
+
+    fn kill(&self, n: usize) {
+        assert!(self.nodes[n].claim(Point::ElementClaim));
+    }
+
+    /// Takes out a member that is dead.
+    fn unlink(&self, n: usize) {
+        let (node, rcu) = (NonNull::from(self.nodes[n]), rcu::read_lock());
+        // SAFETY: A member, killed by the one who calls this.
+        let unlinked = unsafe { self.table.unlink(node, Point::BucketLock, &rcu) };
+        assert!(unlinked.is_ok());
+    }
+
+    /// The place of a member.
+    fn place(&self, node: &Node) -> usize {
+        let this = |other: &&Node| ptr::eq(*other, node);
+        self.nodes.iter().position(this).expect("a stranger")
+    }
+
+    /// Looks for an owner that is not there, and returns how often each member was visited.
+    fn visits(&self) -> Vec<u32> {
+        let visits = vec![Cell::new(0); self.nodes.len()];
+        let visit = |node: &Node| {
+            let visits = &visits[self.place(node)];
+            visits.set(visits.get() + 1);
+            false
+        };
+        let (id, rcu) = (Self::id(99), rcu::read_lock());
+        assert!(self.table.find_by(id.addr(), visit, &rcu).is_none());
+        visits.iter().map(Cell::get).collect()
+    }
+
+    /// The members, from the one that was pushed last.
+    fn members(&self) -> Vec<usize> {
+        let rcu = rcu::read_lock();
+        let members = self.table.iter(0, &rcu);
+        members.map(|node| self.place(node)).collect()
+    }
+}
+
+/// Others are pushed. Nothing is visited twice.
+fn walk_and_pushes() {
+    let bucket = Bucket::new(&[1, 2, 3, 4], 2);
+    let other = bucket.clone();
+    let thread = machine::spawn(move || {
+        other.push(2);
+        other.push(3);
+    });
+    let visits = bucket.visits();
+    assert!(visits[..2] == [1, 1], "visited twice: {visits:?}");
+    assert!(visits[2..].iter().all(|visits| *visits <= 1));
+    thread.join();
+}
+
+/// The member that the walk began at is taken out while others are pushed. Only that one is visited
+/// twice.
+fn walk_and_first_leaves() {
+    let bucket = Bucket::new(&[1, 2, 3, 4], 2);
+    let other = bucket.clone();
+    let thread = machine::spawn(move || {
+        other.push(2);
+        other.kill(1);
+        other.unlink(1);
+        other.push(3);
+    });
+    let visits = bucket.visits();
+    assert!(visits[0] == 1, "visited twice: {visits:?}");
+    assert!(visits[1] <= 2 && visits[2..].iter().all(|visits| *visits <= 1));
+    thread.join();
+    assert!(bucket.members() == [3, 2, 0]);
+}
+
+/// All that the walk began with are taken out, the first ones first, while others are pushed. What
+/// stays is visited once.
+fn walk_and_all_leave() {
+    let bucket = Bucket::new(&[1, 2, 3, 4], 3);
+    let other = bucket.clone();
+    let thread = machine::spawn(move || {
+        other.push(3);
+        for n in [2, 1] {
+            other.kill(n);
+            other.unlink(n);
+        }
+    });
+    let visits = bucket.visits();
+    assert!(visits[0] == 1, "visited twice: {visits:?}");
+    assert!(visits[3] <= 1 && visits.iter().all(|visits| *visits <= 2));
+    thread.join();
+    assert!(bucket.members() == [3, 0]);
+}
+
+/// One owner's member is replaced twice. A lookup finds one of the three, whatever has left.
+fn lookup_and_replacements() {
+    let bucket = Bucket::new(&[7, 1, 1, 1], 2);
+    let other = bucket.clone();
+    let thread = machine::spawn(move || {
+        for n in [2, 3] {
+            other.push(n);
+            other.kill(n - 1);
+            other.unlink(n - 1);
+        }
+    });
+    {
+        let rcu = rcu::read_lock();
+        let found = bucket.table.find(Bucket::id(1), &rcu);
+        assert!(found.is_some(), "a miss in an update");
+    }
+    thread.join();
+    assert!(bucket.members() == [3, 0]);
+}
+
+/// A list under a lock that one thread has; its members leave and others come.
+fn list_and_changes() {
+    let list = Arc::new(HListHead::new());
+    let nodes: Vec<_> = (0..4).map(|_| member(HNode::new())).collect();
+    // SAFETY: One thread at a time changes the list.
+    let push = |list: &HListHead, node| unsafe { list.assume_locked().push(NonNull::from(node)) };
+    push(&list, nodes[0]);
+    push(&list, nodes[1]);
+    let (other, theirs) = (list.clone(), nodes.clone());
+    let thread = machine::spawn(move || {
+        push(&other, theirs[2]);
+        // SAFETY: As above, and a member.
+        unsafe { other.assume_locked().remove(NonNull::from(theirs[1])) };
+        push(&other, theirs[3]);
+    });
+    {
+        let rcu = rcu::read_lock();
+        let seen: Vec<_> = list.catch_up(&rcu).map(ptr::from_ref).collect();
+        let visits = |node: &HNode| seen.iter().filter(|seen| ptr::eq(**seen, node)).count();
+        let visits: Vec<_> = nodes.iter().map(|node| visits(node)).collect();
+        assert!(visits[0] == 1, "visited twice: {visits:?}");
+        assert!(visits[1] <= 2 && visits[2..].iter().all(|visits| *visits <= 1));
+    }
+    thread.join();
+}
+
+#[test]
+fn overtaken_loom() {
+    Explore::new("walk, pushes").loom(NO_FAULTS, walk_and_pushes);
+    Explore::new("walk, its first member leaves").loom(NO_FAULTS, walk_and_first_leaves);
+    Explore::new("walk, its first members leave").loom(NO_FAULTS, walk_and_all_leave);
+    Explore::new("lookup, two replacements").loom(NO_FAULTS, lookup_and_replacements);
+    Explore::new("walk of a list, changes").loom(NO_FAULTS, list_and_changes);
+}
+
+/// In random interleavings.
+pub(super) fn random() -> Vec<Random> {
+    vec![
+        Random::new("walk and all leave", NO_FAULTS, walk_and_all_leave),
+        Random::new(
+            "lookup and replacements",
+            NO_FAULTS,
+            lookup_and_replacements,
+        ),
+    ]
+}
