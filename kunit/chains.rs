@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How long walks of a chain take that others change meanwhile.
+//! How long walks of a chain take that others change meanwhile, and what leaving one leaves.
 
 use kernel::prelude::*;
 
@@ -22,12 +22,19 @@ mod tests {
                 HListHead,
                 HNode, //
             },
-            rcu, //
+            rcu,
+            trace::{
+                self,
+                Event, //
+            }, //
         },
     };
     use core::{
         cell::Cell,
-        ptr::NonNull, //
+        ptr::{
+            self,
+            NonNull, //
+        }, //
     };
 
     /// Members of a chain when a walk begins.
@@ -181,6 +188,24 @@ mod tests {
     fn a_head_that_leaves_a_list_costs_a_walk_nothing() -> Result {
         let (visited, pushed) = walk(List::take_out)?;
         assert!(visited == MEMBERS + 1 && pushed == MEMBERS / 2);
+        Ok(())
+    }
+
+    /// The head of a bucket is taken out, and before the lock is held another member is in front.
+    #[test]
+    fn a_member_pushed_in_front_of_one_that_leaves_stays() -> Result {
+        let bucket = Bucket::new(3)?;
+        bucket.push(0);
+        bucket.push(1);
+        trace::with_probe(
+            Event::BucketLocked,
+            bucket.nodes[1].addr(),
+            &mut || bucket.push(2),
+            || bucket.take_out(1),
+        )?;
+        let rcu = rcu::read_lock();
+        let left = bucket.table.iter(0, &rcu).map(ptr::from_ref);
+        assert!(left.eq([&bucket.nodes[2], &bucket.nodes[0]].map(ptr::from_ref)));
         Ok(())
     }
 }

@@ -144,6 +144,13 @@ impl Bucket {
         // SAFETY: By the invariant of `Table`.
         unsafe { CatchUp::new(&self.head, first, rcu) }
     }
+
+    /// The member in front of `node`, which is a member; [`None`] if that is the head.
+    fn before<'a>(&self, node: NonNull<Node>, _rcu: &'a Guard) -> Option<&'a Node> {
+        Chain(self.head.load(), PhantomData::<&'a Guard>)
+            .take_while(|member| !ptr::eq(*member, node.as_ptr()))
+            .last()
+    }
 }
 
 /// The table.
@@ -336,6 +343,11 @@ impl Table {
 
     /// Takes a member out. Any context; takes the bucket's lock, and fails if that fails.
     ///
+    /// The member in front of it is looked for before the lock is taken, which takes as long as the
+    /// chain is. With the lock held and interrupts off, there is left to look whether that one is
+    /// still in the chain. If not, another CPU has taken it out, and the one in front of it is
+    /// looked for.
+    ///
     /// # Safety
     ///
     /// `node` must be a member of this table, dead, and claimed by the caller.
@@ -348,24 +360,31 @@ impl Table {
         // SAFETY: A member is valid by the type invariant.
         let old = unsafe { node.as_ref() };
         let bucket = self.bucket(old.addr());
-        bucket.lock.with(point, |()| {
-            if point == Point::BucketLock {
-                trace::event(Event::BucketLocked, old.addr());
+        loop {
+            let before = bucket.before(node, rcu);
+            let unlinked = bucket.lock.with(point, |()| {
+                if point == Point::BucketLock {
+                    trace::event(Event::BucketLocked, old.addr());
+                }
+                if before.is_some_and(Node::has_left) {
+                    return false;
+                }
+                fault::pause(Point::TableRemove);
+                let next = old.next.load();
+                old.leave();
+                if before.is_none() && bucket.head.replace(node.as_ptr(), next) {
+                    return true;
+                }
+                // What was pushed in front since we looked stays while the lock is held.
+                if let Some(before) = before.or_else(|| bucket.before(node, rcu)) {
+                    before.next.assign(next);
+                }
+                true
+            })?;
+            if unlinked {
+                return Ok(());
             }
-            fault::pause(Point::TableRemove);
-            let next = old.next.load();
-            old.leave();
-            if bucket.head.replace(node.as_ptr(), next) {
-                return;
-            }
-            // Somebody is in front, and will stay there while we hold the lock.
-            let before = walk(bucket.head.load(), rcu, |before| {
-                ptr::eq(before.next.load(), node.as_ptr())
-            });
-            if let Some(before) = before {
-                before.next.assign(next);
-            }
-        })
+        }
     }
 
     /// Walks the members of bucket number `at`, dead ones too.

@@ -33,6 +33,7 @@ pub use world::{
     on_heap,
     pause,
     spawn,
+    steps,
     wait_until,
     wake,
     Setup, //

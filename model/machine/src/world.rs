@@ -175,6 +175,11 @@ pub fn engine() -> Engine {
     with(|w| w.setup.engine)
 }
 
+/// Steps so far, of all CPUs.
+pub fn steps() -> u64 {
+    with(|w| w.steps)
+}
+
 /// The number of this CPU.
 pub fn cpu() -> usize {
     with(World::cpu)

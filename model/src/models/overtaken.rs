@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Walks of one chain that are overtaken: what they see, and how long they take.
+//! Walks of one chain that are overtaken: what they see, and how long they take. And members that
+//! leave a chain: how long they keep others away.
 
 use super::NO_FAULTS;
 use crate::{
@@ -28,7 +29,8 @@ use crate::{
             HListHead,
             HNode, //
         },
-        rcu, //
+        rcu,
+        res_lock, //
     },
 };
 use std::{
@@ -215,6 +217,32 @@ fn list_and_changes() {
     thread.join();
 }
 
+/// Two neighbours are taken out at once, in a chain that grows.
+fn neighbours_leave() {
+    let bucket = Bucket::new(&[1, 2, 3, 4], 3);
+    let (one, two) = (bucket.clone(), bucket.clone());
+    let leaves = machine::spawn(move || {
+        one.kill(2);
+        one.unlink(2);
+    });
+    let comes = machine::spawn(move || two.push(3));
+    bucket.kill(1);
+    bucket.unlink(1);
+    leaves.join();
+    comes.join();
+    assert!(bucket.members() == [3, 0], "a member is lost, or left");
+}
+
+/// How many steps the longest section has in which one member of so many is taken out.
+fn section(members: u64) -> u64 {
+    let serials: Vec<_> = (0..members).collect();
+    let bucket = Bucket::new(&serials, serials.len());
+    res_lock::begin();
+    bucket.kill(0);
+    bucket.unlink(0);
+    res_lock::longest()
+}
+
 #[test]
 fn overtaken_loom() {
     Explore::new("walk, pushes").loom(NO_FAULTS, walk_and_pushes);
@@ -222,6 +250,19 @@ fn overtaken_loom() {
     Explore::new("walk, its first members leave").loom(NO_FAULTS, walk_and_all_leave);
     Explore::new("lookup, two replacements").loom(NO_FAULTS, lookup_and_replacements);
     Explore::new("walk of a list, changes").loom(NO_FAULTS, list_and_changes);
+}
+
+#[test]
+fn neighbours_leave_loom() {
+    Explore::new("two neighbours leave").loom(NO_FAULTS, neighbours_leave);
+}
+
+#[test]
+fn sections_do_not_grow() {
+    Explore::new("the longest section").once(|| {
+        let (short, long) = (section(2), section(20));
+        assert!(short == long, "{short} steps of 2 members, {long} of 20");
+    });
 }
 
 /// In random interleavings.
@@ -233,5 +274,6 @@ pub(super) fn random() -> Vec<Random> {
             NO_FAULTS,
             lookup_and_replacements,
         ),
+        Random::new("neighbours leave", NO_FAULTS, neighbours_leave),
     ]
 }

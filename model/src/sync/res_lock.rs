@@ -11,6 +11,7 @@ use super::{
 };
 use kernel::prelude::*;
 use std::cell::{
+    Cell,
     RefCell,
     UnsafeCell, //
 };
@@ -18,11 +19,19 @@ use std::cell::{
 thread_local! {
     /// Which locks each CPU holds, by the points at which it took them.
     static HELD: RefCell<Vec<(usize, Point)>> = const { RefCell::new(Vec::new()) };
+    /// Steps of the longest section so far.
+    static LONGEST: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Begins an execution.
 pub(crate) fn begin() {
     HELD.with(|held| held.borrow_mut().clear());
+    LONGEST.set(0);
+}
+
+/// Steps of the longest section so far, those of all CPUs.
+pub(crate) fn longest() -> u64 {
+    LONGEST.get()
 }
 
 /// Whether this CPU holds a lock that it took at `point`.
@@ -83,8 +92,10 @@ impl<T> ResLock<T> {
             }
             let holds = (machine::cpu(), point);
             HELD.with(|held| held.borrow_mut().push(holds));
+            let before = machine::steps();
             // SAFETY: The lock is held.
             let result = f(unsafe { &mut *self.data.get() });
+            LONGEST.set(LONGEST.get().max(machine::steps() - before));
             machine::lock::release(addr);
             HELD.with(|held| {
                 let mut held = held.borrow_mut();
