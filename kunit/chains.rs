@@ -14,7 +14,8 @@ mod tests {
             table::{
                 Node,
                 Table, //
-            }, //
+            },
+            unlink::Waits, //
         },
         sync::{
             fault::Point,
@@ -87,7 +88,7 @@ mod tests {
                 // A lock that fails leaves the member where a test does not want it.
                 //
                 // SAFETY: A member, claimed above.
-                let _ = unsafe { self.table.unlink(node, Point::BucketLock, &rcu) };
+                unsafe { self.table.unlink::<Waits>(node, Point::BucketLock, &rcu) };
             }
         }
 

@@ -18,4 +18,5 @@ mod storage_faults;
 mod storage_life;
 mod storage_ops;
 mod storage_owners;
+mod storage_reaper;
 mod sync;

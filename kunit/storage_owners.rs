@@ -160,7 +160,7 @@ mod tests {
         if let Some(map) = &map {
             let rcu = rcu::read_lock();
             map.update(&*parent, Mode::Any, tally.value(7), &rcu)?;
-            map.raw().begin_end();
+            map.raw().announce_end();
         }
         let inherit = || {
             if let Some(runtime) = Runtime::get() {

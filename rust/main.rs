@@ -53,6 +53,14 @@ macro_rules! flavour {
                     default: 12,
                     description: "Buckets of the owner index, as a power of two (4 to 20)",
                 },
+                pending_hurry: u32 {
+                    default: 0,
+                    description: "KiB of dead elements from which on grace periods are hurried (0: a 1024th of memory)",
+                },
+                pending_limit: u32 {
+                    default: 0,
+                    description: "KiB of dead elements from which on creation waits or gets ENOMEM (0: a 128th of memory)",
+                },
                 $($($param)*)?
             },
         }
@@ -116,10 +124,14 @@ impl kernel::InPlaceModule for OwnerStorage {
             map_bits: module_parameters::map_bits.value(),
             index_bits: module_parameters::index_bits.value(),
         };
+        let marks = storage::pending::Marks::new(
+            module_parameters::pending_hurry.value(),
+            module_parameters::pending_limit.value(),
+        );
         // Notices before users: who is created is seen to die. Fields are initialised in the order
         // they are written here, and dropped in the order of the type.
         try_pin_init!(Self {
-            runtime: storage::runtime::Running::start(sizes)?,
+            runtime: storage::runtime::Running::start(sizes, marks)?,
             #[cfg(OSTOR_TEST)]
             faults <- sync::fault::knobs::files(),
             hooks: AllHooks::attach(mute()),

@@ -4,12 +4,16 @@
 
 use crate::{
     mock,
-    storage::runtime::{
-        Running,
-        Runtime,
-        Sizes, //
+    storage::{
+        pending::Marks,
+        runtime::{
+            Running,
+            Runtime,
+            Sizes, //
+        }, //
     },
     sync::{
+        deferred,
         fault::{
             self,
             Plan, //
@@ -155,13 +159,15 @@ impl Explore {
         fault::begin(plan);
         trace::begin();
         res_lock::begin();
+        deferred::begin();
         mock::begin();
         let sizes = Sizes {
             map_bits: 4,
             index_bits: 4,
         };
         // What panics is left as it is: a drop would wait for ever.
-        let running = ManuallyDrop::new(Running::start(sizes).expect("no runtime"));
+        let running =
+            ManuallyDrop::new(Running::start(sizes, Marks::new(0, 0)).expect("no runtime"));
         scenario();
         runtime().flush();
         assert!(runtime().stats.charged.get() == 0, "charges are left");

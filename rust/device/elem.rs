@@ -104,15 +104,20 @@ fn done_anyway(arg: &Arg, req: ostor_elem, seq: u64, created: bool) -> Result {
     Ok(())
 }
 
-/// Runs an operation that needs a live owner for the one that `req` names.
+/// Runs an operation that creates something for the owner that `req` names, and waits for memory
+/// where that may help.
 ///
 /// When a thread other than the leader calls `execve()`, a pidfd of the process names that thread
 /// from then on. The leader that was found before can be dead when its gate is tried, though the
 /// process lives. So an owner that is refused is looked up again, until it is the same one.
-fn with_owner<T>(req: &ostor_owner, mut run: impl FnMut(&AnyOwner) -> Result<T>) -> Result<T> {
+fn with_owner<T>(
+    map: &DeviceMap,
+    req: &ostor_owner,
+    mut run: impl FnMut(&AnyOwner) -> Result<T>,
+) -> Result<T> {
     let mut owner = resolve(req)?;
     loop {
-        let result = run(&owner);
+        let result = map.raw().with_patience(|| run(&owner));
         if !matches!(result, Err(ESRCH)) {
             return result;
         }
@@ -141,7 +146,7 @@ pub(super) fn lookup(map: &DeviceMap, arg: &Arg) -> Result {
 pub(super) fn get_or_create(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read_without_flags(arg)?;
     if req.value == 0 && req.value_size == 0 {
-        let (seq, created) = with_owner(&req.owner, |owner| {
+        let (seq, created) = with_owner(map, &req.owner, |owner| {
             let rcu = rcu::read_lock();
             let stored = map.put(owner, Mode::Get, &[], &rcu)?;
             Ok((stored.seq, stored.created))
@@ -153,7 +158,7 @@ pub(super) fn get_or_create(map: &DeviceMap, arg: &Arg) -> Result {
         };
     }
     let mut value = UserValue::read_for_update(map, &req)?;
-    let (seq, created) = with_owner(&req.owner, |owner| {
+    let (seq, created) = with_owner(map, &req.owner, |owner| {
         let rcu = rcu::read_lock();
         let stored = map.put(owner, Mode::Get, &value.bytes, &rcu)?;
         let result = (stored.seq, stored.created);
@@ -182,7 +187,7 @@ pub(super) fn update(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read(arg)?;
     let mode = update_mode(req.flags)?;
     let value = UserValue::read(map, &req)?;
-    let (seq, created) = with_owner(&req.owner, |owner| {
+    let (seq, created) = with_owner(map, &req.owner, |owner| {
         let rcu = rcu::read_lock();
         let stored = map.put(owner, mode, &value.bytes, &rcu)?;
         Ok((stored.seq, stored.created))

@@ -43,7 +43,8 @@ use crate::{
             self,
             Point, //
         },
-        probes::Probes, //
+        probes::Probes,
+        task_work, //
     },
     uapi::{
         self,
@@ -100,6 +101,15 @@ impl MiscDevice for Handle {
             probes: SetOnce::new(),
         });
         KBox::pin_init(handle, GFP_KERNEL)
+    }
+
+    /// The map ends here, and is waited for when the task has closed all that it closes now: so many
+    /// maps cost no more grace periods than one.
+    fn release(handle: Pin<KBox<Self>>, _file: &File) {
+        if let Some(map) = handle.map.as_ref() {
+            map.raw().begin_end();
+            task_work::drop_on_return(handle);
+        }
     }
 
     fn ioctl(handle: Pin<&Self>, file: &File, cmd: u32, arg: usize) -> Result<isize> {

@@ -7,6 +7,7 @@
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/task_work.h>
 
 #include "shim.h"
 
@@ -31,6 +32,23 @@ void ostor_res_lock_init(rqspinlock_t *lock)
 int ostor_res_lock_irqsave(rqspinlock_t *lock, unsigned long *flags)
 {
 	return raw_res_spin_lock_irqsave(lock, *flags);
+}
+
+/*
+ * rqspinlock has no trylock. As in its lock, the entry in the table of held locks
+ * comes first, so that another CPU never finds the lock held by nobody.
+ */
+bool ostor_res_trylock_irqsave(rqspinlock_t *lock, unsigned long *flags)
+{
+	local_irq_save(*flags);
+	preempt_disable();
+	grab_held_lock_entry(lock);
+	if (likely(!atomic_read(&lock->val) && !atomic_cmpxchg_acquire(&lock->val, 0, 1)))
+		return true;
+	release_held_lock_entry();
+	local_irq_restore(*flags);
+	preempt_enable();
+	return false;
 }
 
 void ostor_res_unlock_irqrestore(rqspinlock_t *lock, unsigned long flags)
@@ -100,6 +118,16 @@ void ostor_kfree(const void *ptr)
 	kfree(ptr);
 }
 
+size_t ostor_cpu_ids(void)
+{
+	return nr_cpu_ids;
+}
+
+u32 ostor_cpu(void)
+{
+	return raw_smp_processor_id();
+}
+
 unsigned long ostor_irq_save(void)
 {
 	unsigned long flags;
@@ -127,6 +155,36 @@ void ostor_queue_delayed_work(struct workqueue_struct *wq, struct delayed_work *
 			      unsigned long delay)
 {
 	queue_delayed_work(wq, work, delay);
+}
+
+void ostor_init_work(struct work_struct *work, void (*fn)(struct work_struct *work))
+{
+	INIT_WORK(work, fn);
+}
+
+bool ostor_in_work(void (*fn)(struct work_struct *work))
+{
+	struct work_struct *work = current_work();
+
+	return work && work->func == fn;
+}
+
+bool ostor_task_work_add(struct callback_head *head, void (*fn)(struct callback_head *head))
+{
+	if (current->flags & PF_KTHREAD)
+		return false;
+	init_task_work(head, fn);
+	return !task_work_add(current, head, TWA_RESUME);
+}
+
+void ostor_text_sync(void)
+{
+	synchronize_rcu_tasks();
+}
+
+size_t ostor_memory(void)
+{
+	return totalram_pages() << PAGE_SHIFT;
 }
 
 struct workqueue_struct *ostor_alloc_workqueue(void)

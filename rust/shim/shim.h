@@ -25,6 +25,7 @@ extern const bool owner_storage_is_loaded;
 /* rqspinlock */
 void ostor_res_lock_init(rqspinlock_t *lock);
 int ostor_res_lock_irqsave(rqspinlock_t *lock, unsigned long *flags);
+bool ostor_res_trylock_irqsave(rqspinlock_t *lock, unsigned long *flags);
 void ostor_res_unlock_irqrestore(rqspinlock_t *lock, unsigned long flags);
 
 /*
@@ -37,6 +38,10 @@ void *ostor_kmalloc(size_t size, struct mem_cgroup *memcg);
 void *ostor_kmalloc_nolock(size_t size);
 void ostor_kfree_nolock(const void *ptr);
 void ostor_kfree(const void *ptr);
+
+/* Processors: how many numbers there are, and that of this one, which may not stay. */
+size_t ostor_cpu_ids(void);
+u32 ostor_cpu(void);
 
 /* Interrupts of this CPU */
 unsigned long ostor_irq_save(void);
@@ -56,8 +61,23 @@ void ostor_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *work
 void ostor_init_delayed_work(struct delayed_work *work, void (*fn)(struct work_struct *work));
 void ostor_queue_delayed_work(struct workqueue_struct *wq, struct delayed_work *work,
 			      unsigned long delay);
+void ostor_init_work(struct work_struct *work, void (*fn)(struct work_struct *work));
 struct workqueue_struct *ostor_alloc_workqueue(void);
+
+/* Whether this is a kworker that runs @fn. */
+bool ostor_in_work(void (*fn)(struct work_struct *work));
 void ostor_cond_resched(void);
+
+/*
+ * Has the current task call @fn before it returns to user space or ends; false if
+ * it does neither. The other one waits until all tasks have left code that they
+ * were in, whether they were preempted there or not.
+ */
+bool ostor_task_work_add(struct callback_head *head, void (*fn)(struct callback_head *head));
+void ostor_text_sync(void);
+
+/* Memory of the machine, in bytes. */
+size_t ostor_memory(void);
 
 /* Tracepoints of this module, and the number the device knows them by. */
 #define OSTOR_TRACE_ENTER		0

@@ -12,7 +12,10 @@ use super::{
     raw_map::RawMap,
     runtime::Runtime,
     store::Storage,
-    unlink, //
+    unlink::{
+        self,
+        Waits, //
+    }, //
 };
 use crate::sync::{
     fault::{
@@ -30,6 +33,7 @@ use core::{
     mem,
     ptr::NonNull, //
 };
+use kernel::prelude::*;
 
 /// What is wanted of an element that exists, or does not.
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -67,9 +71,31 @@ enum Linked<'a> {
 }
 
 impl RawMap {
+    /// Runs `op`, which puts something into this map, where the caller may sleep: when there is no
+    /// memory, because too much waits to be freed or the payer is at its limit, it waits until what
+    /// is dead now is freed, and tries again.
+    pub(crate) fn with_patience<R>(&self, mut op: impl FnMut() -> Result<R>) -> Result<R> {
+        const TRIES: u32 = 8;
+
+        let reaper = &self.runtime.reaper;
+        let mut result = op();
+        for turn in 0..TRIES {
+            let is_refused = matches!(&result, Err(err) if *err == ENOMEM);
+            // Once for a payer at its limit; more often only if others use up what is freed.
+            if !is_refused || !reaper.has_dead() || turn > 0 && !self.is_full() {
+                break;
+            }
+            // It is not refused yet.
+            self.counters().nomem.sub(1);
+            reaper.make_room();
+            result = op();
+        }
+        result
+    }
+
     /// Gets, creates or updates the owner's element. `init` writes the value of a new one.
     ///
-    /// Any context. Takes the lock of the owner's storage unless what is there already decides.
+    /// Any context. Fails with [`Refusal::NoMemory`] while too much waits to be freed. Takes the lock of the owner's storage unless what is there already decides.
     /// Two who create the same element at once both get it, and one of them created it.
     ///
     /// An update that finds its element deleted while it replaces it counts as having come just
@@ -95,6 +121,9 @@ impl RawMap {
             (Some(_), Mode::NoExist) => return Err(Refusal::Exists),
             (None, Mode::Exist) => return Err(Refusal::Missing),
             _ => {}
+        }
+        if self.is_full() {
+            return Err(self.counters().refused(Refusal::NoMemory));
         }
         // Held until the element is linked: a death notice after that finds it.
         let _gate = owner.gate(rcu)?;
@@ -294,8 +323,9 @@ impl<'a> Unlinked<'a> {
 impl Drop for Unlinked<'_> {
     /// Leaves the element to the reaper: this may be any context, and the value wants a better one.
     fn drop(&mut self) {
+        let reaper = &self.map.runtime.reaper;
         // SAFETY: Nobody else has seen the element.
-        unsafe { self.map.runtime.reaper.free(&self.element().remains) };
+        unsafe { reaper.take(&self.element().remains, self.map.element_size()) };
     }
 }
 
@@ -344,6 +374,8 @@ impl Fresh {
             fault::pause(Point::StoragePublish);
             // SAFETY: It is in no table, and the reaper frees it a grace period after it is out.
             unsafe { runtime.index.push_unique(node, first.id, rcu) }.ok()?;
+            // Whoever buries it takes the lock first.
+            storage.remains.link_table();
             published = true;
             paid = storage.pay_first(first.element(), owner, &runtime.stats);
             if !paid {
@@ -364,7 +396,7 @@ impl Fresh {
             mem::forget(self);
             if !paid {
                 // SAFETY: It was never anything but empty, and we have killed it.
-                unsafe { unlink::bury_storage(runtime, storage, rcu) };
+                unsafe { unlink::bury_storage::<Waits>(runtime, storage, rcu) };
             }
         }
         Ok(linked?)
@@ -376,7 +408,8 @@ impl Drop for Fresh {
     fn drop(&mut self) {
         // SAFETY: Allocated and initialised by `new`.
         let storage: &Storage = unsafe { self.storage.as_ref() };
+        let reaper = &self.runtime.reaper;
         // SAFETY: Nobody else has seen it.
-        unsafe { self.runtime.reaper.free(&storage.remains) };
+        unsafe { reaper.take(&storage.remains, size_of::<Storage>()) };
     }
 }

@@ -5,7 +5,7 @@
 use super::{
     owner::OwnerId,
     raw_map::RawMap,
-    reaper::{
+    remains::{
         Kind,
         Remains, //
     },
@@ -99,6 +99,25 @@ impl Element {
         // SAFETY: The memory is large enough, aligned, and ours.
         unsafe { elem.write(header) };
         Some(elem)
+    }
+
+    /// Drops the value of an element and frees it. Process context; as long as the drop takes.
+    ///
+    /// # Safety
+    ///
+    /// The caller must own the element, and nobody else may be able to reach it. The map may be
+    /// gone after this.
+    pub(super) unsafe fn free(elem: NonNull<Element>) {
+        // SAFETY: Valid by the contract.
+        let header = unsafe { elem.as_ref() };
+        // The map stays until `element_freed` has counted this element.
+        let map = header.map();
+        // SAFETY: The value is initialised, and nobody else can reach it.
+        unsafe { map.drop_value(header.value()) };
+        // SAFETY: It was allocated so, and the header needs no drop.
+        unsafe { nolock::free_in_task(elem.cast()) };
+        // SAFETY: Its memory is free.
+        unsafe { map.element_freed() };
     }
 
     /// The element that `node` is in.

@@ -35,21 +35,32 @@ pub(crate) struct Stored<V> {
     pub(crate) created: bool,
 }
 
-/// A map that is ended when it is dropped; the drop may sleep.
-struct OwnedMap(Pin<KBox<RawMap>>);
+/// A map that is ended when it is dropped, as [`RawMap::end`] does; the drop may sleep.
+///
+/// # Invariants
+///
+/// The pointer is a map that this object owns.
+struct OwnedMap(NonNull<RawMap>);
+
+// SAFETY: A map may be used and ended on any thread.
+unsafe impl Send for OwnedMap {}
+// SAFETY: As above.
+unsafe impl Sync for OwnedMap {}
 
 impl Deref for OwnedMap {
     type Target = RawMap;
 
     #[inline(always)]
     fn deref(&self) -> &RawMap {
-        &self.0
+        // SAFETY: Owned by the type invariant.
+        unsafe { self.0.as_ref() }
     }
 }
 
 impl Drop for OwnedMap {
     fn drop(&mut self) {
-        self.0.end();
+        // SAFETY: Owned by the type invariant, and not used again.
+        unsafe { RawMap::end(self.0) };
     }
 }
 
@@ -114,6 +125,7 @@ impl<T: Send + Sync + 'static> Map<T> {
         // SAFETY: A `T` may be dropped and cloned on any thread.
         let raw = unsafe { RawMap::new(size_of::<T>(), values) }?;
         Ok(Self {
+            // INVARIANT: It was just made for this object.
             raw: OwnedMap(raw),
             _values: PhantomData,
         })
@@ -221,6 +233,7 @@ impl ByteMap {
         }
         // SAFETY: Bytes need no drop, and can be copied anywhere.
         let raw = unsafe { RawMap::new(value_size, values) }?;
+        // INVARIANT: It was just made for this object.
         Ok(Self { raw: OwnedMap(raw) })
     }
 

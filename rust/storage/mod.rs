@@ -26,13 +26,16 @@
 
 pub(crate) mod charge;
 pub(crate) mod create;
+pub(crate) mod drops;
 pub(crate) mod element;
 pub(crate) mod error;
 pub(crate) mod inherit;
 pub(crate) mod map;
 pub(crate) mod owner;
+pub(crate) mod pending;
 pub(crate) mod raw_map;
 pub(crate) mod reaper;
+pub(crate) mod remains;
 pub(crate) mod runtime;
 pub(crate) mod store;
 pub(crate) mod table;

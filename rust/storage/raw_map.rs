@@ -3,6 +3,10 @@
 //! A map whose values are memory of one size: what typed maps and maps of bytes have in common.
 
 use super::{
+    drops::{
+        self,
+        Drops, //
+    },
     element::{
         Element,
         VALUE_SIZE_MAX, //
@@ -15,7 +19,10 @@ use super::{
 };
 use crate::sync::{
     counter::Counter,
-    deferred,
+    deferred::{
+        self,
+        Errand, //
+    },
     fault::{
         self,
         Point, //
@@ -89,7 +96,17 @@ impl Counters {
 ///
 /// - The members of `table` are nodes of elements of this map.
 /// - `unfreed` is the number of elements that are allocated, and one more until
-///   [`RawMap::end`] begins. Whoever brings it to 0 completes `gone`.
+///   [`RawMap::begin_end`] has walked the table. Whoever brings it to 0 sets `end` to gone.
+///
+/// # End
+///
+/// | `end`   | meaning                                    | who changes it, and to what            |
+/// |---------|--------------------------------------------|----------------------------------------|
+/// | waited  | the map's owner is there                   | the owner, to left; the last, to gone  |
+/// | left    | the owner did not wait                     | the last, to gone, and frees the map   |
+/// | gone    | nothing is left but the map                | nobody; the owner frees the map        |
+///
+/// The last is who brings `unfreed` to 0. Each step is one full exchange.
 #[pin_data]
 pub(crate) struct RawMap {
     pub(super) table: Table,
@@ -97,13 +114,22 @@ pub(crate) struct RawMap {
     value_size: usize,
     values: Values,
     ending: Atomic<bool>,
+    /// Whether the end has begun to walk the table; its owner's.
+    walked: Atomic<bool>,
     pub(super) runtime: &'static Runtime,
     next_seq: Atomic<u64>,
     counters: Counters,
     unfreed: Atomic<usize>,
+    end: Atomic<u32>,
     #[pin]
     gone: Completion,
+    #[pin]
+    drops: Errand<Drops>,
 }
+
+const WAITED: u32 = 0;
+const LEFT: u32 = 1;
+const GONE: u32 = 2;
 
 /// What a map does with its values, which it knows only as bytes.
 ///
@@ -131,12 +157,13 @@ unsafe impl Send for RawMap {}
 impl RawMap {
     /// A map of values of `value_size` bytes.
     ///
-    /// Fails with `E2BIG` if such values could not be allocated in every context. May sleep.
+    /// It is to be ended by [`RawMap::end`]. Fails with `E2BIG` if such values could not be allocated
+    /// in every context. May sleep.
     ///
     /// # Safety
     ///
     /// `values` must be as it says.
-    pub(super) unsafe fn new(value_size: usize, values: Values) -> Result<Pin<KBox<Self>>> {
+    pub(super) unsafe fn new(value_size: usize, values: Values) -> Result<NonNull<Self>> {
         if value_size > VALUE_SIZE_MAX {
             return Err(E2BIG);
         }
@@ -152,17 +179,22 @@ impl RawMap {
                 value_size,
                 values,
                 ending: Atomic::new(false),
+                walked: Atomic::new(false),
                 runtime,
                 next_seq: Atomic::new(1),
                 counters: Counters::default(),
                 unfreed: Atomic::new(1),
+                end: Atomic::new(WAITED),
                 gone <- Completion::new(),
+                drops <- runtime.reaper.new_drops(),
             }),
             GFP_KERNEL,
         )?;
         runtime.stats.maps.add(1);
         runtime.stats.map_bytes.add(map.own_bytes());
-        Ok(map)
+        // SAFETY: It is not moved out of where it is.
+        let map = KBox::into_raw(unsafe { Pin::into_inner_unchecked(map) });
+        NonNull::new(map).ok_or(ENOMEM)
     }
 
     /// The map's number: its turn among all maps.
@@ -289,41 +321,74 @@ impl RawMap {
         self.runtime.stats.dropped.add(1);
     }
 
+    /// Whether values have a drop.
+    pub(super) fn drops_values(&self) -> bool {
+        self.values.drop.is_some()
+    }
+
+    /// What drops them.
+    pub(super) fn drops(&self) -> &Errand<Drops> {
+        &self.drops
+    }
+
+    /// Whether nothing may be created now, since too much waits to be freed. Any context.
+    pub(super) fn is_full(&self) -> bool {
+        let reaper = &self.runtime.reaper;
+        reaper.is_full() || self.drops_values() && self.drops.waiting() >= reaper.limit()
+    }
+
     /// Counts an element whose memory is free. The map may be gone after this.
-    pub(super) fn element_freed(&self) {
+    ///
+    /// # Safety
+    ///
+    /// Called once for an element that was allocated, when nothing of it is used any more.
+    pub(super) unsafe fn element_freed(&self) {
         let bytes = self.element_size() as u64;
         self.runtime.stats.element_bytes.sub(bytes);
         self.runtime.stats.freed.add(1);
-        self.release();
+        // SAFETY: By the contract, it was counted.
+        unsafe { self.release() };
     }
 
     /// Announces the end to those who link elements without a reference to the map. Whoever does
     /// not see this yet after a push, which is fully ordered, is seen by the walk that follows.
-    pub(crate) fn begin_end(&self) {
+    pub(crate) fn announce_end(&self) {
         fault::pause(Point::MapEnding);
         self.ending.store(true, Relaxed);
         barrier::smp_mb(Full);
     }
 
-    /// Whether [`RawMap::end`] has begun. To be asked after a push.
+    /// Whether the end has begun. To be asked after a push.
     pub(super) fn is_ending(&self) -> bool {
         self.ending.load(Relaxed)
     }
 
-    fn release(&self) {
+    /// Takes one off `unfreed`. The map may be gone after this.
+    ///
+    /// # Safety
+    ///
+    /// The caller must have put one on it, and not use the map again unless it owns it.
+    unsafe fn release(&self) {
         fault::pause(Point::MapRelease);
         // Full: all that was done to the elements comes before the end of the map.
-        if self.unfreed.fetch_sub(1, Full) == 1 {
+        if self.unfreed.fetch_sub(1, Full) != 1 {
+            return;
+        }
+        if self.end.xchg(GONE, Full) == LEFT {
+            // SAFETY: The owner has left the map to who comes here, and no element is left.
+            unsafe { Self::free(NonNull::from(self)) };
+        } else {
             self.gone.complete_all();
         }
     }
 
-    /// Ends all elements and returns when the last value is dropped and the last byte free.
-    ///
-    /// Called once, by the drop of who owns the map. May sleep: it waits for a grace period, and
-    /// for owners that die at the same time to be done with the map's elements.
-    pub(super) fn end(&self) {
-        self.begin_end();
+    /// Ends all elements, unless that is done, and does not wait until they are freed. Process
+    /// context, by who owns the map.
+    pub(crate) fn begin_end(&self) {
+        if self.walked.xchg(true, Relaxed) {
+            return;
+        }
+        self.announce_end();
         for bucket in 0..self.table.len() {
             let rcu = rcu::read_lock();
             for node in self.table.iter(bucket, &rcu) {
@@ -338,12 +403,56 @@ impl RawMap {
             drop(rcu);
             deferred::cond_resched();
         }
-        self.release();
-        self.gone.wait_for_completion();
-        self.runtime.stats.map_bytes.sub(self.own_bytes());
+        // SAFETY: The one that is there from the beginning; the caller owns the map.
+        unsafe { self.release() };
+    }
+
+    /// Ends the map: returns when the last value is dropped and the last byte free.
+    ///
+    /// May sleep: it waits for a grace period, and for owners that die at the same time to be done
+    /// with the map's elements. In the drop of a value it does not wait, since it might wait for
+    /// itself; nor does it go on waiting in a task that is killed, if the values have no drop. Then
+    /// who frees the last element frees the map.
+    ///
+    /// # Safety
+    ///
+    /// `map` must be from [`RawMap::new`], and not be used again.
+    pub(super) unsafe fn end(map: NonNull<Self>) {
+        // SAFETY: Valid by the contract.
+        let raw = unsafe { map.as_ref() };
+        raw.begin_end();
+        if raw.wait() || raw.end.cmpxchg(WAITED, LEFT, Full).is_err() {
+            // Who has completed it may still be about to.
+            raw.gone.wait_for_completion();
+            // SAFETY: No element is left, and nobody but the caller knows the map.
+            unsafe { Self::free(map) };
+        }
+    }
+
+    /// Waits until nothing is left; false if it did not.
+    fn wait(&self) -> bool {
+        if drops::in_drop() {
+            return false;
+        }
+        if self.drops_values() {
+            self.gone.wait_for_completion();
+            return true;
+        }
+        self.gone.wait_unless_killed()
+    }
+
+    /// # Safety
+    ///
+    /// `map` must be from [`RawMap::new`], without elements, and not be used again.
+    unsafe fn free(map: NonNull<Self>) {
+        // SAFETY: By the contract.
+        let map = unsafe { Pin::new_unchecked(KBox::from_raw(map.as_ptr())) };
+        let runtime = map.runtime;
+        runtime.stats.map_bytes.sub(map.own_bytes());
+        drop(map);
         // The runtime may be gone as soon as the count is seen to fall: all use of it comes before.
         // Pairs with the barrier in `Runtime::is_empty`.
         barrier::smp_mb(Full);
-        self.runtime.stats.maps.sub(1);
+        runtime.stats.maps.sub(1);
     }
 }

@@ -1,26 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where the dead go: what is left to unlink is unlinked, then, a grace period later, values are
+//! Where the dead go: what is still linked is unlinked, then, a grace period later, values are
 //! dropped and memory is freed.
 //!
-//! Anyone hands over in any context, NMI included, by a push on a lock-free list. Two works in
-//! kworkers, which hold nothing and may sleep, take over: one finishes unlinking, and tries again a
-//! moment later where a lock still fails; the other one waits for a grace period and frees. So
-//! a value is dropped in a kworker, once, whatever context ended its element, and its drop may
-//! sleep.
+//! Anyone hands over in any context, NMI included, by a push on a lock-free list of this processor.
+//! The first one on an empty list rings for a kworker, which comes a jiffy later: so there is at
+//! most one interrupt and one wake-up a jiffy and processor, however many die. It holds nothing
+//! and may sleep. It takes the list as a whole, finishes unlinking, waits for a grace period and
+//! frees. What still cannot be unlinked goes on the list again.
+//!
+//! A value with a drop goes on to a kworker of its map's own: a drop that sleeps holds up its map
+//! and nobody else.
+//!
+//! # Bounds
+//!
+//! What waits for its grace period is counted in bytes. From [`Marks::hurry`] on, grace periods are
+//! expedited and nobody waits for a jiffy. From [`Marks::limit`] on, [`Reaper::is_full`]: nothing
+//! is created until something is free. Who may sleep waits for that in [`Reaper::make_room`]. What
+//! waits for a drop is bounded for each map by itself, by the same limit.
 
 use super::{
-    charge::Paid,
+    drops::Drops,
     element::Element,
+    pending::{
+        Marks,
+        Part,
+        Pending, //
+    },
+    remains::{
+        Kind,
+        Remains, //
+    },
     runtime::Runtime,
     store::Storage,
-    unlink, //
+    unlink::{
+        self,
+        Waits, //
+    },
 };
 use crate::sync::{
     clock::Stopwatch,
+    counter::Counter,
     deferred::{
         self,
         Bell,
+        Errand,
         Listener,
         Queue, //
     },
@@ -29,238 +53,236 @@ use crate::sync::{
         Point, //
     },
     llist::{
+        Chain,
         LList,
         Link, //
     },
-    nolock,
+    per_cpu::PerCpu,
     rcu, //
 };
-use core::{
-    cell::Cell,
-    ptr::NonNull, //
-};
+use core::ptr::NonNull;
 use kernel::prelude::*;
 
-/// What a dead object is.
-#[derive(Copy, Clone)]
-#[repr(u8)]
-pub(super) enum Kind {
-    /// An [`Element`].
-    Element,
-    /// A [`Storage`].
-    Storage,
-}
-
-const ON_STORAGE: u8 = 1;
-const ON_TABLE: u8 = 2;
-
-/// What an object that can die has in it, in first place.
-#[repr(C)]
-pub(super) struct Remains {
-    link: Link,
-    kind: Kind,
-    /// The lists an element is still on. Its owner's, see [`Element`].
-    todo: Cell<u8>,
-    /// Whether an element is charged. Here, since here is room.
-    pub(super) paid: Paid,
-}
-
-impl Remains {
-    /// Of an object that is on no list.
-    pub(super) const fn new(kind: Kind) -> Self {
-        Self {
-            link: Link::new(),
-            kind,
-            todo: Cell::new(0),
-            paid: Paid::no(),
-        }
-    }
-
-    /// The element is about to be put on both lists.
-    pub(super) fn link_both(&self) {
-        self.todo.set(ON_STORAGE | ON_TABLE);
-    }
-
-    /// Whether the element is on its storage's list.
-    pub(super) fn on_storage(&self) -> bool {
-        self.todo.get() & ON_STORAGE != 0
-    }
-
-    /// Whether the element is in its map's table.
-    pub(super) fn on_table(&self) -> bool {
-        self.todo.get() & ON_TABLE != 0
-    }
-
-    /// The element was taken off its storage's list.
-    pub(super) fn left_storage(&self) {
-        self.todo.set(self.todo.get() & !ON_STORAGE);
-    }
-
-    /// The element was taken out of its map's table.
-    pub(super) fn left_table(&self) {
-        self.todo.set(self.todo.get() & !ON_TABLE);
-    }
-}
-
 /// The reaper.
-#[pin_data]
 pub(super) struct Reaper {
-    /// The dead that are still linked.
-    linked: LList,
-    /// The dead that are not.
-    unlinked: LList,
-    #[pin]
-    unlinker: Bell<Unlinker>,
-    #[pin]
-    freer: Bell<Freer>,
-    // Dropped after the bells, which ring in it.
+    lanes: PerCpu<Bell<Lane>>,
+    pending: Pending,
+    /// Who waits for room.
+    waiters: Counter,
+    marks: Marks,
+    // Dropped after the lanes' bells, which ring in it.
     queue: Queue,
 }
 
-struct Unlinker;
+/// What was handed over on one processor.
+#[repr(align(64))]
+struct Lane {
+    dead: LList,
+    /// Those on the list, and those that were taken from it and are not freed or on their way to a
+    /// drop.
+    part: Part,
+}
 
-impl Listener for Unlinker {
-    fn answer() {
-        if let Some(runtime) = Runtime::get() {
-            runtime.reaper.unlink_all(runtime);
+impl Lane {
+    /// With nothing in it.
+    const fn new() -> Self {
+        Self {
+            dead: LList::new(),
+            part: Part::new(),
         }
     }
 }
 
-struct Freer;
-
-impl Listener for Freer {
-    fn answer() {
+impl Listener for Lane {
+    fn answer(lane: &Bell<Self>) {
         if let Some(runtime) = Runtime::get() {
-            runtime.reaper.free_all(runtime);
+            runtime.reaper.reap(lane, runtime);
         }
+    }
+
+    fn patience(&self) -> usize {
+        let is_hurried = Runtime::get().is_none_or(|runtime| runtime.reaper.is_hurried());
+        usize::from(!is_hurried)
     }
 }
 
 impl Reaper {
     /// A reaper with nothing to do. May sleep.
-    pub(super) fn new() -> Result<impl PinInit<Self>> {
+    pub(super) fn new(marks: Marks) -> Result<Self> {
         let queue = Queue::new()?;
-        Ok(pin_init!(Self {
-            linked: LList::new(),
-            unlinked: LList::new(),
-            unlinker <- Bell::new(&queue),
-            freer <- Bell::new(&queue),
+        Ok(Self {
+            lanes: PerCpu::new(|| KBox::pin_init(Bell::new(&queue, Lane::new()), GFP_KERNEL))?,
+            pending: Pending::new(),
+            waiters: Counter::new(),
+            marks,
             queue,
-        }))
+        })
     }
 
-    /// Takes over an object that is on no list any more. Any context.
+    /// Takes over an object of `bytes` bytes that is dead, and that `remains` say is unlinked or
+    /// not. Any context.
     ///
     /// # Safety
     ///
     /// The caller must own the object and not use it again, but for reading it under an RCU guard
-    /// that it holds already. New readers must not come to it.
-    pub(super) unsafe fn free(&self, remains: &Remains) {
+    /// that it holds already. If it is unlinked, new readers must not come to it.
+    pub(super) unsafe fn take(&self, remains: &Remains, bytes: usize) {
         fault::pause(Point::HandOver);
-        // SAFETY: Owned by the caller, and valid until `free_all` has taken it.
-        if unsafe { self.unlinked.push(NonNull::from(&remains.link)) } {
-            self.freer.ring();
+        let lane = self.lanes.here();
+        lane.part.add(bytes, &self.pending);
+        // SAFETY: Owned by the caller, and valid until `reap` has taken it.
+        if unsafe { lane.dead.push(remains.link()) } {
+            lane.ring();
         }
     }
 
-    /// Takes over an object that is dead but still linked. Any context.
-    ///
-    /// # Safety
-    ///
-    /// As [`Reaper::free`], but readers may still come.
-    pub(super) unsafe fn finish(&self, remains: &Remains) {
-        if let Some(runtime) = Runtime::get() {
-            runtime.stats.deferred.add(1);
-        }
-        fault::pause(Point::HandOver);
-        // SAFETY: Owned by the caller, and valid until `unlink_all` has taken it.
-        if unsafe { self.linked.push(NonNull::from(&remains.link)) } {
-            self.unlinker.ring();
-        }
+    /// Whether nothing may be created, since too much waits to be freed. Any context.
+    pub(super) fn is_full(&self) -> bool {
+        self.pending.bytes() >= self.marks.limit
     }
 
-    fn unlink_all(&self, runtime: &Runtime) {
-        let mut again = false;
-        for link in self.linked.take() {
-            let rcu = rcu::read_lock();
-            let remains = link.cast::<Remains>();
-            // SAFETY: The reaper owns what it took from the list: remains, whose first field the
-            // link is.
-            let kind = unsafe { remains.as_ref() }.kind;
-            let done = match kind {
-                // SAFETY: `remains` is the first field of an element that the reaper owns.
-                Kind::Element => unsafe { unlink::unlink(remains.cast().as_ref(), &rcu) },
-                // SAFETY: `remains` is the first field of a storage that the reaper owns.
-                Kind::Storage => unsafe {
-                    unlink::unlink_storage(runtime, remains.cast().as_ref(), &rcu)
-                },
-            };
-            if done {
-                runtime.stats.finished.add(1);
-                // SAFETY: Owned by the reaper, and unlinked.
-                unsafe { self.free(remains.as_ref()) };
+    fn is_hurried(&self) -> bool {
+        self.pending.bytes() >= self.marks.hurry || self.waiters.get() != 0
+    }
+
+    /// What may wait for the drops of one map, in bytes.
+    pub(super) fn limit(&self) -> u64 {
+        self.marks.limit
+    }
+
+    /// Whether anything waits to be freed or to go on to a drop.
+    pub(super) fn has_dead(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.part.get().0 != 0)
+    }
+
+    /// Objects and bytes that wait to be freed or to go on to a drop.
+    pub(super) fn pending(&self) -> (u64, u64) {
+        self.lanes.iter().fold((0, 0), |(objects, bytes), lane| {
+            let part = lane.part.get();
+            (objects + part.0, bytes + part.1)
+        })
+    }
+
+    /// Unlinks, waits for a grace period and frees, for one processor.
+    fn reap(&self, lane: &Bell<Lane>, runtime: &Runtime) {
+        let mut unlinked = Chain::new();
+        let mut is_stuck = false;
+        for link in lane.dead.take() {
+            // SAFETY: The reaper owns what it took from the list.
+            if unsafe { finish_unlinking(link, runtime) } {
+                // SAFETY: Likewise.
+                unsafe { unlinked.push(link) };
             } else {
-                // No ring: whoever holds the lock needs a moment.
-                //
-                // SAFETY: Owned by the reaper.
-                unsafe { self.linked.push(link) };
-                again = true;
+                // SAFETY: Likewise.
+                unsafe { lane.dead.push(link) };
+                is_stuck = true;
             }
-            drop(rcu);
             deferred::cond_resched();
         }
-        if again {
-            self.unlinker.ring_later(1);
+        if is_stuck {
+            // No ring: whoever holds the lock needs a moment.
+            lane.ring_later(1);
+        }
+        if !unlinked.is_empty() {
+            fault::pause(Point::GracePeriod);
+            self.wait_for_readers();
+            self.free_all(lane, unlinked, runtime);
         }
     }
 
-    fn free_all(&self, runtime: &Runtime) {
-        let dead = self.unlinked.take();
-        fault::pause(Point::GracePeriod);
-        rcu::synchronize_rcu();
+    fn wait_for_readers(&self) {
+        if self.is_hurried() {
+            rcu::synchronize_rcu_expedited();
+        } else {
+            rcu::synchronize_rcu();
+        }
+    }
+
+    /// Frees what nobody can reach. Values with a drop come last, so that whoever waits for one of
+    /// them finds freed what was handed over before it.
+    fn free_all(&self, lane: &Lane, dead: Chain, runtime: &Runtime) {
         let watch = Stopwatch::start();
+        let mut with_drop = Chain::new();
         for link in dead {
             let remains = link.cast::<Remains>();
             // SAFETY: The reaper owns what it took from the list, and no reader is left.
-            match unsafe { remains.as_ref() }.kind {
-                // SAFETY: `remains` is the first field of an element.
-                Kind::Element => unsafe { free_element(remains.cast()) },
-                // SAFETY: `remains` is the first field of a storage.
-                Kind::Storage => unsafe { free_storage(runtime, remains.cast()) },
+            match unsafe { remains.as_ref() }.kind() {
+                Kind::Element => {
+                    let elem = remains.cast::<Element>();
+                    // SAFETY: `remains` is the first field of an element.
+                    let map = unsafe { elem.as_ref() }.map();
+                    if map.drops_values() {
+                        // SAFETY: Owned by the reaper.
+                        unsafe { with_drop.push(link) };
+                        continue;
+                    }
+                    lane.part.sub(map.element_size(), &self.pending);
+                    // SAFETY: Nobody else can reach it.
+                    unsafe { Element::free(elem) };
+                }
+                Kind::Storage => {
+                    lane.part.sub(size_of::<Storage>(), &self.pending);
+                    // SAFETY: `remains` is the first field of a storage, which nobody can reach.
+                    unsafe { Storage::free(remains.cast(), &runtime.stats) };
+                }
             }
             deferred::cond_resched();
+        }
+        for link in with_drop {
+            // SAFETY: `link` is the first field of an element that the reaper owns.
+            let map = unsafe { link.cast::<Element>().as_ref() }.map();
+            lane.part.sub(map.element_size(), &self.pending);
+            // SAFETY: Likewise, and no reader is left.
+            unsafe { map.drops().take(link, map.element_size()) };
         }
         runtime.stats.reap_ns.add(watch.elapsed_ns());
     }
 
-    /// Waits until all that was handed over so far has been looked at. May sleep.
+    /// Hurries what has died so far, and waits until it is freed or on its way to a drop, if no
+    /// lock fails. May sleep.
+    pub(super) fn make_room(&self) {
+        self.waiters.add(1);
+        let has_work = |lane: &&Bell<Lane>| lane.part.get().0 != 0;
+        self.lanes.iter().filter(has_work).for_each(Bell::hurry);
+        self.lanes.iter().for_each(Bell::flush);
+        self.waiters.sub(1);
+    }
+
+    /// As [`Reaper::make_room`], and waits for drops. May sleep, but not in a drop.
     pub(super) fn flush(&self) {
-        self.unlinker.flush();
-        self.freer.flush();
+        self.make_room();
+        self.queue.flush();
+    }
+
+    /// What drops the values of a map that is being made.
+    pub(super) fn new_drops(&self) -> impl PinInit<Errand<Drops>> {
+        Drops::new(&self.queue)
     }
 }
 
+/// Unlinks an object as far as the locks allow; true when it is on no list any more.
+///
 /// # Safety
 ///
-/// The caller must own the element, and nobody else may be able to reach it.
-unsafe fn free_element(elem: NonNull<Element>) {
-    // SAFETY: Valid by the contract.
-    let header = unsafe { elem.as_ref() };
-    // The map stays until `element_freed` has counted this element.
-    let map = header.map();
-    // SAFETY: The value is initialised, and nobody else can reach it.
-    unsafe { map.drop_value(header.value()) };
-    // SAFETY: It was allocated so, and the header needs no drop.
-    unsafe { nolock::free_in_task(elem.cast()) };
-    map.element_freed();
-}
-
-/// # Safety
-///
-/// As [`free_element`].
-unsafe fn free_storage(runtime: &Runtime, storage: NonNull<Storage>) {
-    // SAFETY: It was allocated so, and needs no drop.
-    unsafe { nolock::free_in_task(storage.cast()) };
-    runtime.stats.storages.sub(1);
+/// `link` must be in a dead object that the caller owns.
+unsafe fn finish_unlinking(link: NonNull<Link>, runtime: &Runtime) -> bool {
+    let remains = link.cast::<Remains>();
+    // SAFETY: By the contract; the link is the first field of the remains.
+    let (kind, is_unlinked) = unsafe { (remains.as_ref().kind(), remains.as_ref().is_unlinked()) };
+    if is_unlinked {
+        return true;
+    }
+    let rcu = rcu::read_lock();
+    let done = match kind {
+        // SAFETY: `remains` is the first field of an element that the caller owns.
+        Kind::Element => unsafe { unlink::unlink::<Waits>(remains.cast().as_ref(), &rcu) },
+        // SAFETY: `remains` is the first field of a storage that the caller owns.
+        Kind::Storage => unsafe {
+            unlink::unlink_storage::<Waits>(runtime, remains.cast().as_ref(), &rcu)
+        },
+    };
+    if done {
+        runtime.stats.finished.add(1);
+    }
+    done
 }

@@ -8,9 +8,14 @@ use super::{
         Kind,
         OwnerId, //
     },
+    pending::Marks,
     reaper::Reaper,
     store::Storage,
-    table::Table, //
+    table::Table,
+    unlink::{
+        self,
+        WaitsForNobody, //
+    }, //
 };
 use crate::sync::{
     counter::Counter,
@@ -83,12 +88,11 @@ impl Stats {
 }
 
 /// The shared state.
-#[pin_data]
 pub(crate) struct Runtime {
+    // Dropped first: its works use the rest.
+    pub(super) reaper: Reaper,
     /// The storages, by owner.
     pub(super) index: Table,
-    #[pin]
-    pub(super) reaper: Reaper,
     pub(super) sizes: Sizes,
     next_map: Atomic<u64>,
     /// What happened so far.
@@ -121,9 +125,10 @@ impl Runtime {
     ///
     /// Whatever else is known at the address is stale and ends as well.
     ///
-    /// Any context; takes no lock. When it returns, nothing of the owner can be found any more, and
-    /// its memory is not touched again. It waits for nobody, but for other CPUs that are giving
-    /// charges back to this owner at that moment, a few instructions with interrupts off.
+    /// Any context; takes a lock only if nobody holds it. When it returns, nothing of the owner can
+    /// be found any more, and its memory is not touched again. It waits for nobody, but for other
+    /// CPUs that are giving charges back to this owner at that moment, a few instructions with
+    /// interrupts off.
     ///
     /// # Safety
     ///
@@ -137,9 +142,9 @@ impl Runtime {
             if node.id() == id {
                 had_storage = true;
                 self.stats.owner_deaths.add(1);
-                self.end_all(storage, &rcu);
                 // SAFETY: By the contract.
                 unsafe { storage.charge.end(id, storage.kind, &self.stats) };
+                self.end_all(storage, &rcu);
             } else {
                 self.end_stale(storage, &rcu);
             }
@@ -222,7 +227,7 @@ impl Runtime {
         self.find_storage(id, rcu)?.next(after, rcu)
     }
 
-    /// Ends a storage and all its elements.
+    /// Ends a storage and all its elements, whose charge has ended.
     fn end_all(&self, storage: &Storage, rcu: &Guard) {
         storage.node.claim(Point::StorageClaim);
         for peers in storage.elements.iter(rcu) {
@@ -231,16 +236,28 @@ impl Runtime {
             if elem.node.claim(Point::ElementClaim) {
                 let counters = elem.map().counters();
                 counters.ended(&counters.owner_deaths);
-                counters.deferred.add(1);
                 // SAFETY: Claimed above.
-                unsafe { self.reaper.finish(&elem.remains) };
+                unsafe { unlink::bury_with::<WaitsForNobody>(elem, rcu) };
             }
         }
     }
 
-    /// Waits until what has died so far is freed, if no lock fails. May sleep.
+    /// Waits until what has died so far is freed, if no lock fails. May sleep, but not in the drop
+    /// of a value.
     pub(crate) fn flush(&self) {
         self.reaper.flush();
+    }
+
+    /// From how many bytes on that wait nothing is created.
+    #[cfg(OSTOR_TEST)]
+    pub(crate) fn pending_limit(&self) -> u64 {
+        self.reaper.limit()
+    }
+
+    /// Objects and bytes that are dead and wait to be freed, but for values that wait for the drops
+    /// of their map.
+    pub(crate) fn pending(&self) -> (u64, u64) {
+        self.reaper.pending()
     }
 
     /// Whether there is no map, element or storage any more. The CPU that counted the last map down
@@ -258,26 +275,24 @@ impl Runtime {
 
 /// The runtime's life. Dropping it waits until all maps have ended and everything is freed: the
 /// hooks must be detached. May sleep.
-pub(crate) struct Running(Pin<KBox<Runtime>>);
+pub(crate) struct Running(KBox<Runtime>);
 
 impl Running {
     /// Starts the runtime, once at a time. Fails with `EINVAL` if a size is out of bounds.
-    pub(crate) fn start(sizes: Sizes) -> Result<Self> {
+    pub(crate) fn start(sizes: Sizes, marks: Marks) -> Result<Self> {
         const BITS: RangeInclusive<u32> = 4..=20;
 
         if !BITS.contains(&sizes.map_bits) || !BITS.contains(&sizes.index_bits) {
             return Err(EINVAL);
         }
-        let reaper = Reaper::new()?;
-        let index = Table::new(sizes.index_bits)?;
-        let runtime = KBox::pin_init(
-            pin_init!(Runtime {
-                index,
-                reaper <- reaper,
+        let runtime = KBox::new(
+            Runtime {
+                index: Table::new(sizes.index_bits)?,
+                reaper: Reaper::new(marks)?,
                 sizes,
                 next_map: Atomic::new(1),
                 stats: Stats::default(),
-            }),
+            },
             GFP_KERNEL,
         )?;
         RUNTIME.store(ptr::from_ref(&*runtime).cast_mut(), Relaxed);
@@ -297,5 +312,7 @@ impl Drop for Running {
             deferred::pause();
         }
         RUNTIME.store(ptr::null_mut(), Relaxed);
+        // Who freed the last map may have been preempted before it has left this module's code.
+        deferred::wait_for_text();
     }
 }

@@ -11,7 +11,7 @@ use super::{
         Owner,
         OwnerId, //
     },
-    reaper::{
+    remains::{
         self,
         Remains, //
     },
@@ -83,7 +83,7 @@ impl Storage {
         let memory = nolock::alloc(Self::LAYOUT, Point::StorageAlloc, payer, rcu)?;
         let storage = memory.cast::<Storage>();
         let new = Storage {
-            remains: Remains::new(reaper::Kind::Storage),
+            remains: Remains::new(remains::Kind::Storage),
             node: Node::new(id),
             lock: ResLock::new(()),
             elements: HListHead::new(),
@@ -93,6 +93,17 @@ impl Storage {
         // SAFETY: The memory is large enough, aligned, and ours.
         unsafe { storage.write(new) };
         Some(storage)
+    }
+
+    /// Frees a storage. Process context.
+    ///
+    /// # Safety
+    ///
+    /// The caller must own the storage, and nobody else may be able to reach it.
+    pub(super) unsafe fn free(storage: NonNull<Storage>, stats: &Stats) {
+        // SAFETY: It was allocated so, and needs no drop.
+        unsafe { nolock::free_in_task(storage.cast()) };
+        stats.storages.sub(1);
     }
 
     /// The storage that `node` is in.

@@ -6,9 +6,12 @@
 //! that an insertion never waits for anybody. They are taken out under the bucket's lock, which
 //! keeps the links behind the head to one CPU.
 
-use super::owner::{
-    Kind,
-    OwnerId, //
+use super::{
+    owner::{
+        Kind,
+        OwnerId, //
+    },
+    unlink::Patience, //
 };
 use crate::sync::{
     chain::{
@@ -23,10 +26,7 @@ use crate::sync::{
         Guard,
         RcuPtr, //
     },
-    res_lock::{
-        LockError,
-        ResLock, //
-    },
+    res_lock::ResLock,
     trace::{
         self,
         Event, //
@@ -341,7 +341,8 @@ impl Table {
         }
     }
 
-    /// Takes a member out. Any context; takes the bucket's lock, and fails if that fails.
+    /// Takes a member out, and returns whether it did: it takes the bucket's lock as `P` says.
+    /// Any context.
     ///
     /// The member in front of it is looked for before the lock is taken, which takes as long as the
     /// chain is. With the lock held and interrupts off, there is left to look whether that one is
@@ -351,18 +352,18 @@ impl Table {
     /// # Safety
     ///
     /// `node` must be a member of this table, dead, and claimed by the caller.
-    pub(crate) unsafe fn unlink(
+    pub(crate) unsafe fn unlink<P: Patience>(
         &self,
         node: NonNull<Node>,
         point: Point,
         rcu: &Guard,
-    ) -> Result<(), LockError> {
+    ) -> bool {
         // SAFETY: A member is valid by the type invariant.
         let old = unsafe { node.as_ref() };
         let bucket = self.bucket(old.addr());
         loop {
             let before = bucket.before(node, rcu);
-            let unlinked = bucket.lock.with(point, |()| {
+            let unlinked = P::with(&bucket.lock, point, || {
                 if point == Point::BucketLock {
                     trace::event(Event::BucketLocked, old.addr());
                 }
@@ -380,9 +381,10 @@ impl Table {
                     before.next.assign(next);
                 }
                 true
-            })?;
-            if unlinked {
-                return Ok(());
+            });
+            // Else the member in front has left meanwhile.
+            if unlinked != Some(false) {
+                return unlinked.is_some();
             }
         }
     }

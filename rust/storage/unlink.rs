@@ -13,12 +13,39 @@ use crate::sync::{
         Point, //
     },
     rcu::Guard,
+    res_lock::ResLock,
     trace::{
         self,
         Event, //
     }, //
 };
 use core::ptr::NonNull;
+
+/// What is done about a lock that somebody holds.
+pub(crate) trait Patience {
+    /// Runs `f` with the lock held; [`None`] if it could not be had. Any context.
+    fn with<R>(lock: &ResLock<()>, point: Point, f: impl FnOnce() -> R) -> Option<R>;
+}
+
+/// Waits for it, as the lock does.
+pub(crate) struct Waits;
+
+impl Patience for Waits {
+    #[inline(always)]
+    fn with<R>(lock: &ResLock<()>, point: Point, f: impl FnOnce() -> R) -> Option<R> {
+        lock.with(point, |()| f()).ok()
+    }
+}
+
+/// Does without.
+pub(crate) struct WaitsForNobody;
+
+impl Patience for WaitsForNobody {
+    #[inline(always)]
+    fn with<R>(lock: &ResLock<()>, point: Point, f: impl FnOnce() -> R) -> Option<R> {
+        lock.try_with(point, |()| f())
+    }
+}
 
 /// Gives back what the owner was charged for an element, unlinks it as far as the locks allow, and
 /// hands it to the reaper. Any context.
@@ -27,21 +54,30 @@ use core::ptr::NonNull;
 ///
 /// The caller must have claimed the element, and give up what that made it own.
 pub(super) unsafe fn bury(elem: &Element, rcu: &Guard) {
-    let map = elem.map();
     if let Some(storage) = elem.storage(rcu) {
         // SAFETY: Either the element keeps the storage live, being on its list, or it was replaced,
         // by somebody who has the owner.
-        unsafe { storage.refund(elem, &map.runtime.stats) };
+        unsafe { storage.refund(elem, &elem.map().runtime.stats) };
     }
     // SAFETY: By the contract.
-    if unsafe { unlink(elem, rcu) } {
-        // SAFETY: By the contract, and it is unlinked.
-        unsafe { map.runtime.reaper.free(&elem.remains) };
-    } else {
+    unsafe { bury_with::<Waits>(elem, rcu) };
+}
+
+/// As [`bury`], of a dead owner, to whom nothing is given back.
+///
+/// # Safety
+///
+/// As [`bury`].
+pub(super) unsafe fn bury_with<P: Patience>(elem: &Element, rcu: &Guard) {
+    let map = elem.map();
+    let runtime = map.runtime;
+    // SAFETY: By the contract.
+    if !unsafe { unlink::<P>(elem, rcu) } {
         map.counters().deferred.add(1);
-        // SAFETY: By the contract.
-        unsafe { map.runtime.reaper.finish(&elem.remains) };
+        runtime.stats.deferred.add(1);
     }
+    // SAFETY: By the contract; what is still linked, `remains` say.
+    unsafe { runtime.reaper.take(&elem.remains, map.element_size()) };
 }
 
 /// Unlinks an element; false if a lock could not be had. Any context.
@@ -51,27 +87,27 @@ pub(super) unsafe fn bury(elem: &Element, rcu: &Guard) {
 /// # Safety
 ///
 /// The caller must own the element by its claim.
-pub(super) unsafe fn unlink(elem: &Element, rcu: &Guard) -> bool {
+pub(super) unsafe fn unlink<P: Patience>(elem: &Element, rcu: &Guard) -> bool {
     let remains = &elem.remains;
-    if remains.on_storage() && leave_storage(elem, rcu) {
+    if remains.on_storage() && leave_storage::<P>(elem, rcu) {
         remains.left_storage();
     }
     if remains.on_table() {
         let node = NonNull::from(&elem.node);
+        let table = &elem.map().table;
         // SAFETY: A member of its map's table, claimed by the caller.
-        let left = unsafe { elem.map().table.unlink(node, Point::BucketLock, rcu) };
-        if left.is_ok() {
+        if unsafe { table.unlink::<P>(node, Point::BucketLock, rcu) } {
             remains.left_table();
         }
     }
-    !remains.on_storage() && !remains.on_table()
+    remains.is_unlinked()
 }
 
-fn leave_storage(elem: &Element, rcu: &Guard) -> bool {
+fn leave_storage<P: Patience>(elem: &Element, rcu: &Guard) -> bool {
     let Some(storage) = elem.storage(rcu) else {
         return true;
     };
-    let emptied = storage.lock.with(Point::UnlinkLock, |()| {
+    let emptied = P::with(&storage.lock, Point::UnlinkLock, || {
         trace::event(Event::StorageLocked, storage.node.addr());
         // SAFETY: The lock is held.
         let mut peers = unsafe { storage.elements.assume_locked() };
@@ -86,11 +122,11 @@ fn leave_storage(elem: &Element, rcu: &Guard) -> bool {
             true
         }
     });
-    if emptied == Ok(true) {
+    if emptied == Some(true) {
         // SAFETY: We emptied it.
-        unsafe { bury_storage(elem.map().runtime, storage, rcu) };
+        unsafe { bury_storage::<P>(elem.map().runtime, storage, rcu) };
     }
-    emptied.is_ok()
+    emptied.is_some()
 }
 
 /// Takes a storage out of the index as far as the lock allows, and hands it to the reaper. Any
@@ -99,15 +135,13 @@ fn leave_storage(elem: &Element, rcu: &Guard) -> bool {
 /// # Safety
 ///
 /// The caller must have emptied the storage.
-pub(super) unsafe fn bury_storage(runtime: &Runtime, storage: &Storage, rcu: &Guard) {
+pub(super) unsafe fn bury_storage<P: Patience>(runtime: &Runtime, storage: &Storage, rcu: &Guard) {
     // SAFETY: By the contract.
-    if unsafe { unlink_storage(runtime, storage, rcu) } {
-        // SAFETY: By the contract, and it is unlinked.
-        unsafe { runtime.reaper.free(&storage.remains) };
-    } else {
-        // SAFETY: By the contract.
-        unsafe { runtime.reaper.finish(&storage.remains) };
+    if !unsafe { unlink_storage::<P>(runtime, storage, rcu) } {
+        runtime.stats.deferred.add(1);
     }
+    // SAFETY: By the contract; whether it is still linked, `remains` say.
+    unsafe { runtime.reaper.take(&storage.remains, size_of::<Storage>()) };
 }
 
 /// Takes a storage out of the index; false if the lock could not be had. Any context.
@@ -115,8 +149,16 @@ pub(super) unsafe fn bury_storage(runtime: &Runtime, storage: &Storage, rcu: &Gu
 /// # Safety
 ///
 /// The caller must own the storage, having emptied it.
-pub(super) unsafe fn unlink_storage(runtime: &Runtime, storage: &Storage, rcu: &Guard) -> bool {
+pub(super) unsafe fn unlink_storage<P: Patience>(
+    runtime: &Runtime,
+    storage: &Storage,
+    rcu: &Guard,
+) -> bool {
     let node = NonNull::from(&storage.node);
     // SAFETY: A member of the index since it was published, dead, and the caller's.
-    unsafe { runtime.index.unlink(node, Point::IndexLock, rcu) }.is_ok()
+    let is_out = unsafe { runtime.index.unlink::<P>(node, Point::IndexLock, rcu) };
+    if is_out {
+        storage.remains.left_table();
+    }
+    is_out
 }

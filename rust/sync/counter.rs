@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counters that many count on and nobody decides by.
+//! Counters that many count on. What is decided by one may be decided a moment too late.
 
 use super::{
     Atomic,
@@ -26,6 +26,11 @@ impl Counter {
     #[inline(always)]
     pub(crate) fn add(&self, n: u64) {
         self.0.add(n, Relaxed);
+    }
+
+    /// Counts `n` up, and returns how far it had counted before. Any context.
+    pub(crate) fn fetch_add(&self, n: u64) -> u64 {
+        self.0.fetch_add(n, Relaxed)
     }
 
     /// Counts `n` down. Any context.

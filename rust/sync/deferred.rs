@@ -4,7 +4,7 @@
 
 use crate::shim;
 use core::{
-    marker::PhantomData,
+    ops::Deref,
     ptr::NonNull, //
 };
 use kernel::{
@@ -52,6 +52,14 @@ impl Queue {
     }
 }
 
+impl Queue {
+    /// Waits until all work that was asked for so far is done. May sleep, but not in such work.
+    pub(crate) fn flush(&self) {
+        // SAFETY: Owned by the type invariant.
+        unsafe { bindings::__flush_workqueue(self.0.as_ptr()) };
+    }
+}
+
 impl Drop for Queue {
     fn drop(&mut self) {
         // SAFETY: Owned by the type invariant.
@@ -60,16 +68,20 @@ impl Drop for Queue {
 }
 
 /// What a [`Bell`] calls.
-pub(crate) trait Listener: Sync + 'static {
+pub(crate) trait Listener: Sync + Sized + 'static {
     /// Answers rings: at least once after each [`Bell::ring`], never twice at a time. Runs in a
     /// kworker: holds nothing, may sleep.
-    fn answer();
+    fn answer(bell: &Bell<Self>);
+
+    /// How many jiffies after the first ring the answer may come. Runs in an interrupt.
+    fn patience(&self) -> usize;
 }
 
 /// Rung in any context, answered in a kworker.
 ///
 /// A ring in NMI, with interrupts off or under the run queue's lock must not queue work itself:
-/// an irq_work does, which is the next interrupt on this CPU.
+/// an irq_work does, which is the next interrupt on this CPU. Rings that come before the answer
+/// begins are answered by it.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Bell<L: Listener> {
     #[pin]
@@ -77,17 +89,26 @@ pub(crate) struct Bell<L: Listener> {
     #[pin]
     work: Opaque<bindings::delayed_work>,
     queue: NonNull<bindings::workqueue_struct>,
-    _listener: PhantomData<fn(L)>,
+    listener: L,
 }
 
 // SAFETY: irq_work and delayed_work are made to be queued from anywhere.
 unsafe impl<L: Listener> Sync for Bell<L> {}
 // SAFETY: As above; moving is what pinning forbids.
-unsafe impl<L: Listener> Send for Bell<L> {}
+unsafe impl<L: Listener + Send> Send for Bell<L> {}
+
+impl<L: Listener> Deref for Bell<L> {
+    type Target = L;
+
+    #[inline(always)]
+    fn deref(&self) -> &L {
+        &self.listener
+    }
+}
 
 impl<L: Listener> Bell<L> {
     /// A bell whose work runs on `queue`, which must be dropped after the bell.
-    pub(crate) fn new(queue: &Queue) -> impl PinInit<Self> {
+    pub(crate) fn new(queue: &Queue, listener: L) -> impl PinInit<Self> {
         let queue = queue.0;
         pin_init!(Self {
             irq <- Opaque::ffi_init(|slot| {
@@ -99,11 +120,11 @@ impl<L: Listener> Bell<L> {
                 unsafe { shim::ostor_init_delayed_work(slot, Some(Self::in_worker)) }
             }),
             queue,
-            _listener: PhantomData,
+            listener,
         })
     }
 
-    /// Asks for an answer, soon. Any context.
+    /// Asks for an answer, as soon as the listener's patience says. Any context.
     pub(crate) fn ring(&self) {
         // SAFETY: Initialised and pinned.
         unsafe { bindings::irq_work_queue(self.irq.get()) };
@@ -113,6 +134,21 @@ impl<L: Listener> Bell<L> {
     pub(crate) fn ring_later(&self, jiffies: usize) {
         // SAFETY: Both are initialised, and the queue outlives the bell.
         unsafe { shim::ostor_queue_delayed_work(self.queue.as_ptr(), self.work.get(), jiffies) };
+    }
+
+    /// Asks for an answer now, if one is asked for or not. May sleep.
+    pub(crate) fn hurry(&self) {
+        // SAFETY: Initialised and pinned.
+        unsafe { bindings::irq_work_sync(self.irq.get()) };
+        // SAFETY: Both are initialised, and the queue outlives the bell.
+        unsafe {
+            bindings::mod_delayed_work_on(
+                bindings::wq_misc_consts_WORK_CPU_UNBOUND as i32,
+                self.queue.as_ptr(),
+                self.work.get(),
+                0,
+            )
+        };
     }
 
     /// Waits until all rings so far are answered. May sleep.
@@ -129,14 +165,18 @@ impl<L: Listener> Bell<L> {
     unsafe extern "C" fn in_irq(irq: *mut bindings::irq_work) {
         // SAFETY: By the contract there is a bell around it, whose drop waits for this.
         let bell = unsafe { &*kernel::container_of!(Opaque::cast_from(irq), Self, irq) };
-        bell.ring_later(0);
+        bell.ring_later(bell.patience());
     }
 
     /// # Safety
     ///
     /// Called for the delayed_work of a `Bell<L>` only.
-    unsafe extern "C" fn in_worker(_work: *mut bindings::work_struct) {
-        L::answer();
+    unsafe extern "C" fn in_worker(work: *mut bindings::work_struct) {
+        // SAFETY: The work_struct is the first field of the delayed_work, by the contract.
+        let work = work.cast::<bindings::delayed_work>();
+        // SAFETY: By the contract there is a bell around it, whose drop waits for this.
+        let bell = unsafe { &*kernel::container_of!(Opaque::cast_from(work), Self, work) };
+        L::answer(bell);
     }
 }
 
@@ -148,6 +188,89 @@ impl<L: Listener> PinnedDrop for Bell<L> {
         // SAFETY: Likewise.
         unsafe { bindings::cancel_delayed_work_sync(self.work.get()) };
     }
+}
+
+/// What an [`Errand`] does.
+pub(crate) trait Runner: Sync + 'static {
+    /// Does it: once after each [`Errand::ask`] that returned true, never twice at a time. Runs in
+    /// a kworker: holds nothing, may sleep. The errand may be gone when it returns.
+    fn run(&self);
+}
+
+/// Work for a kworker that is asked for where queueing it is safe.
+///
+/// It may be freed whenever it is not asked for, also by its own run: so nothing waits for it.
+#[pin_data]
+pub(crate) struct Errand<R: Runner> {
+    #[pin]
+    work: Opaque<bindings::work_struct>,
+    queue: NonNull<bindings::workqueue_struct>,
+    runner: R,
+}
+
+// SAFETY: A work_struct is made to be queued from anywhere.
+unsafe impl<R: Runner> Sync for Errand<R> {}
+// SAFETY: As above; moving is what pinning forbids.
+unsafe impl<R: Runner + Send> Send for Errand<R> {}
+
+impl<R: Runner> Deref for Errand<R> {
+    type Target = R;
+
+    fn deref(&self) -> &R {
+        &self.runner
+    }
+}
+
+impl<R: Runner> Errand<R> {
+    /// An errand that runs on `queue`, which must outlive the run.
+    pub(crate) fn new(queue: &Queue, runner: R) -> impl PinInit<Self> {
+        let queue = queue.0;
+        pin_init!(Self {
+            work <- Opaque::ffi_init(|slot| {
+                // SAFETY: `slot` is memory for a work_struct.
+                unsafe { shim::ostor_init_work(slot, Some(Self::in_worker)) }
+            }),
+            queue,
+            runner,
+        })
+    }
+
+    /// Asks for a run. Process context, or an interrupt that came where interrupts are on.
+    ///
+    /// # Safety
+    ///
+    /// The errand must stay until the run has begun.
+    pub(crate) unsafe fn ask(&self) {
+        // SAFETY: Both are initialised, and stay until the run by the contract.
+        unsafe {
+            bindings::queue_work_on(
+                bindings::wq_misc_consts_WORK_CPU_UNBOUND as i32,
+                self.queue.as_ptr(),
+                self.work.get(),
+            )
+        };
+    }
+
+    /// Whether this is the run of an errand of this type.
+    pub(crate) fn is_running_here() -> bool {
+        // SAFETY: An FFI call with no requirement.
+        unsafe { shim::ostor_in_work(Some(Self::in_worker)) }
+    }
+
+    /// # Safety
+    ///
+    /// Called for the work_struct of an `Errand<R>` only.
+    unsafe extern "C" fn in_worker(work: *mut bindings::work_struct) {
+        // SAFETY: By the contract there is an errand around it, and it stays until the run says so.
+        let errand = unsafe { &*kernel::container_of!(Opaque::cast_from(work), Self, work) };
+        errand.runner.run();
+    }
+}
+
+/// Waits until all tasks have left the code that they are in now. May sleep.
+pub(crate) fn wait_for_text() {
+    // SAFETY: An FFI call with no requirement but that it may sleep.
+    unsafe { shim::ostor_text_sync() };
 }
 
 /// Lets others run. Task context, with no lock held.

@@ -64,33 +64,75 @@ impl LList {
     }
 
     /// Takes all links, in the order in which they were pushed.
-    pub(crate) fn take(&self) -> Taken {
+    pub(crate) fn take(&self) -> Chain {
         let mut newest = self.head.xchg(ptr::null_mut(), Full);
-        let mut oldest = ptr::null_mut();
+        let last = newest;
+        let mut first = ptr::null_mut();
         while let Some(link) = NonNull::new(newest) {
             // SAFETY: By the type invariant the link is valid, and the exchange made it ours.
-            let next = unsafe { link.as_ref() }.0.replace(oldest);
-            oldest = newest;
+            let next = unsafe { link.as_ref() }.0.replace(first);
+            first = newest;
             newest = next;
         }
-        Taken(oldest)
+        // INVARIANT: As the list's, whose they were.
+        Chain { first, last }
     }
 }
 
-/// Links that were taken from a list; iterating hands out one at a time for good.
+/// Links in a row, of one owner; iterating hands out one at a time for good.
 ///
 /// # Invariants
 ///
-/// From the pointer on, every link is valid and owned by this object.
-pub(crate) struct Taken(*mut Link);
+/// From `first` to `last`, every link is valid and owned by this object; both are null if there is
+/// none.
+pub(crate) struct Chain {
+    first: *mut Link,
+    last: *mut Link,
+}
 
-impl Iterator for Taken {
+impl Chain {
+    /// Without links.
+    pub(crate) const fn new() -> Self {
+        // INVARIANT: There is none.
+        Self {
+            first: ptr::null_mut(),
+            last: ptr::null_mut(),
+        }
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_null()
+    }
+
+    /// Adds a link at the end.
+    ///
+    /// # Safety
+    ///
+    /// As [`LList::push`], until the link comes out of the chain.
+    pub(crate) unsafe fn push(&mut self, link: NonNull<Link>) {
+        // SAFETY: Valid by the contract.
+        unsafe { link.as_ref() }.0.set(ptr::null_mut());
+        match NonNull::new(self.last) {
+            // SAFETY: Valid and ours by the type invariant.
+            Some(last) => unsafe { last.as_ref() }.0.set(link.as_ptr()),
+            None => self.first = link.as_ptr(),
+        }
+        // INVARIANT: By the contract.
+        self.last = link.as_ptr();
+    }
+}
+
+impl Iterator for Chain {
     type Item = NonNull<Link>;
 
     fn next(&mut self) -> Option<NonNull<Link>> {
-        let link = NonNull::new(self.0)?;
+        let link = NonNull::new(self.first)?;
         // SAFETY: By the type invariant the link is valid and ours.
-        self.0 = unsafe { link.as_ref() }.0.replace(ptr::null_mut());
+        self.first = unsafe { link.as_ref() }.0.replace(ptr::null_mut());
+        if self.first.is_null() {
+            self.last = ptr::null_mut();
+        }
         Some(link)
     }
 }

@@ -8,6 +8,7 @@
 pub(crate) mod busy;
 pub(crate) mod chain;
 pub(crate) mod clock;
+mod completion;
 pub(crate) mod context;
 pub(crate) mod counter;
 pub(crate) mod deferred;
@@ -18,22 +19,23 @@ pub(crate) mod llist;
 pub(crate) mod lock_order;
 pub(crate) mod module;
 pub(crate) mod nolock;
+pub(crate) mod per_cpu;
 pub(crate) mod probes;
 pub(crate) mod rcu;
 pub(crate) mod res_lock;
+pub(crate) mod task_work;
 pub(crate) mod thread;
 pub(crate) mod trace;
 pub(crate) mod uaccess;
 
 pub(crate) use kernel::processor::cpu_relax;
 
-pub(crate) use kernel::sync::{
-    atomic::{
-        Acquire,
-        Atomic,
-        Full,
-        Relaxed,
-        Release, //
-    },
-    Completion, //
+pub(crate) use completion::Completion;
+
+pub(crate) use kernel::sync::atomic::{
+    Acquire,
+    Atomic,
+    Full,
+    Relaxed,
+    Release, //
 };

@@ -107,6 +107,12 @@ pub(crate) unsafe fn free_in_task(ptr: NonNull<u8>) {
     unsafe { shim::ostor_kfree(ptr.as_ptr().cast()) };
 }
 
+/// The machine's memory, in bytes.
+pub(crate) fn memory() -> u64 {
+    // SAFETY: An FFI call with no requirement.
+    unsafe { shim::ostor_memory() as u64 }
+}
+
 /// Allocates and frees without a lock, to see what that costs; false if there was no memory.
 pub(crate) fn alloc_and_free(size: usize) -> bool {
     // SAFETY: An FFI call with no requirement.

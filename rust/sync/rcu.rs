@@ -18,6 +18,12 @@ pub(crate) use kernel::sync::rcu::{
     Guard, //
 };
 
+/// As [`synchronize_rcu`], soon, at the cost of an interrupt on each CPU. May sleep.
+pub(crate) fn synchronize_rcu_expedited() {
+    // SAFETY: An FFI call with no requirement but that it may sleep.
+    unsafe { kernel::bindings::synchronize_rcu_expedited() };
+}
+
 /// A pointer that readers follow under an RCU guard: `__rcu` in C.
 ///
 /// The load is relaxed and ordered by its address dependency, as `rcu_dereference()`; the store

@@ -92,13 +92,41 @@ impl<T> ResLock<T> {
             ret if ret == EDEADLK.to_errno() => return Err(LockError::Deadlock),
             _ => return Err(LockError::Timeout),
         }
+        // SAFETY: This CPU has just taken the lock with `flags`.
+        Ok(unsafe { self.held(flags, point, f) })
+    }
+
+    /// Runs `f` as [`ResLock::with`] does if the lock is free, else returns [`None`] at once: waits
+    /// for nobody. That can be forced at `point`.
+    #[inline]
+    pub(crate) fn try_with<R>(&self, point: Point, f: impl FnOnce(&mut T) -> R) -> Option<R> {
+        lock_order::check(point);
+        if fault::lock(point).is_some() {
+            return None;
+        }
+        let mut flags: usize = 0;
+        // SAFETY: `new` has initialised the lock, and `flags` is ours to write.
+        if !unsafe { shim::ostor_res_trylock_irqsave(self.lock.get(), &mut flags) } {
+            return None;
+        }
+        // SAFETY: This CPU has just taken the lock with `flags`.
+        Some(unsafe { self.held(flags, point, f) })
+    }
+
+    /// Runs `f` and gives the lock back.
+    ///
+    /// # Safety
+    ///
+    /// This CPU must have just taken the lock with `flags`.
+    #[inline(always)]
+    unsafe fn held<R>(&self, flags: usize, point: Point, f: impl FnOnce(&mut T) -> R) -> R {
         // SAFETY: The lock is held, so by the type invariant no one else accesses the data; `f`
         // cannot come here again on this CPU, since a second acquisition fails.
         let data = unsafe { &mut *self.data.get() };
         let result = lock_order::inside(point, || f(data));
-        // SAFETY: This CPU took the lock above with `flags`, and every lock taken since then has
-        // been released, since closures nest.
+        // SAFETY: By the contract, and every lock taken since then has been released, since
+        // closures nest.
         unsafe { shim::ostor_res_unlock_irqrestore(self.lock.get(), flags) };
-        Ok(result)
+        result
     }
 }

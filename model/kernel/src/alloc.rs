@@ -56,6 +56,23 @@ impl<T> KBox<T> {
     }
 }
 
+impl<T> KBox<T> {
+    /// The value, which stays where it is.
+    pub fn into_raw(boxed: Self) -> *mut T {
+        core::mem::ManuallyDrop::new(boxed).0.as_ptr()
+    }
+
+    /// A value that came from [`KBox::into_raw`].
+    ///
+    /// # Safety
+    ///
+    /// So it must be, and not be used otherwise.
+    pub unsafe fn from_raw(ptr: *mut T) -> Self {
+        // SAFETY: Not null by the contract.
+        Self(unsafe { NonNull::new_unchecked(ptr) })
+    }
+}
+
 impl<T> Deref for KBox<T> {
     type Target = T;
 

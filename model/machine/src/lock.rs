@@ -59,6 +59,19 @@ pub fn acquire(addr: usize) -> bool {
     true
 }
 
+/// Takes the lock if nobody holds it.
+pub fn try_acquire(addr: usize) -> bool {
+    let me = cpu();
+    if word::compare_exchange(addr, 0, 1, Order::Acquire).is_err() {
+        return false;
+    }
+    with(|w| {
+        w.locks.0.insert(addr, me);
+        w.cpus[me].holds.push(addr);
+    });
+    true
+}
+
 /// Lets go of the lock that was taken last.
 pub fn release(addr: usize) {
     let me = cpu();

@@ -11,10 +11,13 @@ use crate::{
         World, //
     }, //
 };
-use std::thread::panicking;
+use std::{
+    rc::Rc,
+    thread::panicking, //
+};
 
 struct Work {
-    run: fn(),
+    run: Rc<dyn Fn(usize)>,
     asked: bool,
     running: bool,
 }
@@ -49,8 +52,9 @@ pub fn close() {
     kworkers.into_iter().for_each(Handle::join);
 }
 
-/// Makes a work of a function and returns its number.
-pub fn add(run: fn()) -> usize {
+/// Makes a work of a function, which is called with the work's number, and returns that.
+pub fn add(run: impl Fn(usize) + 'static) -> usize {
+    let run = Rc::new(run);
     with(|w| {
         w.works.works.push(Work {
             run,
@@ -61,10 +65,12 @@ pub fn add(run: fn()) -> usize {
     })
 }
 
-/// Asks for a work to be done: once after this at least, and never twice at a time.
-pub fn ask(number: usize) {
-    with(|w| w.works.works[number].asked = true);
+/// Asks for a work to be done: once after this at least, and never twice at a time. Returns whether
+/// it was asked for before.
+pub fn ask(number: usize) -> bool {
+    let before = with(|w| std::mem::replace(&mut w.works.works[number].asked, true));
     wake();
+    before
 }
 
 /// Waits until all that was asked of a work is done.
@@ -72,6 +78,14 @@ pub fn flush(number: usize) {
     sleep_until(move |w| {
         let work = &w.works.works[number];
         !work.asked && !work.running
+    });
+}
+
+/// Waits until all that was asked of all works is done.
+pub fn flush_all() {
+    sleep_until(|w| {
+        let mut works = w.works.works.iter();
+        works.all(|work| !work.asked && !work.running)
     });
 }
 
@@ -103,12 +117,12 @@ fn do_one() -> bool {
         let number = w.works.next()?;
         let work = &mut w.works.works[number];
         (work.asked, work.running) = (false, true);
-        Some((number, work.run))
+        Some((number, work.run.clone()))
     });
     let Some((number, run)) = next else {
         return false;
     };
-    run();
+    run(number);
     with(|w| w.works.works[number].running = false);
     wake();
     true

@@ -5,6 +5,7 @@
 mod any;
 mod create;
 mod delete;
+mod ends;
 mod interrupt;
 mod life;
 mod lookup;

@@ -21,7 +21,8 @@ use crate::{
         table::{
             Node,
             Table, //
-        }, //
+        },
+        unlink::Waits, //
     },
     sync::{
         fault::Point,
@@ -89,8 +90,8 @@ impl Bucket {
     fn unlink(&self, n: usize) {
         let (node, rcu) = (NonNull::from(self.nodes[n]), rcu::read_lock());
         // SAFETY: A member, killed by the one who calls this.
-        let unlinked = unsafe { self.table.unlink(node, Point::BucketLock, &rcu) };
-        assert!(unlinked.is_ok());
+        let unlinked = unsafe { self.table.unlink::<Waits>(node, Point::BucketLock, &rcu) };
+        assert!(unlinked);
     }
 
     /// The place of a member.

@@ -45,4 +45,10 @@ impl Completion {
         machine::work::sleep_until(move |_| done.get());
         self.word.add(0, Full);
     }
+
+    /// Waits until it is complete; nobody is killed here.
+    pub(crate) fn wait_unless_killed(&self) -> bool {
+        self.wait_for_completion();
+        true
+    }
 }

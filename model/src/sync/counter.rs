@@ -14,6 +14,17 @@ pub(crate) struct Counter(Cell<u64>);
 unsafe impl Sync for Counter {}
 
 impl Counter {
+    /// A counter at 0.
+    pub(crate) const fn new() -> Self {
+        Self(Cell::new(0))
+    }
+
+    /// Counts `n` up, and returns how far it had counted before.
+    pub(crate) fn fetch_add(&self, n: u64) -> u64 {
+        self.add(n);
+        self.get() - n
+    }
+
     /// Counts `n` up.
     pub(crate) fn add(&self, n: u64) {
         self.0.set(self.0.get() + n);

@@ -1,10 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Bells that the machine's kworkers answer.
+//! Bells that the machine's kworkers answer, and errands that they run.
 
 use kernel::prelude::*;
 use machine::work;
-use std::marker::PhantomData;
+use std::{
+    cell::RefCell,
+    ops::Deref,
+    rc::Rc, //
+};
+
+thread_local! {
+    /// The CPUs that run errands, once for each.
+    static RUNNING: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Begins an execution.
+pub(crate) fn begin() {
+    RUNNING.with(|running| running.borrow_mut().clear());
+}
 
 /// The kworkers. Dropping it waits for all work.
 pub(crate) struct Queue(());
@@ -13,6 +27,11 @@ impl Queue {
     /// Kworkers, which start with the execution's first thread.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self(()))
+    }
+
+    /// Waits until all work that was asked for so far is done. May sleep.
+    pub(crate) fn flush(&self) {
+        work::flush_all();
     }
 }
 
@@ -23,35 +42,60 @@ impl Drop for Queue {
 }
 
 /// What a [`Bell`] calls.
-pub(crate) trait Listener: Sync + 'static {
+pub(crate) trait Listener: Sync + Sized + 'static {
     /// Answers rings: at least once after each [`Bell::ring`], never twice at a time.
-    fn answer();
+    fn answer(bell: &Bell<Self>);
+
+    /// How long the answer may wait, which here is up to who schedules.
+    fn patience(&self) -> usize;
 }
 
 /// Rung in any context, answered in a kworker.
 pub(crate) struct Bell<L: Listener> {
     work: usize,
-    _listener: PhantomData<fn(L)>,
+    listener: Rc<L>,
+}
+
+// SAFETY: All threads of an execution are one thread of the host.
+unsafe impl<L: Listener> Sync for Bell<L> {}
+// SAFETY: As above.
+unsafe impl<L: Listener> Send for Bell<L> {}
+
+impl<L: Listener> Deref for Bell<L> {
+    type Target = L;
+
+    fn deref(&self) -> &L {
+        &self.listener
+    }
 }
 
 impl<L: Listener> Bell<L> {
     /// A bell.
-    pub(crate) fn new(_queue: &Queue) -> impl PinInit<Self> {
-        kernel::init::Build(|| {
-            Ok::<_, core::convert::Infallible>(Self {
-                work: work::add(L::answer),
-                _listener: PhantomData,
-            })
+    pub(crate) fn new(_queue: &Queue, listener: L) -> impl PinInit<Self> {
+        kernel::init::Build(move || {
+            let listener = Rc::new(listener);
+            let heard = listener.clone();
+            let work = work::add(move |work| {
+                let listener = heard.clone();
+                L::answer(&Self { work, listener });
+            });
+            Ok::<_, core::convert::Infallible>(Self { work, listener })
         })
     }
 
     /// Asks for an answer, soon.
     pub(crate) fn ring(&self) {
+        self.patience();
         work::ask(self.work);
     }
 
     /// Asks for an answer later; how much later is up to who schedules.
     pub(crate) fn ring_later(&self, _jiffies: usize) {
+        work::ask(self.work);
+    }
+
+    /// Asks for an answer now.
+    pub(crate) fn hurry(&self) {
         work::ask(self.work);
     }
 
@@ -61,8 +105,71 @@ impl<L: Listener> Bell<L> {
     }
 }
 
+/// What an [`Errand`] does.
+pub(crate) trait Runner: Sync + 'static {
+    /// Does it: once after each [`Errand::ask`], never twice at a time.
+    fn run(&self);
+}
+
+/// Work for a kworker that is asked for where queueing it is safe.
+pub(crate) struct Errand<R: Runner> {
+    work: usize,
+    runner: Rc<R>,
+}
+
+// SAFETY: All threads of an execution are one thread of the host.
+unsafe impl<R: Runner> Sync for Errand<R> {}
+// SAFETY: As above.
+unsafe impl<R: Runner> Send for Errand<R> {}
+
+impl<R: Runner> Deref for Errand<R> {
+    type Target = R;
+
+    fn deref(&self) -> &R {
+        &self.runner
+    }
+}
+
+impl<R: Runner> Errand<R> {
+    /// An errand.
+    pub(crate) fn new(_queue: &Queue, runner: R) -> impl PinInit<Self> {
+        kernel::init::Build(move || {
+            let runner = Rc::new(runner);
+            let runs = runner.clone();
+            let work = work::add(move |_| {
+                let cpu = machine::cpu();
+                RUNNING.with(|running| running.borrow_mut().push(cpu));
+                runs.run();
+                RUNNING.with(|running| {
+                    let mut running = running.borrow_mut();
+                    let last = running.iter().rposition(|other| *other == cpu);
+                    last.map(|last| running.remove(last));
+                });
+            });
+            Ok::<_, core::convert::Infallible>(Self { work, runner })
+        })
+    }
+
+    /// Asks for a run. Panics if it is asked for already.
+    ///
+    /// # Safety
+    ///
+    /// The errand must stay until the run has begun.
+    pub(crate) unsafe fn ask(&self) {
+        assert!(!work::ask(self.work), "asked for a second time");
+    }
+
+    /// Whether this is the run of an errand of this type.
+    pub(crate) fn is_running_here() -> bool {
+        RUNNING.with(|running| running.borrow().contains(&machine::cpu()))
+    }
+}
+
 /// Nothing: others run whenever they want.
 pub(crate) fn cond_resched() {}
+
+/// Nothing: no code goes away.
+pub(crate) fn wait_for_text() {}
 
 /// Sleeps for a moment. An execution that does so too often hangs.
 pub(crate) fn pause() {

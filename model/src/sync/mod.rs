@@ -15,6 +15,7 @@ pub(crate) mod irq;
 #[path = "../../../rust/sync/llist.rs"]
 pub(crate) mod llist;
 pub(crate) mod nolock;
+pub(crate) mod per_cpu;
 pub(crate) mod rcu;
 pub(crate) mod res_lock;
 pub(crate) mod trace;

@@ -51,3 +51,8 @@ pub(crate) fn alloc(
 pub(crate) unsafe fn free_in_task(ptr: NonNull<u8>) {
     machine::free(ptr.as_ptr());
 }
+
+/// The machine's memory, in bytes.
+pub(crate) fn memory() -> u64 {
+    1 << 30
+}

@@ -14,7 +14,10 @@ pub(crate) use kernel::sync::{
     read_lock,
     Guard, //
 };
-pub(crate) use machine::rcu::synchronize as synchronize_rcu;
+pub(crate) use machine::rcu::{
+    synchronize as synchronize_rcu,
+    synchronize as synchronize_rcu_expedited, //
+};
 
 /// A pointer that readers follow under an RCU guard.
 ///

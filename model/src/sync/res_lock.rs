@@ -85,10 +85,28 @@ impl<T> ResLock<T> {
         if let Some(err) = fault::lock(point) {
             return Err(err);
         }
+        self.run(machine::lock::acquire, point, f)
+            .ok_or(LockError::Deadlock)
+    }
+
+    /// Runs `f` with the lock held and interrupts off, if nobody holds it.
+    pub(crate) fn try_with<R>(&self, point: Point, f: impl FnOnce(&mut T) -> R) -> Option<R> {
+        if fault::lock(point).is_some() {
+            return None;
+        }
+        self.run(machine::lock::try_acquire, point, f)
+    }
+
+    fn run<R>(
+        &self,
+        acquire: fn(usize) -> bool,
+        point: Point,
+        f: impl FnOnce(&mut T) -> R,
+    ) -> Option<R> {
         let addr = self.word.get() as usize;
         with_irqs_off(|| {
-            if !machine::lock::acquire(addr) {
-                return Err(LockError::Deadlock);
+            if !acquire(addr) {
+                return None;
             }
             let holds = (machine::cpu(), point);
             HELD.with(|held| held.borrow_mut().push(holds));
@@ -102,7 +120,7 @@ impl<T> ResLock<T> {
                 let last = held.iter().rposition(|other| *other == holds);
                 last.map(|last| held.remove(last));
             });
-            Ok(result)
+            Some(result)
         })
     }
 }
