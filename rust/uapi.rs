@@ -46,7 +46,7 @@ plain! {
     ostor_owned: 24,
     ostor_list_owner: 48,
     ostor_map_info: 152,
-    ostor_stats: 144,
+    ostor_stats: 160,
     ostor_op: 40,
     ostor_recurse: 104,
     ostor_bench: 64,
@@ -70,6 +70,8 @@ pub(crate) const DELETE: u32 = _IOWR::<ostor_elem>(MAGIC, 0x05);
 pub(crate) const TAKE: u32 = _IOWR::<ostor_elem>(MAGIC, 0x06);
 pub(crate) const LIST: u32 = _IOWR::<ostor_list>(MAGIC, 0x07);
 pub(crate) const STATS: u32 = _IOR::<ostor_stats>(MAGIC, 0x08);
+/// With the size of before `pending` was there.
+pub(crate) const SHORT_STATS: u32 = _IOR::<[u64; 18]>(MAGIC, 0x08);
 pub(crate) const RECURSE: u32 = _IOWR::<ostor_recurse>(MAGIC, 0x09);
 pub(crate) const BENCH: u32 = _IOWR::<ostor_bench>(MAGIC, 0x0a);
 pub(crate) const LIST_OWNER: u32 = _IOWR::<ostor_list_owner>(MAGIC, 0x0b);

@@ -61,10 +61,12 @@ pub(super) fn flags(map: &RawMap) -> u32 {
 }
 
 pub(super) fn stats(arg: &Arg) -> Result {
-    let stats = &Runtime::get().ok_or(ENODEV)?.stats;
+    let runtime = Runtime::get().ok_or(ENODEV)?;
+    let stats = &runtime.stats;
+    let (pending, pending_bytes) = runtime.pending();
     let freed = stats.freed.get();
     let allocated = stats.allocated.get();
-    arg.write(&ostor_stats {
+    arg.write_part(&ostor_stats {
         maps: stats.maps.get(),
         elements: allocated.saturating_sub(freed),
         storages: stats.storages.get(),
@@ -84,5 +86,7 @@ pub(super) fn stats(arg: &Arg) -> Result {
         uncharged: nolock::uncharged(),
         shared: socket::shared(),
         refused: kinds::refused(),
+        pending,
+        pending_bytes,
     })
 }

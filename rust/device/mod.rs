@@ -120,7 +120,7 @@ impl MiscDevice for Handle {
         match cmd {
             uapi::MAP_CREATE => handle.create(&arg),
             uapi::MAP_INFO => info::map(handle.map()?, &arg),
-            uapi::STATS => info::stats(&arg),
+            uapi::STATS | uapi::SHORT_STATS => info::stats(&arg),
             uapi::LOOKUP => elem::lookup(handle.map()?, &arg),
             uapi::GET_OR_CREATE => elem::get_or_create(handle.map()?, &arg),
             uapi::UPDATE => elem::update(handle.map()?, &arg),
@@ -211,6 +211,14 @@ impl Arg {
 
     fn write<T: AsBytes>(&self, value: &T) -> Result {
         UserSlice::new(self.ptr, self.size).writer().write(value)
+    }
+
+    /// Writes as much of a result as the caller knows of.
+    fn write_part<T: AsBytes>(&self, value: &T) -> Result {
+        let bytes = value.as_bytes().get(..self.size).ok_or(EINVAL)?;
+        UserSlice::new(self.ptr, self.size)
+            .writer()
+            .write_slice(bytes)
     }
 }
 

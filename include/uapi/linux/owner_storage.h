@@ -248,7 +248,8 @@ struct ostor_list_owner {
  *			_CYCLE and _CROWD make for themselves. A
  *			OSTOR_IOC_MAP_CREATE that fails takes no number
  * @elements:		live elements
- * @pending:		elements deleted but not yet freed
+ * @pending:		elements deleted but not yet freed, of @element_size bytes
+ *			each
  * @bytes:		the map, its table and all elements, pending ones too
  * @created:		elements ever created, those that replaced one too
  * @deleted:		elements deleted by a command
@@ -320,6 +321,13 @@ struct ostor_map_info {
  *		that says why not. EOPNOTSUPP: this kernel lacks what tells of
  *		the end of such owners; ENODATA: it did not tell of one that was
  *		made and ended when the module was loaded
+ * @pending:	elements and storages that are dead and wait for a grace period.
+ *		From the module parameter pending_hurry on (in bytes) grace periods
+ *		are hurried; from pending_limit on commands that create something
+ *		wait, and drivers' operations get ENOMEM
+ * @pending_bytes: bytes of those
+ *
+ * OSTOR_IOC_STATS with the size that this had before @pending fills in as much.
  */
 struct ostor_stats {
 	__u64 maps;
@@ -341,6 +349,8 @@ struct ostor_stats {
 	__u64 uncharged;
 	__u64 shared;
 	__u8 refused[8];
+	__u64 pending;
+	__u64 pending_bytes;
 };
 
 /* Operations that the drivers below run. */

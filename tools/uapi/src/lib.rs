@@ -35,7 +35,7 @@ mod tests {
         is(OSTOR_CMD_DELETE, READ | WRITE, 5, 48);
         is(OSTOR_CMD_TAKE, READ | WRITE, 6, 48);
         is(OSTOR_CMD_LIST, READ | WRITE, 7, 56);
-        is(OSTOR_CMD_STATS, READ, 8, 144);
+        is(OSTOR_CMD_STATS, READ, 8, 160);
         is(OSTOR_CMD_RECURSE, READ | WRITE, 9, 104);
         is(OSTOR_CMD_BENCH, READ | WRITE, 10, 64);
         is(OSTOR_CMD_LIST_OWNER, READ | WRITE, 11, 48);
