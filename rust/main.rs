@@ -35,7 +35,7 @@ use kernel::{
     prelude::*, //
 };
 
-/// The two flavours of the module differ in name and description.
+/// The flavours of the module differ in name and description.
 macro_rules! flavour {
     ($name:literal, $description:literal $(, $($param:tt)*)?) => {
         module! {
@@ -67,7 +67,7 @@ macro_rules! flavour {
     };
 }
 
-#[cfg(not(OSTOR_TEST_MODULE))]
+#[cfg(not(any(OSTOR_TEST_MODULE, OSTOR_CREATION)))]
 flavour!(
     "owner_storage",
     "Owner-attached storage: values attached to tasks, cgroups and sockets"
@@ -85,6 +85,12 @@ flavour!(
         default: 0,
         description: "Kinds whose notices of death are lost while the module is loaded, likewise",
     },
+);
+
+#[cfg(OSTOR_CREATION)]
+flavour!(
+    "owner_storage_creation",
+    "Owner-attached storage, with the driver of scripts/creation-speed"
 );
 
 #[cfg(OSTOR_TEST_MODULE)]
@@ -108,6 +114,9 @@ fn mute() -> Mute {
 /// owners.
 #[pin_data]
 struct OwnerStorage {
+    #[cfg(OSTOR_CREATION)]
+    #[pin]
+    creation: owner::creation::File,
     #[cfg(OSTOR_TEST)]
     #[pin]
     faults: sync::fault::knobs::Files,
@@ -138,6 +147,8 @@ impl kernel::InPlaceModule for OwnerStorage {
             device <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"owner_storage",
             }),
+            #[cfg(OSTOR_CREATION)]
+            creation <- owner::creation::file(),
             // Last: its drop must not come while the loader holds the module.
             unused: sync::module::Unused,
         })

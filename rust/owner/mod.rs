@@ -4,6 +4,8 @@
 
 pub(crate) mod caller;
 pub(crate) mod cgroup;
+#[cfg(OSTOR_CREATION)]
+pub(crate) mod creation;
 #[cfg(OSTOR_TEST)]
 pub(crate) mod crowd;
 pub(crate) mod hook;

@@ -11,14 +11,16 @@ module_sources() {
 		-type f ! -name '*.md' -print0 | sort -z | xargs -0 sha256sum)
 }
 
-# module_paths WAY: plain, test (with the KUnit suites and fault points) or
-# clippy. Each has an output directory of its own, so that they never mix.
+# module_paths WAY: plain, test (with the KUnit suites and fault points), creation
+# (the plain one with the driver of scripts/creation-speed) or clippy. Each has an
+# output directory of its own, so that they never mix.
 module_paths() {
 	MODULE_WAY=$1
 	MODULE=$CHECKOUT/module/$KERNEL_NAME-$MODULE_WAY
 	case $MODULE_WAY in
 	plain) MODULE_ARGS=() ;;
 	test) MODULE_ARGS=(OSTOR_TEST=1) ;;
+	creation) MODULE_ARGS=(OSTOR_CREATION=1) ;;
 	clippy) MODULE_ARGS=(CLIPPY=1) ;;
 	esac
 }
