@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The figures of scripts/creation-speed, from the lines of scripts/guest/creation-speed.
+# A cell is a row, which is a kind of owners and a size of batches, and a contestant.
+
+BEGIN {
+	names = split("none program bpf hook ours", name)
+	split("no storage,BPF program,BPF storage,our hook,our storage", title, ",")
+	rows = split("socket 16,socket 32,socket 64,task 16,task 32,task 64", row, ",")
+}
+
+{ cell = $2 " " $3 " " $4 }
+$1 == "sample" { rate[cell, ++count[cell]] = $5 * 1e6 / $6 }
+$1 == "events" { made[cell] += $5; switches[cell] += $6; irq_works[cell] += $7; loop_ns[cell] += $8 }
+
+# Sorts the rates of a cell, and takes the middle.
+function summarize(cell,    i, j, x) {
+	if (count[cell] != wanted || !made[cell]) {
+		print "creation-speed: " count[cell] + 0 " samples of " cell ", not " wanted \
+			(made[cell] ? "" : ", and no events") >"/dev/stderr"
+		exit 2
+	}
+	for (i = 2; i <= wanted; i++) {
+		x = rate[cell, i]
+		for (j = i; j > 1 && rate[cell, j - 1] > x; j--)
+			rate[cell, j] = rate[cell, j - 1]
+		rate[cell, j] = x
+	}
+	median[cell] = (rate[cell, int((wanted + 1) / 2)] + rate[cell, int(wanted / 2) + 1]) / 2
+}
+
+# What there was of it in 24,576 creations.
+function scaled(events, cell) {
+	return events[cell] * 24576 / made[cell]
+}
+
+# For each creation, what the loop after them took longer than with no storage.
+function left(i, cell) {
+	return (loop_ns[cell] - loop_ns[row[i] " none"]) / made[cell]
+}
+
+function rates(i, cell) {
+	return sprintf("%.2f +- %.2f", median[cell], (rate[cell, wanted] - rate[cell, 1]) / 2)
+}
+
+function effects(i, cell) {
+	return sprintf("%d %5d %5d", scaled(switches, cell), scaled(irq_works, cell), left(i, cell))
+}
+
+function table(what, is_rates,    i, j, cell) {
+	print what
+	printf "\n%-10s", "batch"
+	for (j = 1; j <= names; j++)
+		printf "%19s", title[j]
+	print is_rates ? "  ours/BPF" : ""
+	for (i = 1; i <= rows; i++) {
+		printf "%-10s", row[i]
+		for (j = 1; j <= names; j++) {
+			cell = row[i] " " name[j]
+			printf "%19s", is_rates ? rates(i, cell) : effects(i, cell)
+		}
+		print is_rates ? sprintf("%10s", ratio[i]) : ""
+	}
+	print ""
+}
+
+function text() {
+	table("Thousands of creations in 10^9 instructions, -cpu " cpu ": median of " wanted " samples, half of their range", 1)
+	table("In 24,576 creations: context switches, irq_works. And instructions for each creation that were left to do after the last", 0)
+	print below ? "creation-speed: " below " of " rows " rows below 1.0" : "creation-speed: ok"
+}
+
+function json(    i, j, cell, part) {
+	printf "{\"cpu\": \"%s\", \"samples\": %d, \"below\": %d, \"rows\": [", cpu, wanted, below
+	for (i = 1; i <= rows; i++) {
+		split(row[i], part, " ")
+		printf "%s\n {\"kind\": \"%s\", \"batch\": %d, \"ratio\": %s", (i > 1 ? "," : ""), part[1], part[2], ratio[i]
+		for (j = 1; j <= names; j++) {
+			cell = row[i] " " name[j]
+			printf ",\n  \"%s\": {\"median\": %.3f, \"min\": %.3f, \"max\": %.3f, ", name[j],
+				median[cell], rate[cell, 1], rate[cell, wanted]
+			printf "\"switches\": %d, \"irq_works\": %d, \"left\": %d}", scaled(switches, cell),
+				scaled(irq_works, cell), left(i, cell)
+		}
+		printf "}"
+	}
+	print "\n]}"
+}
+
+END {
+	for (i = 1; i <= rows; i++) {
+		for (j = 1; j <= names; j++)
+			summarize(row[i] " " name[j])
+		ratio[i] = sprintf("%.2f", median[row[i] " ours"] / median[row[i] " bpf"])
+		if (ratio[i] + 0 < 1)
+			below++
+	}
+	if (format == "json")
+		json()
+	else
+		text()
+	exit below > 0
+}

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# The kernel's own benchmark of creations in BPF local storage, with the module's
+# beside it: built in the root from the kernel's source, of which nothing is kept
+# here, with the types of a test kernel. Needs kernel.sh, and the kernel's lock
+# held.
+
+# bpf_paths: for the kernel of kernel_paths.
+bpf_paths() {
+	BPF=$KERNEL/bpf
+	CREATION=$CHECKOUT/creation-$KERNEL_NAME
+}
+
+# What runs in the root, given the kernel's source, its build tree and the place
+# for the result: libbpf, the part of bpftool that makes headers, and a header
+# with the kernel's types.
+# shellcheck disable=SC2016
+BUILD_BPF='
+	set -eux
+	tools=$1/tools build=$2 out=$3
+	mkdir -p "$out/libbpf" "$out/bpftool"
+	make -C "$tools/lib/bpf" -j"$(nproc)" OUTPUT="$out/libbpf/" DESTDIR="$out" prefix= all install_headers
+	make -C "$tools/bpf/bpftool" -j"$(nproc)" OUTPUT="$out/bpftool/" \
+		SKIP_LLVM=1 SKIP_LIBBFD=1 SKIP_CRYPTO=1 bootstrap
+	"$out/bpftool/bootstrap/bpftool" btf dump file "$build/vmlinux" format c >"$out/include/vmlinux.h"'
+
+build_bpf() {
+	rm -rf "${CACHE:?}/$BPF"
+	in_root sh -c "$BUILD_BPF" bpf "$IN_CACHE/$SOURCE" "$IN_CACHE/$KERNEL/build" "$IN_CACHE/$BPF"
+}
+
+make_bpf() {
+	STEP_LINES=100 run_step "bpf-$KERNEL_NAME" 40 90 count_lines \
+		"Building libbpf and bpftool from the kernel's source" build_bpf
+}
+
+# Likewise, given the source, what BUILD_BPF made, and the place for the result:
+# the benchmark, and the libraries it needs. Of the table in its main file all
+# benchmarks are left out but one, which gets the name of ours. What else that
+# file wants of the selftests, the linker drops.
+# shellcheck disable=SC2016
+BUILD_CREATION='
+	set -eux
+	tests=$1/tools/testing/selftests/bpf bpf=$2 out=$3
+	mkdir -p "$out/lib"
+	sed -e "/^static const struct bench \*benchs\[\]/,/^};/{/benchs\|bench_local_storage_create,\|^};/!d}" \
+		-e "/^static const struct argp_child/,/^};/{/argp_child\|bench_local_storage_create_argp\|{},\|^};/!d}" \
+		-e "s/\<bench_local_storage_create\>/bench_creation_speed/" "$tests/bench.c" >"$out/bench.c"
+	skeleton() {
+		clang --target=bpf -mcpu=v3 -O2 -g -Wall -fms-extensions -Wno-microsoft-anon-tag -D__TARGET_ARCH_x86 \
+			-I"$bpf/include" -I"$tests" -I"$tests/progs" -c "$2" -o "$out/$1.o"
+		"$bpf/bpftool/bootstrap/bpftool" gen skeleton "$out/$1.o" name "$1" >"$out/$1.skel.h"
+	}
+	skeleton bench_local_storage_create "$tests/progs/bench_local_storage_create.c"
+	skeleton program tools/creation-speed/program.bpf.c
+	gcc -std=gnu11 -O2 -g -Wall -D_GNU_SOURCE= -ffunction-sections -I"$out" -I"$bpf/include" -I"$tests" \
+		-I"$1/tools/include" -I"$1/tools/include/uapi" -I"$1/tools/lib" \
+		-Wl,--gc-sections -Wl,--wrap=setitimer -o "$out/bench" \
+		"$out/bench.c" "$tests/testing_helpers.c" tools/creation-speed/contestants.c \
+		"$bpf/libbpf/libbpf.a" -lelf -lz -lm -pthread
+	ldd "$out/bench" | grep -o "/[^ ]*" | xargs cp -t "$out/lib"'
+
+build_creation() {
+	rm -rf "${CACHE:?}/$CREATION"
+	in_root sh -c "$BUILD_CREATION" creation "$IN_CACHE/$SOURCE" "$IN_CACHE/$BPF" "$IN_CACHE/$CREATION"
+	cp "$CACHE/$MODULE/owner_storage_creation.ko" "$SCRIPTS/guest/creation-speed" "$CACHE/$CREATION/"
+}
+
+make_creation() {
+	STEP_LINES=100 run_step "creation-$KERNEL_NAME" 15 10 count_lines \
+		"Building the kernel's benchmark of creations" build_creation
+}
+
+# ensure_creation: CREATION has all that a guest needs.
+ensure_creation() {
+	local key
+	bpf_paths
+	key=$({ kernel_key; echo "$BUILD_BPF"; } | hash_of)
+	ensure "bpf-$KERNEL_NAME" "$CACHE/$BPF.stamp" "$key" make_bpf
+	ensure_module creation
+	key=$({
+		echo "$key $MODULE_KEY $BUILD_CREATION"
+		cat "$PROJECT"/tools/creation-speed/* "$SCRIPTS/guest/creation-speed"
+	} | hash_of)
+	ensure "$CHECKOUT_LOCK-creation-$KERNEL_NAME" "$CACHE/$CREATION.stamp" "$key" make_creation
+}
+
+# creation_figures FORMAT CPU SAMPLES LOG: the figures, as text or json, of a guest's
+# lines, in which each contestant has so many samples of each row. Fails if ours is
+# slower than BPF's, and with 2 if it cannot tell.
+creation_figures() {
+	awk -v format="$1" -v cpu="$2" -v wanted="$3" -f "$SCRIPTS/lib/creation.awk" "$4"
+}

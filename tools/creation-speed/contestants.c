@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The kernel's benchmark of creations, with more than BPF's storage to choose
+ * from, and with samples of whole batches.
+ *
+ * Its main(), its options, and the loops that make sockets and tasks are the
+ * kernel's: this file includes the one that has the loops, and stands in for three
+ * things that it calls. open_contestant() loads the programs; attach_contestant()
+ * attaches the one that stores, or something else, or nothing; and the end of each
+ * socket or task goes by count_end().
+ *
+ * The kernel's main() takes a sample at each SIGALRM and has one come each second.
+ * Here the producer sends it itself, when all of a number of sockets or tasks have
+ * ended. So a sample is the time of that many creations, whatever it is, and no
+ * batch is counted in part. -w and -d are numbers of samples.
+ *
+ * The environment names the contestant:
+ *
+ *	none	nothing is attached
+ *	program	BPF's programs without the storage
+ *	bpf	the kernel's programs
+ *	hook	the module's hooks without the storage
+ *	ours	the module's hooks
+ *
+ * Prints "sample CREATIONS NANOSECONDS" for each sample after the first ones, and
+ * "events CREATIONS SWITCHES IRQ_WORKS NANOSECONDS" for all: the last is what a
+ * loop took after them, which is longer by what was left to do then.
+ */
+#include <argp.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "bench.h"
+#include "testing_helpers.h"
+#include "bpf_util.h"
+#include "bench_local_storage_create.skel.h"
+#include "program.skel.h"
+
+static struct bench_local_storage_create *open_contestant(void);
+static bool attach_contestant(const struct bpf_program *prog);
+static int count_end(int ret);
+
+#define bench_local_storage_create__open_and_load open_contestant
+#define bpf_program__attach attach_contestant
+#define close(fd) count_end(close(fd))
+#define pthread_join(thread, result) count_end(pthread_join(thread, result))
+#include "benchs/bench_local_storage_create.c"
+#undef bench_local_storage_create__open_and_load
+#undef bpf_program__attach
+#undef close
+#undef pthread_join
+
+#define DRIVER "/sys/kernel/debug/owner_storage/creation"
+
+/* Creations in a sample: a multiple of each size of batches. */
+#define SOCKETS 2048
+#define TASKS 512
+
+static void fail(const char *what)
+{
+	fprintf(stderr, "%s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static bool of_sockets(void)
+{
+	return storage_type == BPF_MAP_TYPE_SK_STORAGE;
+}
+
+static long per_sample(void)
+{
+	return of_sockets() ? SOCKETS : TASKS;
+}
+
+/* How many sockets or tasks a contestant was told of, and how many it failed at. */
+struct told {
+	long good;
+	long bad;
+};
+
+struct contestant {
+	const char *name;
+	bool (*attach)(const struct bpf_program *prog);
+	void (*ask)(struct told *told);
+};
+
+static const struct contestant *contestant;
+
+/* Ends that the producer has seen. */
+static long ended;
+
+static bool attach_none(const struct bpf_program *prog)
+{
+	return true;
+}
+
+static void ask_none(struct told *told)
+{
+	told->good = ended;
+}
+
+static struct program *program;
+
+static bool attach_program(const struct bpf_program *prog)
+{
+	program->bss->process = getpid();
+	return bpf_program__attach(of_sockets() ? program->progs.socket_made :
+						  program->progs.task_made);
+}
+
+static void ask_program(struct told *told)
+{
+	told->good = program->bss->calls;
+}
+
+static bool attach_bpf(const struct bpf_program *prog)
+{
+	return of_sockets() ? bpf_program__attach_trace(prog) : bpf_program__attach(prog);
+}
+
+static void ask_bpf(struct told *told)
+{
+	told->good = skel->bss->create_cnts;
+	told->bad = skel->bss->create_errs;
+}
+
+static bool attach_driver(const char *what)
+{
+	int fd = open(DRIVER, O_WRONLY);
+
+	if (fd < 0)
+		fail(DRIVER);
+	if (write(fd, what, strlen(what)) < 0)
+		fail(what);
+	close(fd);
+	return true;
+}
+
+static bool attach_hook(const struct bpf_program *prog)
+{
+	return attach_driver(of_sockets() ? "socket-hook" : "task-hook");
+}
+
+static bool attach_ours(const struct bpf_program *prog)
+{
+	return attach_driver(of_sockets() ? "socket" : "task");
+}
+
+static void ask_driver(struct told *told)
+{
+	FILE *file = fopen(DRIVER, "r");
+
+	if (!file || fscanf(file, "%ld %ld", &told->good, &told->bad) != 2)
+		fail(DRIVER);
+	fclose(file);
+}
+
+static const struct contestant contestants[] = {
+	{ "none", attach_none, ask_none },
+	{ "program", attach_program, ask_program },
+	{ "bpf", attach_bpf, ask_bpf },
+	{ "hook", attach_hook, ask_driver },
+	{ "ours", attach_ours, ask_driver },
+};
+
+/*
+ * Loads all programs, whoever the contestant is: what makes tasks depends on what
+ * its process has in memory.
+ *
+ * The kernel's program for sockets is one for the LSM hook socket_post_create,
+ * which this kernel has not. It only looks at the first argument, a struct socket,
+ * and the next function that the socket comes to has the same one.
+ */
+static struct bench_local_storage_create *open_contestant(void)
+{
+	struct bench_local_storage_create *bpf = bench_local_storage_create__open();
+	struct bpf_program *prog;
+
+	program = program__open_and_load();
+	if (!bpf || !program)
+		return NULL;
+	prog = bpf->progs.socket_post_create;
+	if (bpf_program__set_type(prog, BPF_PROG_TYPE_TRACING) ||
+	    bpf_program__set_expected_attach_type(prog, BPF_TRACE_FENTRY) ||
+	    bpf_program__set_attach_target(prog, 0, "sock_alloc_file") ||
+	    bpf_program__set_flags(prog, bpf_program__flags(prog) & ~BPF_F_SLEEPABLE) ||
+	    bench_local_storage_create__load(bpf))
+		return NULL;
+	return bpf;
+}
+
+static bool attach_contestant(const struct bpf_program *prog)
+{
+	return contestant->attach(prog);
+}
+
+/* Turns of a loop of two instructions: a tenth of a second if nothing else runs. */
+#define TURNS 50000000
+
+static unsigned long time_loop(void)
+{
+	unsigned long start = get_time_ns();
+	long i;
+
+	for (i = TURNS; i; i--)
+		asm volatile("" : "+r" (i));
+	return get_time_ns() - start;
+}
+
+/* What the kernel has counted so far. */
+struct events {
+	struct told told;
+	unsigned long switches;
+	unsigned long irq_works;
+};
+
+/* The number after @name and blanks in a file of /proc, on its one CPU. */
+static unsigned long read_number(const char *path, const char *name)
+{
+	char line[512], *at;
+	unsigned long number;
+	FILE *file = fopen(path, "r");
+
+	if (!file)
+		fail(path);
+	while (fgets(line, sizeof(line), file)) {
+		at = strstr(line, name);
+		if (at && sscanf(at + strlen(name), "%lu", &number) == 1) {
+			fclose(file);
+			return number;
+		}
+	}
+	errno = ENOENT;
+	fail(name);
+	return 0;
+}
+
+static void read_events(struct events *events)
+{
+	contestant->ask(&events->told);
+	events->switches = read_number("/proc/stat", "ctxt ");
+	events->irq_works = read_number("/proc/interrupts", "IWI:");
+}
+
+static struct events at_start, at_end;
+static unsigned long loop_ns;
+static sem_t started, finished;
+
+/*
+ * Called in place of setitimer() by the kernel's main(), when all is set up but
+ * nothing measured: the producer's own thread is made, and not counted.
+ */
+int __wrap_setitimer(int which, const struct itimerval *new, struct itimerval *old)
+{
+	read_events(&at_start);
+	return sem_post(&started);
+}
+
+static void *creation_producer(void *input)
+{
+	while (sem_wait(&started))
+		;
+	return producer(input);
+}
+
+/* After the last sample the thread waits for the end of the process. */
+static int count_end(int ret)
+{
+	ended++;
+	if (ended % per_sample())
+		return ret;
+	raise(SIGALRM);
+	if (ended < per_sample() * (env.warmup_sec + env.duration_sec + 1))
+		return ret;
+	read_events(&at_end);
+	loop_ns = time_loop();
+	sem_post(&finished);
+	while (true)
+		pause();
+}
+
+static void creation_validate(void)
+{
+	const char *name = getenv("CONTESTANT");
+	int i;
+
+	validate();
+	for (i = 0; name && i < ARRAY_SIZE(contestants); i++)
+		if (!strcmp(contestants[i].name, name))
+			contestant = &contestants[i];
+	if (!contestant || env.producer_cnt != 1 || per_sample() % batch_sz) {
+		fprintf(stderr, "needs a CONTESTANT, one producer, and batches that divide %ld\n",
+			per_sample());
+		exit(1);
+	}
+	if (sem_init(&started, 0, 0) || sem_init(&finished, 0, 0))
+		fail("sem_init");
+}
+
+static void creation_measure(struct bench_res *res)
+{
+	res->hits = per_sample();
+}
+
+static void creation_progress(int iter, struct bench_res *res, long delta_ns)
+{
+	res->duration_ns = delta_ns;
+}
+
+static void creation_final(struct bench_res res[], int res_cnt)
+{
+	long good;
+	int i;
+
+	while (sem_wait(&finished))
+		;
+	good = at_end.told.good - at_start.told.good;
+	if (create_owner_errs || at_end.told.bad || good != ended) {
+		fprintf(stderr, "%ld made, %ld not made, %ld created, %ld not created\n",
+			ended, create_owner_errs, good, at_end.told.bad);
+		exit(1);
+	}
+	for (i = 0; i < res_cnt; i++)
+		printf("sample %ld %lu\n", res[i].hits, res[i].duration_ns);
+	printf("events %ld %lu %lu %lu\n", ended, at_end.switches - at_start.switches,
+	       at_end.irq_works - at_start.irq_works, loop_ns);
+}
+
+const struct bench bench_creation_speed = {
+	.name = "creation-speed",
+	.argp = &bench_local_storage_create_argp,
+	.validate = creation_validate,
+	.setup = setup,
+	.producer_thread = creation_producer,
+	.measure = creation_measure,
+	.report_progress = creation_progress,
+	.report_final = creation_final,
+};
