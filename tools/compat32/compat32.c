@@ -456,6 +456,8 @@ static struct ostor_stats stats(const char *what, int fd)
 	check(what, "pad", stats.pad, 0);
 	check(what, "uncharged", stats.uncharged < BIT_32, true);
 	check(what, "shared", stats.shared < BIT_32, true);
+	check(what, "pending", stats.pending < BIT_32, true);
+	check(what, "pending_bytes", stats.pending_bytes < BIT_32, true);
 	for (kind = 0; kind < COUNT(stats.refused); kind++) {
 		bool known = kind >= OSTOR_KIND_TASK && kind <= OSTOR_KIND_NETNS;
 
