@@ -3,7 +3,10 @@
 //! Values that have a drop, on their way to it: in a kworker of their map's own, so that a drop that
 //! sleeps holds up its map and nobody else.
 
-use super::element::Element;
+use super::element::{
+    Element,
+    Freed, //
+};
 use crate::sync::{
     counter::Counter,
     deferred::{
@@ -71,14 +74,15 @@ impl Errand<Drops> {
 
 impl Runner for Drops {
     fn run(&self) {
-        // The map, and these drops in it, may be gone with the last one.
+        // The map, and these drops in it, may be gone when this is dropped.
+        let mut freed = Freed::new();
         for link in self.values.take() {
             let elem = link.cast::<Element>();
             // SAFETY: Taken from the list, which has elements of this map that nobody can reach.
             let bytes = unsafe { elem.as_ref() }.map().element_size();
             self.bytes.sub(bytes as u64);
             // SAFETY: Likewise.
-            unsafe { Element::free(elem) };
+            unsafe { freed.free(elem) };
             deferred::cond_resched();
         }
     }

@@ -101,25 +101,6 @@ impl Element {
         Some(elem)
     }
 
-    /// Drops the value of an element and frees it. Process context; as long as the drop takes.
-    ///
-    /// # Safety
-    ///
-    /// The caller must own the element, and nobody else may be able to reach it. The map may be
-    /// gone after this.
-    pub(super) unsafe fn free(elem: NonNull<Element>) {
-        // SAFETY: Valid by the contract.
-        let header = unsafe { elem.as_ref() };
-        // The map stays until `element_freed` has counted this element.
-        let map = header.map();
-        // SAFETY: The value is initialised, and nobody else can reach it.
-        unsafe { map.drop_value(header.value()) };
-        // SAFETY: It was allocated so, and the header needs no drop.
-        unsafe { nolock::free_in_task(elem.cast()) };
-        // SAFETY: Its memory is free.
-        unsafe { map.element_freed() };
-    }
-
     /// The element that `node` is in.
     ///
     /// # Safety
@@ -177,5 +158,58 @@ impl Element {
     /// Sets the number. The element must be new, or the lock of its storage held.
     pub(super) fn set_seq(&self, seq: u64) {
         self.seq.store(seq, Relaxed);
+    }
+}
+
+/// Frees elements, and tells their maps when another map's come or at the end, which is its drop:
+/// one count for many.
+pub(super) struct Freed {
+    /// The map of the elements that are freed and not counted yet. Since they are not, it stays.
+    map: Option<NonNull<RawMap>>,
+    count: usize,
+}
+
+impl Freed {
+    /// Nothing is freed.
+    pub(super) const fn new() -> Self {
+        Self {
+            map: None,
+            count: 0,
+        }
+    }
+
+    /// Drops the value of an element and frees it. Process context; as long as the drop takes.
+    ///
+    /// # Safety
+    ///
+    /// The caller must own the element, and nobody else may be able to reach it. Its map may be
+    /// gone when the drop of this object is over.
+    pub(super) unsafe fn free(&mut self, elem: NonNull<Element>) {
+        // SAFETY: Valid by the contract.
+        let header = unsafe { elem.as_ref() };
+        let map = NonNull::from(header.map());
+        if self.map != Some(map) {
+            self.tell();
+            self.map = Some(map);
+        }
+        // SAFETY: The value is initialised, and nobody else can reach it.
+        unsafe { header.map().drop_value(header.value()) };
+        // SAFETY: It was allocated so, and the header needs no drop.
+        unsafe { nolock::free_in_task(elem.cast()) };
+        self.count += 1;
+    }
+
+    fn tell(&mut self) {
+        if let Some(map) = self.map.take() {
+            // SAFETY: The map stays until its elements are counted, and so many are freed.
+            unsafe { map.as_ref().elements_freed(self.count) };
+            self.count = 0;
+        }
+    }
+}
+
+impl Drop for Freed {
+    fn drop(&mut self) {
+        self.tell();
     }
 }

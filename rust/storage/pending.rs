@@ -78,20 +78,22 @@ impl Part {
         }
     }
 
-    /// An object of `bytes` bytes is handed over. Any context.
+    /// Objects of `bytes` bytes together are handed over. Any context.
     #[inline(always)]
-    pub(super) fn add(&self, bytes: usize, all: &Pending) {
-        let bytes = bytes as u64;
-        let steps = Pending::steps(self.handed.fetch_add(Self::ONE + bytes), bytes);
+    pub(super) fn add(&self, objects: usize, bytes: usize, all: &Pending) {
+        let (objects, bytes) = (objects as u64, bytes as u64);
+        let before = self.handed.fetch_add(objects * Self::ONE + bytes);
+        let steps = Pending::steps(before, bytes);
         if steps != 0 {
             all.0.add(steps);
         }
     }
 
-    /// It does not wait any more.
-    pub(super) fn sub(&self, bytes: usize, all: &Pending) {
-        let bytes = bytes as u64;
-        let steps = Pending::steps(self.done.fetch_add(Self::ONE + bytes), bytes);
+    /// They do not wait any more.
+    pub(super) fn sub(&self, objects: usize, bytes: usize, all: &Pending) {
+        let (objects, bytes) = (objects as u64, bytes as u64);
+        let before = self.done.fetch_add(objects * Self::ONE + bytes);
+        let steps = Pending::steps(before, bytes);
         if steps != 0 {
             all.0.sub(steps);
         }

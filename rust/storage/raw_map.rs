@@ -318,7 +318,6 @@ impl RawMap {
             // SAFETY: By the contracts of this function and of `Values`.
             unsafe { drop(value) };
         }
-        self.runtime.stats.dropped.add(1);
     }
 
     /// Whether values have a drop.
@@ -337,17 +336,21 @@ impl RawMap {
         reaper.is_full() || self.drops_values() && self.drops.waiting() >= reaper.limit()
     }
 
-    /// Counts an element whose memory is free. The map may be gone after this.
+    /// Counts elements whose memory is free. The map may be gone after this.
     ///
     /// # Safety
     ///
-    /// Called once for an element that was allocated, when nothing of it is used any more.
-    pub(super) unsafe fn element_freed(&self) {
-        let bytes = self.element_size() as u64;
-        self.runtime.stats.element_bytes.sub(bytes);
-        self.runtime.stats.freed.add(1);
-        // SAFETY: By the contract, it was counted.
-        unsafe { self.release() };
+    /// `count` elements of this map must have been freed, and not counted yet; nothing of the map is
+    /// used any more.
+    pub(super) unsafe fn elements_freed(&self, count: usize) {
+        let stats = &self.runtime.stats;
+        stats
+            .element_bytes
+            .sub((count * self.element_size()) as u64);
+        stats.dropped.add(count as u64);
+        stats.freed.add(count as u64);
+        // SAFETY: By the contract, they were counted.
+        unsafe { self.release(count) };
     }
 
     /// Announces the end to those who link elements without a reference to the map. Whoever does
@@ -363,15 +366,16 @@ impl RawMap {
         self.ending.load(Relaxed)
     }
 
-    /// Takes one off `unfreed`. The map may be gone after this.
+    /// Takes `count` off `unfreed`. The map may be gone after this.
     ///
     /// # Safety
     ///
-    /// The caller must have put one on it, and not use the map again unless it owns it.
-    unsafe fn release(&self) {
+    /// So much must be on it that nobody else takes off, and the caller not use the map again unless
+    /// it owns it.
+    unsafe fn release(&self, count: usize) {
         fault::pause(Point::MapRelease);
         // Full: all that was done to the elements comes before the end of the map.
-        if self.unfreed.fetch_sub(1, Full) != 1 {
+        if self.unfreed.fetch_sub(count, Full) != count {
             return;
         }
         if self.end.xchg(GONE, Full) == LEFT {
@@ -404,7 +408,7 @@ impl RawMap {
             deferred::cond_resched();
         }
         // SAFETY: The one that is there from the beginning; the caller owns the map.
-        unsafe { self.release() };
+        unsafe { self.release(1) };
     }
 
     /// Ends the map: returns when the last value is dropped and the last byte free.

@@ -21,7 +21,10 @@
 
 use super::{
     drops::Drops,
-    element::Element,
+    element::{
+        Element,
+        Freed, //
+    },
     pending::{
         Marks,
         Part,
@@ -72,6 +75,46 @@ pub(super) struct Reaper {
     marks: Marks,
     // Dropped after the lanes' bells, which ring in it.
     queue: Queue,
+}
+
+/// What is handed over together.
+pub(super) struct Batch {
+    links: Chain,
+    objects: usize,
+    bytes: usize,
+}
+
+impl Batch {
+    /// Nothing.
+    pub(super) const fn new() -> Self {
+        Self {
+            links: Chain::new(),
+            objects: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Adds an object of `bytes` bytes.
+    ///
+    /// # Safety
+    ///
+    /// The caller must own the object, and leave its link alone.
+    pub(super) unsafe fn add(&mut self, remains: &Remains, bytes: usize) {
+        // SAFETY: By the contract.
+        unsafe { self.links.push(remains.link()) };
+        self.objects += 1;
+        self.bytes += bytes;
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.links.is_empty()
+    }
+
+    /// The links of the remains, which come first in the objects.
+    pub(super) fn links(&self) -> impl Iterator<Item = NonNull<Link>> + '_ {
+        self.links.iter()
+    }
 }
 
 /// What was handed over on one processor.
@@ -129,9 +172,23 @@ impl Reaper {
     pub(super) unsafe fn take(&self, remains: &Remains, bytes: usize) {
         fault::pause(Point::HandOver);
         let lane = self.lanes.here();
-        lane.part.add(bytes, &self.pending);
+        lane.part.add(1, bytes, &self.pending);
         // SAFETY: Owned by the caller, and valid until `reap` has taken it.
         if unsafe { lane.dead.push(remains.link()) } {
+            lane.ring();
+        }
+    }
+
+    /// Takes over what is dead, one object at least. Any context.
+    ///
+    /// # Safety
+    ///
+    /// As [`Reaper::take`], for each object.
+    pub(super) unsafe fn take_all(&self, dead: Batch) {
+        fault::pause(Point::HandOver);
+        let lane = self.lanes.here();
+        lane.part.add(dead.objects, dead.bytes, &self.pending);
+        if lane.dead.push_all(dead.links) {
             lane.ring();
         }
     }
@@ -168,8 +225,10 @@ impl Reaper {
         let mut unlinked = Chain::new();
         let mut is_stuck = false;
         for link in lane.dead.take() {
-            // SAFETY: The reaper owns what it took from the list.
-            if unsafe { finish_unlinking(link, runtime) } {
+            // SAFETY: The reaper owns what it took from the list, and the link comes first in it.
+            let is_unlinked = unsafe { link.cast::<Remains>().as_ref() }.is_unlinked();
+            // SAFETY: Likewise.
+            if is_unlinked || unsafe { finish_unlinking(link, runtime) } {
                 // SAFETY: Likewise.
                 unsafe { unlinked.push(link) };
             } else {
@@ -177,7 +236,9 @@ impl Reaper {
                 unsafe { lane.dead.push(link) };
                 is_stuck = true;
             }
-            deferred::cond_resched();
+            if !is_unlinked {
+                deferred::cond_resched();
+            }
         }
         if is_stuck {
             // No ring: whoever holds the lock needs a moment.
@@ -201,8 +262,13 @@ impl Reaper {
     /// Frees what nobody can reach. Values with a drop come last, so that whoever waits for one of
     /// them finds freed what was handed over before it.
     fn free_all(&self, lane: &Lane, dead: Chain, runtime: &Runtime) {
+        /// Objects after which others may run, and after which what is freed is counted.
+        const BATCH: usize = 32;
+
         let watch = Stopwatch::start();
         let mut with_drop = Chain::new();
+        let (mut objects, mut bytes) = (0, 0);
+        let mut freed = Freed::new();
         for link in dead {
             let remains = link.cast::<Remains>();
             // SAFETY: The reaper owns what it took from the list, and no reader is left.
@@ -211,27 +277,33 @@ impl Reaper {
                     let elem = remains.cast::<Element>();
                     // SAFETY: `remains` is the first field of an element.
                     let map = unsafe { elem.as_ref() }.map();
+                    bytes += map.element_size();
                     if map.drops_values() {
                         // SAFETY: Owned by the reaper.
                         unsafe { with_drop.push(link) };
-                        continue;
+                    } else {
+                        // SAFETY: Nobody else can reach it.
+                        unsafe { freed.free(elem) };
                     }
-                    lane.part.sub(map.element_size(), &self.pending);
-                    // SAFETY: Nobody else can reach it.
-                    unsafe { Element::free(elem) };
                 }
                 Kind::Storage => {
-                    lane.part.sub(size_of::<Storage>(), &self.pending);
+                    bytes += size_of::<Storage>();
                     // SAFETY: `remains` is the first field of a storage, which nobody can reach.
                     unsafe { Storage::free(remains.cast(), &runtime.stats) };
                 }
             }
-            deferred::cond_resched();
+            objects += 1;
+            if objects == BATCH {
+                lane.part.sub(objects, bytes, &self.pending);
+                (objects, bytes) = (0, 0);
+                deferred::cond_resched();
+            }
         }
+        lane.part.sub(objects, bytes, &self.pending);
+        drop(freed);
         for link in with_drop {
             // SAFETY: `link` is the first field of an element that the reaper owns.
             let map = unsafe { link.cast::<Element>().as_ref() }.map();
-            lane.part.sub(map.element_size(), &self.pending);
             // SAFETY: Likewise, and no reader is left.
             unsafe { map.drops().take(link, map.element_size()) };
         }
@@ -268,14 +340,11 @@ impl Reaper {
 unsafe fn finish_unlinking(link: NonNull<Link>, runtime: &Runtime) -> bool {
     let remains = link.cast::<Remains>();
     // SAFETY: By the contract; the link is the first field of the remains.
-    let (kind, is_unlinked) = unsafe { (remains.as_ref().kind(), remains.as_ref().is_unlinked()) };
-    if is_unlinked {
-        return true;
-    }
+    let kind = unsafe { remains.as_ref() }.kind();
     let rcu = rcu::read_lock();
     let done = match kind {
         // SAFETY: `remains` is the first field of an element that the caller owns.
-        Kind::Element => unsafe { unlink::unlink::<Waits>(remains.cast().as_ref(), &rcu) },
+        Kind::Element => unsafe { unlink::unlink(remains.cast().as_ref(), &rcu) },
         // SAFETY: `remains` is the first field of a storage that the caller owns.
         Kind::Storage => unsafe {
             unlink::unlink_storage::<Waits>(runtime, remains.cast().as_ref(), &rcu)

@@ -9,7 +9,10 @@ use super::{
         OwnerId, //
     },
     pending::Marks,
-    reaper::Reaper,
+    reaper::{
+        Batch,
+        Reaper, //
+    },
     store::Storage,
     table::Table,
     unlink::{
@@ -227,19 +230,47 @@ impl Runtime {
         self.find_storage(id, rcu)?.next(after, rcu)
     }
 
-    /// Ends a storage and all its elements, whose charge has ended.
+    /// Ends a storage and all its elements, whose charge has ended. The notice has begun: nobody
+    /// links anything any more.
     fn end_all(&self, storage: &Storage, rcu: &Guard) {
         storage.node.claim(Point::StorageClaim);
-        for peers in storage.elements.iter(rcu) {
-            // SAFETY: The members of the list are elements.
-            let elem = unsafe { Element::of_peers(peers) };
-            if elem.node.claim(Point::ElementClaim) {
-                let counters = elem.map().counters();
-                counters.ended(&counters.owner_deaths);
-                // SAFETY: Claimed above.
-                unsafe { unlink::bury_with::<WaitsForNobody>(elem, rcu) };
+        let mut dead = Batch::new();
+        let mut is_alone = true;
+        for elem in storage.iter(rcu) {
+            if !elem.node.claim(Point::ElementClaim) {
+                is_alone = false;
+                continue;
             }
+            let counters = elem.map().counters();
+            counters.ended(&counters.owner_deaths);
+            // SAFETY: Claimed above.
+            unsafe { unlink::leave_table::<WaitsForNobody>(elem, rcu) };
+            // SAFETY: Likewise.
+            unsafe { dead.add(&elem.remains, elem.map().element_size()) };
         }
+        if dead.is_empty() {
+            // Whoever takes the last element off the list buries the storage.
+            return;
+        }
+        if is_alone {
+            // Nobody else has an element on the list, and ours stay there. So nobody makes it empty,
+            // and it goes as a whole.
+            for elem in storage.iter(rcu) {
+                elem.remains.left_storage();
+                unlink::note_deferral(elem);
+            }
+            // SAFETY: Ours, as said.
+            if !unsafe { unlink::unlink_storage::<WaitsForNobody>(self, storage, rcu) } {
+                self.stats.deferred.add(1);
+            }
+            // SAFETY: Likewise.
+            unsafe { dead.add(&storage.remains, size_of::<Storage>()) };
+        } else {
+            // SAFETY: They are claimed, and in elements.
+            unsafe { unlink::leave_lists::<WaitsForNobody>(&dead, rcu) };
+        }
+        // SAFETY: All of it is ours.
+        unsafe { self.reaper.take_all(dead) };
     }
 
     /// Waits until what has died so far is freed, if no lock fails. May sleep, but not in the drop

@@ -42,14 +42,17 @@ use core::{
 /// |----------|---------------|------------------|----------------------------------------------|
 /// | new      | live          | empty            | its creator alone, who holds the lock        |
 /// | live     | live          | not empty        | anyone who holds the lock links and unlinks  |
-/// | dying    | dead          | not empty        | the owner has died: unlink only              |
+/// | dying    | dead          | not empty        | the owner has died: unlink only; the notice  |
+/// |          |               |                  | of death takes it out if it alone claims     |
 /// | empty    | dead          | empty            | who unlinked the last element takes it out,  |
 /// |          |               |                  | or who was refused the charge for the first  |
-/// | unlinked | dead          | empty            | readers of the index may still stand on it   |
+/// | unlinked | dead          | empty, or dead   | readers of the index may still stand on it   |
 /// | freed    |               |                  | a grace period later, by the reaper          |
 ///
 /// The list becomes empty once, under the lock; the one who makes it empty kills the storage in the
 /// same critical section and owns it from then on. With the lock free, a live storage is not empty.
+/// A notice of death that has claimed all elements on the list leaves them there, so that nobody
+/// makes it empty, and owns the storage.
 ///
 /// # Invariants
 ///
@@ -114,6 +117,13 @@ impl Storage {
     pub(super) unsafe fn of_node(node: &Node) -> &Storage {
         // SAFETY: By the contract the storage is around the node, and lives as long.
         unsafe { &*kernel::container_of!(core::ptr::from_ref(node), Storage, node) }
+    }
+
+    /// The elements on the list. Whatever is on it throughout is seen.
+    pub(super) fn iter<'a>(&self, rcu: &'a Guard) -> impl Iterator<Item = &'a Element> + use<'a> {
+        // SAFETY: The members of the list are elements.
+        let of_peers = |peers| unsafe { Element::of_peers(peers) };
+        self.elements.iter(rcu).map(of_peers)
     }
 
     /// How the owner is shown.

@@ -4,6 +4,7 @@
 
 use super::{
     element::Element,
+    reaper::Batch,
     runtime::Runtime,
     store::Storage, //
 };
@@ -54,30 +55,26 @@ impl Patience for WaitsForNobody {
 ///
 /// The caller must have claimed the element, and give up what that made it own.
 pub(super) unsafe fn bury(elem: &Element, rcu: &Guard) {
+    let map = elem.map();
+    let runtime = map.runtime;
     if let Some(storage) = elem.storage(rcu) {
         // SAFETY: Either the element keeps the storage live, being on its list, or it was replaced,
         // by somebody who has the owner.
-        unsafe { storage.refund(elem, &elem.map().runtime.stats) };
+        unsafe { storage.refund(elem, &runtime.stats) };
     }
     // SAFETY: By the contract.
-    unsafe { bury_with::<Waits>(elem, rcu) };
-}
-
-/// As [`bury`], of a dead owner, to whom nothing is given back.
-///
-/// # Safety
-///
-/// As [`bury`].
-pub(super) unsafe fn bury_with<P: Patience>(elem: &Element, rcu: &Guard) {
-    let map = elem.map();
-    let runtime = map.runtime;
-    // SAFETY: By the contract.
-    if !unsafe { unlink::<P>(elem, rcu) } {
-        map.counters().deferred.add(1);
-        runtime.stats.deferred.add(1);
-    }
+    unsafe { unlink(elem, rcu) };
+    note_deferral(elem);
     // SAFETY: By the contract; what is still linked, `remains` say.
     unsafe { runtime.reaper.take(&elem.remains, map.element_size()) };
+}
+
+/// Counts an element that is handed over still linked, if it is.
+pub(super) fn note_deferral(elem: &Element) {
+    if !elem.remains.is_unlinked() {
+        elem.map().counters().deferred.add(1);
+        elem.map().runtime.stats.deferred.add(1);
+    }
 }
 
 /// Unlinks an element; false if a lock could not be had. Any context.
@@ -87,20 +84,39 @@ pub(super) unsafe fn bury_with<P: Patience>(elem: &Element, rcu: &Guard) {
 /// # Safety
 ///
 /// The caller must own the element by its claim.
-pub(super) unsafe fn unlink<P: Patience>(elem: &Element, rcu: &Guard) -> bool {
-    let remains = &elem.remains;
-    if remains.on_storage() && leave_storage::<P>(elem, rcu) {
-        remains.left_storage();
-    }
-    if remains.on_table() {
+pub(super) unsafe fn unlink(elem: &Element, rcu: &Guard) -> bool {
+    // SAFETY: By the contract.
+    unsafe { leave_list::<Waits>(elem, rcu) };
+    // SAFETY: Likewise.
+    unsafe { leave_table::<Waits>(elem, rcu) };
+    elem.remains.is_unlinked()
+}
+
+/// Takes an element out of its map's table, if it is there and the lock allows. Any context.
+///
+/// # Safety
+///
+/// The caller must own the element by its claim.
+pub(super) unsafe fn leave_table<P: Patience>(elem: &Element, rcu: &Guard) {
+    if elem.remains.on_table() {
         let node = NonNull::from(&elem.node);
-        let table = &elem.map().table;
         // SAFETY: A member of its map's table, claimed by the caller.
-        if unsafe { table.unlink::<P>(node, Point::BucketLock, rcu) } {
-            remains.left_table();
+        if unsafe { elem.map().table.unlink::<P>(node, Point::BucketLock, rcu) } {
+            elem.remains.left_table();
         }
     }
-    remains.is_unlinked()
+}
+
+/// Takes an element off its storage's list, if it is there and the lock allows, and with the last
+/// one buries the storage. Any context.
+///
+/// # Safety
+///
+/// The caller must own the element by its claim.
+pub(super) unsafe fn leave_list<P: Patience>(elem: &Element, rcu: &Guard) {
+    if elem.remains.on_storage() && leave_storage::<P>(elem, rcu) {
+        elem.remains.left_storage();
+    }
 }
 
 fn leave_storage<P: Patience>(elem: &Element, rcu: &Guard) -> bool {
@@ -129,6 +145,21 @@ fn leave_storage<P: Patience>(elem: &Element, rcu: &Guard) -> bool {
     emptied.is_some()
 }
 
+/// Takes elements off their storage's list as [`leave_list`] does.
+///
+/// # Safety
+///
+/// The caller must own the elements by their claims, and all that is dead must be elements.
+pub(super) unsafe fn leave_lists<P: Patience>(dead: &Batch, rcu: &Guard) {
+    for link in dead.links() {
+        // SAFETY: By the contract; the link is the first field.
+        let elem = unsafe { link.cast::<Element>().as_ref() };
+        // SAFETY: By the contract.
+        unsafe { leave_list::<P>(elem, rcu) };
+        note_deferral(elem);
+    }
+}
+
 /// Takes a storage out of the index as far as the lock allows, and hands it to the reaper. Any
 /// context.
 ///
@@ -148,7 +179,7 @@ pub(super) unsafe fn bury_storage<P: Patience>(runtime: &Runtime, storage: &Stor
 ///
 /// # Safety
 ///
-/// The caller must own the storage, having emptied it.
+/// The caller must own the storage, having emptied it or ended it as a whole.
 pub(super) unsafe fn unlink_storage<P: Patience>(
     runtime: &Runtime,
     storage: &Storage,

@@ -11,6 +11,7 @@ use super::{
 };
 use core::{
     cell::Cell,
+    iter,
     ptr::{
         self,
         NonNull, //
@@ -63,6 +64,24 @@ impl LList {
         }
     }
 
+    /// Pushes all links of a chain, the first one last, and returns whether the list was empty.
+    /// NMI-safe. The chain has a link.
+    pub(crate) fn push_all(&self, chain: Chain) -> bool {
+        let Some(last) = NonNull::new(chain.last) else {
+            return false;
+        };
+        let mut head = self.head.load(Relaxed);
+        loop {
+            // SAFETY: Valid and ours by the type invariant of the chain, until the exchange below.
+            unsafe { last.as_ref() }.0.set(head);
+            // Full: as in `push`.
+            match self.head.cmpxchg(head, chain.first, Full) {
+                Ok(_) => return head.is_null(),
+                Err(now) => head = now,
+            }
+        }
+    }
+
     /// Takes all links, in the order in which they were pushed.
     pub(crate) fn take(&self) -> Chain {
         let mut newest = self.head.xchg(ptr::null_mut(), Full);
@@ -103,6 +122,17 @@ impl Chain {
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.first.is_null()
+    }
+
+    /// Looks at the links, which stay.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = NonNull<Link>> + '_ {
+        let mut next = self.first;
+        iter::from_fn(move || {
+            let link = NonNull::new(next)?;
+            // SAFETY: By the type invariant the link is valid and ours.
+            next = unsafe { link.as_ref() }.0.get();
+            Some(link)
+        })
     }
 
     /// Adds a link at the end.
