@@ -172,7 +172,9 @@ impl Cycle {
         let each = |cpu: u32, _: &Stop| self.take_part(cpu);
         let watch = || {
             while !self.places.iter().all(|place| place.done.load(Acquire)) {
-                match self.update(&self.bystander) {
+                // While a CPU stalls no grace period ends, and what is replaced adds up.
+                let update = || self.update(&self.bystander);
+                match self.map.raw().with_patience(update) {
                     Ok(()) => ok += 1,
                     Err(_) => failed += 1,
                 }

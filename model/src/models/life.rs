@@ -87,6 +87,23 @@ fn death_and_delete() {
     assert!(f.elements() == 0);
 }
 
+/// The owner dies while one of its two elements is deleted: who still has to unlink that one finds
+/// the storage there.
+fn death_and_delete_of_one() {
+    let (f, keep) = (Arc::new(Fixture::new()), Fixture::new());
+    let owner = Mock::new(PLACES[0], 1, Some(ROOM));
+    fault::spare(|| assert!(f.create(owner, 1).is_ok() && keep.create(owner, 2).is_ok()));
+    let other = f.clone();
+    let thread = machine::spawn(move || {
+        owner.die();
+    });
+    let deleted = f.delete(owner);
+    assert!(matches!(deleted, Ok(1) | Err(Refusal::Missing)));
+    thread.join();
+    drop(other);
+    assert!(f.elements() == 0 && keep.elements() == 0);
+}
+
 /// All at once: one owner dies, elements of two are updated and deleted, a map ends.
 fn death_delete_and_end() {
     let (f, ends) = (Arc::new(Fixture::new()), Fixture::new());
@@ -225,6 +242,8 @@ fn death_and_delete_loom() {
     model.loom(&one_lock_fails(2), death_and_delete);
     let model = Explore::new("death, delete, any locks fail").preemptions(1);
     model.loom(&any_unlinks_fail(2), death_and_delete);
+    let model = Explore::new("death, delete of one of two, any locks fail").preemptions(1);
+    model.loom(&any_unlinks_fail(2), death_and_delete_of_one);
 }
 
 #[test]
