@@ -172,7 +172,7 @@ impl<L: Listener> Bell<L> {
     ///
     /// Called for the delayed_work of a `Bell<L>` only.
     unsafe extern "C" fn in_worker(work: *mut bindings::work_struct) {
-        // SAFETY: The work_struct is the first field of the delayed_work, by the contract.
+        // By the contract, it is the first field of a delayed_work.
         let work = work.cast::<bindings::delayed_work>();
         // SAFETY: By the contract there is a bell around it, whose drop waits for this.
         let bell = unsafe { &*kernel::container_of!(Opaque::cast_from(work), Self, work) };

@@ -36,7 +36,7 @@ const BTF: [u32; 12] = [
     1,
     1 << 24,
     4,
-    1 << 24 | 32,
+    (1 << 24) | 32,
     // The names: none, and "int".
     u32::from_ne_bytes(*b"\0int"),
     0,
