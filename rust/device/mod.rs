@@ -78,12 +78,14 @@ use kernel::{
 /// An open file: a map, once it was told so.
 #[pin_data]
 pub(crate) struct Handle {
-    map: SetOnce<DeviceMap>,
+    /// What recursion needs, once it was asked for.
+    probes: SetOnce<Pin<KBox<Probes>>>,
     /// Held by the creator of the map: one that was created and not kept would use up a number.
     #[pin]
     creation: Mutex<()>,
-    /// What recursion needs, once it was asked for.
-    probes: SetOnce<Pin<KBox<Probes>>>,
+    // Dropped last. Unloading waits for maps, not for open files whose release is postponed: what
+    // the closing task does after the end of its map must not sleep.
+    map: SetOnce<DeviceMap>,
 }
 
 #[vtable]

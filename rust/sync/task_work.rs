@@ -24,7 +24,8 @@ struct Postponed<T> {
 /// Drops `value` when the current task returns to user space or ends, after all that it has to do
 /// there now. In a kernel thread, or without memory, drops it at once. Process context; may sleep.
 ///
-/// Nothing waits for that when the module is unloaded but the drop itself, if it is waited for.
+/// Unloading the module does not wait for the task: it has to wait for what the drop does, and
+/// after that the drop must not sleep.
 pub(crate) fn drop_on_return<T>(value: T) {
     let head = Opaque::uninit();
     let Ok(postponed) = KBox::new(Postponed { head, value }, GFP_KERNEL) else {
