@@ -42,7 +42,7 @@ impl Drop for Value {
 #[pin_data]
 struct Job {
     inner: Arc<Inner>,
-    /// The map of the value. It must not be the drop that ends it, which would wait for itself.
+    /// The map of the value, for the drop to run the operation in.
     #[pin]
     map: Mutex<Option<Arc<Map<Value>>>>,
     #[pin]

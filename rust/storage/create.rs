@@ -95,8 +95,9 @@ impl RawMap {
 
     /// Gets, creates or updates the owner's element. `init` writes the value of a new one.
     ///
-    /// Any context. Fails with [`Refusal::NoMemory`] while too much waits to be freed. Takes the lock of the owner's storage unless what is there already decides.
-    /// Two who create the same element at once both get it, and one of them created it.
+    /// Any context. Fails with [`Refusal::NoMemory`] while too much waits to be freed. Takes the lock
+    /// of the owner's storage unless what is there already decides. Two CPUs that
+    /// create the same element at once both get it, and one of them created it.
     ///
     /// An update that finds its element deleted while it replaces it counts as having come just
     /// before that delete if it insisted on an element, and just after it if not.

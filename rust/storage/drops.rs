@@ -38,9 +38,7 @@ impl Drops {
             bytes: Counter::new(),
         }
     }
-}
 
-impl Drops {
     /// The drops of a map that is being made, which run on `queue`.
     pub(super) fn new(queue: &Queue) -> impl PinInit<Errand<Self>> {
         Errand::new(queue, Self::empty())

@@ -99,6 +99,7 @@ impl Batch {
     /// # Safety
     ///
     /// The caller must own the object, and leave its link alone.
+    #[inline(always)]
     pub(super) unsafe fn add(&mut self, remains: &Remains, bytes: usize) {
         // SAFETY: By the contract.
         unsafe { self.links.push(remains.link()) };
@@ -170,13 +171,11 @@ impl Reaper {
     /// The caller must own the object and not use it again, but for reading it under an RCU guard
     /// that it holds already. If it is unlinked, new readers must not come to it.
     pub(super) unsafe fn take(&self, remains: &Remains, bytes: usize) {
-        fault::pause(Point::HandOver);
-        let lane = self.lanes.here();
-        lane.part.add(1, bytes, &self.pending);
-        // SAFETY: Owned by the caller, and valid until `reap` has taken it.
-        if unsafe { lane.dead.push(remains.link()) } {
-            lane.ring();
-        }
+        let mut dead = Batch::new();
+        // SAFETY: By the contract.
+        unsafe { dead.add(remains, bytes) };
+        // SAFETY: Likewise.
+        unsafe { self.take_all(dead) };
     }
 
     /// Takes over what is dead, one object at least. Any context.
@@ -184,6 +183,7 @@ impl Reaper {
     /// # Safety
     ///
     /// As [`Reaper::take`], for each object.
+    #[inline(always)]
     pub(super) unsafe fn take_all(&self, dead: Batch) {
         fault::pause(Point::HandOver);
         let lane = self.lanes.here();

@@ -36,16 +36,6 @@ pub(super) struct Remains {
 }
 
 impl Remains {
-    /// The link that they are on a list by. It comes first, so that its address is theirs.
-    pub(super) fn link(&self) -> NonNull<Link> {
-        NonNull::from(&self.link)
-    }
-
-    /// What they are of.
-    pub(super) fn kind(&self) -> Kind {
-        self.kind
-    }
-
     /// Of an object that is on no list.
     pub(super) const fn new(kind: Kind) -> Self {
         Self {
@@ -54,6 +44,16 @@ impl Remains {
             todo: Cell::new(0),
             paid: Paid::no(),
         }
+    }
+
+    /// The link that they are on a list by. It comes first, so that its address is theirs.
+    pub(super) fn link(&self) -> NonNull<Link> {
+        NonNull::from(&self.link)
+    }
+
+    /// What they are of.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// The element is about to be put on both lists.

@@ -171,7 +171,7 @@ impl Runtime {
     }
 
     /// The owner is gone and no notice said so: ends what it left behind, and does not touch it. Any
-    /// context; takes no lock.
+    /// context; takes a lock only if no CPU holds it.
     pub(crate) fn owner_gone(&self, id: OwnerId) {
         let rcu = rcu::read_lock();
         if let Some(storage) = self.find_storage(id, &rcu) {
@@ -186,7 +186,8 @@ impl Runtime {
         Some(self.index.find_of_kind(addr, kind, &rcu)?.id())
     }
 
-    /// Ends what another owner has left at the address of `id`. Any context; takes no lock.
+    /// Ends what another owner has left at the address of `id`. Any context; takes a lock only if no
+    /// CPU holds it.
     pub(super) fn evict_stale(&self, id: OwnerId, rcu: &Guard) {
         while let Some(node) = self.index.find_other(id, rcu) {
             // SAFETY: The members of the index are nodes of storages.
@@ -207,9 +208,8 @@ impl Runtime {
         let Some(storage) = self.find_storage(from, &rcu) else {
             return;
         };
-        for peers in storage.elements.iter(&rcu) {
-            // SAFETY: The members of the list are elements.
-            unsafe { Element::of_peers(peers) }.node.rename(to);
+        for elem in storage.iter(&rcu) {
+            elem.node.rename(to);
         }
         storage.node.rename(to);
     }
@@ -260,9 +260,7 @@ impl Runtime {
                 unlink::note_deferral(elem);
             }
             // SAFETY: Ours, as said.
-            if !unsafe { unlink::unlink_storage::<WaitsForNobody>(self, storage, rcu) } {
-                self.stats.deferred.add(1);
-            }
+            unsafe { unlink::leave_index::<WaitsForNobody>(self, storage, rcu) };
             // SAFETY: Likewise.
             unsafe { dead.add(&storage.remains, size_of::<Storage>()) };
         } else {
@@ -298,7 +296,7 @@ impl Runtime {
         if stats.maps.get() != 0 {
             return false;
         }
-        // Pairs with the barrier in `RawMap::end`.
+        // Pairs with the barrier in `RawMap::free`.
         barrier::smp_mb(Full);
         stats.allocated.get() == stats.freed.get() && stats.storages.get() == 0
     }

@@ -168,11 +168,22 @@ pub(super) unsafe fn leave_lists<P: Patience>(dead: &Batch, rcu: &Guard) {
 /// The caller must have emptied the storage.
 pub(super) unsafe fn bury_storage<P: Patience>(runtime: &Runtime, storage: &Storage, rcu: &Guard) {
     // SAFETY: By the contract.
+    unsafe { leave_index::<P>(runtime, storage, rcu) };
+    // SAFETY: By the contract; whether it is still linked, `remains` say.
+    unsafe { runtime.reaper.take(&storage.remains, size_of::<Storage>()) };
+}
+
+/// Takes a storage out of the index, or counts it as one that is handed over still linked. Any
+/// context.
+///
+/// # Safety
+///
+/// As [`unlink_storage`].
+pub(super) unsafe fn leave_index<P: Patience>(runtime: &Runtime, storage: &Storage, rcu: &Guard) {
+    // SAFETY: By the contract.
     if !unsafe { unlink_storage::<P>(runtime, storage, rcu) } {
         runtime.stats.deferred.add(1);
     }
-    // SAFETY: By the contract; whether it is still linked, `remains` say.
-    unsafe { runtime.reaper.take(&storage.remains, size_of::<Storage>()) };
 }
 
 /// Takes a storage out of the index; false if the lock could not be had. Any context.

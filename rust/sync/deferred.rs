@@ -40,6 +40,12 @@ impl Queue {
         // INVARIANT: It was just allocated for this object.
         NonNull::new(ptr).map(Self).ok_or(ENOMEM)
     }
+
+    /// Waits until all work that was asked for so far is done. May sleep, but not in such work.
+    pub(crate) fn flush(&self) {
+        // SAFETY: Owned by the type invariant.
+        unsafe { bindings::__flush_workqueue(self.0.as_ptr()) };
+    }
 }
 
 #[cfg(OSTOR_TEST)]
@@ -49,14 +55,6 @@ impl Queue {
         // SAFETY: Owned by the type invariant.
         let queue = unsafe { workqueue::Queue::from_raw(self.0.as_ptr()) };
         Ok(queue.try_spawn(GFP_KERNEL, work)?)
-    }
-}
-
-impl Queue {
-    /// Waits until all work that was asked for so far is done. May sleep, but not in such work.
-    pub(crate) fn flush(&self) {
-        // SAFETY: Owned by the type invariant.
-        unsafe { bindings::__flush_workqueue(self.0.as_ptr()) };
     }
 }
 
@@ -192,8 +190,8 @@ impl<L: Listener> PinnedDrop for Bell<L> {
 
 /// What an [`Errand`] does.
 pub(crate) trait Runner: Sync + 'static {
-    /// Does it: once after each [`Errand::ask`] that returned true, never twice at a time. Runs in
-    /// a kworker: holds nothing, may sleep. The errand may be gone when it returns.
+    /// Does it: once after each [`Errand::ask`], never twice at a time. Runs in a kworker: holds
+    /// nothing, may sleep. The errand may be gone when it returns.
     fn run(&self);
 }
 
@@ -239,7 +237,7 @@ impl<R: Runner> Errand<R> {
     ///
     /// # Safety
     ///
-    /// The errand must stay until the run has begun.
+    /// The errand must not be asked for already, and stay until the run has begun.
     pub(crate) unsafe fn ask(&self) {
         // SAFETY: Both are initialised, and stay until the run by the contract.
         unsafe {

@@ -51,21 +51,18 @@ impl LList {
     ///
     /// `link` must be valid until it comes out of [`LList::take`], be on no list, and be the
     /// caller's alone.
+    #[inline(always)]
     pub(crate) unsafe fn push(&self, link: NonNull<Link>) -> bool {
-        let mut head = self.head.load(Relaxed);
-        loop {
-            // SAFETY: Valid, and nobody else accesses it before the exchange below.
-            unsafe { link.as_ref() }.0.set(head);
-            // Full: what was written to the object is visible to who takes it.
-            match self.head.cmpxchg(head, link.as_ptr(), Full) {
-                Ok(_) => return head.is_null(),
-                Err(now) => head = now,
-            }
-        }
+        // INVARIANT: By the contract.
+        self.push_all(Chain {
+            first: link.as_ptr(),
+            last: link.as_ptr(),
+        })
     }
 
     /// Pushes all links of a chain, the first one last, and returns whether the list was empty.
     /// NMI-safe. The chain has a link.
+    #[inline(always)]
     pub(crate) fn push_all(&self, chain: Chain) -> bool {
         let Some(last) = NonNull::new(chain.last) else {
             return false;
@@ -74,7 +71,7 @@ impl LList {
         loop {
             // SAFETY: Valid and ours by the type invariant of the chain, until the exchange below.
             unsafe { last.as_ref() }.0.set(head);
-            // Full: as in `push`.
+            // Full: what was written to the objects is visible to the CPU that takes the links.
             match self.head.cmpxchg(head, chain.first, Full) {
                 Ok(_) => return head.is_null(),
                 Err(now) => head = now,
