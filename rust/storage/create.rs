@@ -12,6 +12,10 @@ use super::{
     raw_map::RawMap,
     runtime::Runtime,
     store::Storage,
+    table::{
+        Look,
+        Table, //
+    },
     unlink::{
         self,
         Waits, //
@@ -112,12 +116,14 @@ impl RawMap {
         init: impl FnOnce(NonNull<u8>),
         rcu: &'a Guard,
     ) -> Result<Outcome<'a>, Refusal> {
-        match (self.find(owner.id(), rcu), mode) {
-            (Some(elem), Mode::Get) => {
+        let mut look = self.table.look(owner.id(), rcu);
+        match (look.found(), mode) {
+            (Some(node), Mode::Get) => {
                 return Ok(Outcome {
-                    elem,
+                    // SAFETY: A member of this table, by the type invariant.
+                    elem: unsafe { Element::of_node(node) },
                     created: false,
-                })
+                });
             }
             (Some(_), Mode::NoExist) => return Err(Refusal::Exists),
             (None, Mode::Exist) => return Err(Refusal::Missing),
@@ -131,34 +137,41 @@ impl RawMap {
         fault::pause(Point::Gate);
         Unlinked::new(self, owner.id(), owner.payer(rcu), init, rcu)
             .ok_or(Refusal::NoMemory)
-            .and_then(|new| self.attach(new, owner, mode, rcu))
+            .and_then(|new| self.attach(new, &mut look, owner, mode, rcu))
             .map_err(|refusal| self.counters().refused(refusal))
     }
 
     fn attach<'a>(
         &'a self,
         new: Unlinked<'a>,
+        look: &mut Look<'a, 'a>,
         owner: &impl Owner,
         mode: Mode,
         rcu: &'a Guard,
     ) -> Result<Outcome<'a>, Refusal> {
         let id = new.id;
         trace::event(Event::Enter, id.addr());
+        let mut storages = self.runtime.index.look(id, rcu);
+        let mut found = storages.found();
         loop {
-            // None: the storage died or another one was first. Somebody got on, so look again.
-            let linked = match self.runtime.find_storage(id, rcu) {
-                Some(storage) => storage.lock.with(Point::LinkLock, |()| {
-                    self.link(storage, &new, owner, mode, rcu)
-                })?,
+            let linked = match found {
+                Some(node) => {
+                    // SAFETY: The members of the index are nodes of storages.
+                    let storage = unsafe { Storage::of_node(node) };
+                    storage.lock.with(Point::LinkLock, |()| {
+                        self.link(storage, &new, look, owner, mode, rcu)
+                    })?
+                }
                 None if mode == Mode::Exist => return Err(Refusal::Missing),
                 None => {
                     self.runtime.evict_stale(id, rcu);
                     let fresh = Fresh::new(self.runtime, id, owner, rcu)?;
-                    fresh.publish_with(&new, owner, rcu)?
+                    fresh.publish_with(&new, &mut storages, owner, rcu)?
                 }
             };
             match linked {
-                None => {}
+                // The storage died or another one was first. Somebody got on, so look again.
+                None => found = storages.again(),
                 Some(Linked::Refused(refusal)) => return Err(refusal),
                 Some(Linked::Other(elem)) => {
                     return Ok(Outcome {
@@ -187,6 +200,7 @@ impl RawMap {
         &'a self,
         storage: &Storage,
         new: &Unlinked<'a>,
+        look: &mut Look<'_, 'a>,
         owner: &impl Owner,
         mode: Mode,
         rcu: &'a Guard,
@@ -195,7 +209,8 @@ impl RawMap {
         if !storage.node.is_live() {
             return None;
         }
-        let old = self.find(new.id, rcu);
+        // SAFETY: A member of this table, by the type invariant.
+        let old = look.again().map(|node| unsafe { Element::of_node(node) });
         match (old, mode) {
             (Some(elem), Mode::Get) => return Some(Linked::Other(elem)),
             (Some(_), Mode::NoExist) => return Some(Linked::Refused(Refusal::Exists)),
@@ -361,6 +376,7 @@ impl Fresh {
     fn publish_with<'a>(
         self,
         first: &Unlinked<'a>,
+        storages: &mut Look<'_, 'a>,
         owner: &impl Owner,
         rcu: &'a Guard,
     ) -> Result<Option<Linked<'a>>, Refusal> {
@@ -374,7 +390,9 @@ impl Fresh {
             let node = NonNull::from(&storage.node);
             fault::pause(Point::StoragePublish);
             // SAFETY: It is in no table, and the reaper frees it a grace period after it is out.
-            unsafe { runtime.index.push_unique(node, first.id, rcu) }.ok()?;
+            if !unsafe { Table::push_unique(node, storages) } {
+                return None;
+            }
             // Whoever buries it takes the lock first.
             storage.remains.link_table();
             published = true;

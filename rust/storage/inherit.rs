@@ -51,17 +51,17 @@ impl Element {
         // has room for one.
         let init = |to| unsafe { clone(self.value(), to, map.value_size()) };
         // SAFETY: A clone of one of the map's values is one.
-        if unsafe { map.put(owner, Mode::NoExist, init, rcu) }.is_err() {
+        let Ok(copy) = (unsafe { map.put(owner, Mode::NoExist, init, rcu) }) else {
             map.counters().clone_failures.add(1);
             return;
-        }
+        };
         map.counters().clones.add(1);
         // We came here without a reference to the map. It cannot go as long as the guard keeps
         // this element; but its end may have walked past the child's bucket.
         fault::pause(Point::CloneCheck);
         if map.is_ending() {
-            // The only reason to fail is that it was ended already.
-            let _ = map.delete(owner.id(), rcu);
+            // Else it was ended already.
+            map.delete_elem(copy.elem, rcu);
         }
     }
 }

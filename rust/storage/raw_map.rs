@@ -279,17 +279,26 @@ impl RawMap {
         rcu: &'a Guard,
     ) -> Result<&'a Element, Refusal> {
         trace::event(Event::Enter, id.addr());
-        let elem = self.find(id, rcu).ok_or(Refusal::Missing)?;
-        if self.delete_elem(elem, rcu) {
-            Ok(elem)
-        } else {
-            Err(Refusal::Missing)
+        let mut look = self.table.look(id, rcu);
+        let mut found = look.found();
+        while let Some(node) = found {
+            // SAFETY: A member of this table, by the type invariant.
+            let elem = unsafe { Element::of_node(node) };
+            if self.delete_elem(elem, rcu) {
+                return Ok(elem);
+            }
+            // It was deleted, or replaced by another one.
+            found = look.again();
         }
+        Err(Refusal::Missing)
     }
 
     /// Deletes an element of this map that was found under the guard, and returns whether this call
     /// did it: false if the element was deleted or replaced, or its owner died. Any context.
+    ///
+    /// When it is over, nothing that the element has replaced is found.
     pub(crate) fn delete_elem(&self, elem: &Element, rcu: &Guard) -> bool {
+        self.table.hide_older(&elem.node, rcu);
         if !elem.node.claim(Point::ElementClaim) {
             return false;
         }

@@ -44,18 +44,21 @@ use kernel::prelude::*;
 
 /// What a member of a table has in it.
 ///
-/// `key` has three states:
+/// `key` has four states:
 ///
-/// | value          | state | who may change it, and to what                                |
-/// |----------------|-------|---------------------------------------------------------------|
-/// | address        | live  | anyone, to dead, by [`Node::claim`]: one caller succeeds      |
-/// | address \| 1   | dead  | the one who claimed it, to left, in the bucket's lock         |
-/// | address \| 3   | left  | nobody; the one who claimed it frees the member               |
+/// | value          | state  | who may change it, and to what                               |
+/// |----------------|--------|--------------------------------------------------------------|
+/// | address        | live   | anyone, to dead, by [`Node::claim`]: one caller succeeds;    |
+/// |                |        | who deletes its successor, to hidden                         |
+/// | address \| 2   | hidden | anyone, to dead, by [`Node::claim`]                          |
+/// | address \| 1   | dead   | the one who claimed it, to left, in the bucket's lock        |
+/// | address \| 3   | left   | nobody; the one who claimed it frees the member              |
 ///
 /// A live member is found by its key; no other one matches anything. `claim` is fully ordered: who
-/// sees anything that the claimer does afterwards sees the member dead. A member has left when the
-/// links are about to lead around it: who has come to another one by such a link sees it so, and
-/// its `next` does not change any more.
+/// sees anything that the claimer does afterwards sees the member dead. A hidden member has been
+/// replaced, by an update that is about to claim it. A member has left when the links are about to
+/// lead around it: who has come to another one by such a link sees it so, and its `next` does not
+/// change any more.
 pub(crate) struct Node {
     next: RcuPtr<Node>,
     key: Atomic<usize>,
@@ -63,7 +66,10 @@ pub(crate) struct Node {
 }
 
 const DEAD: usize = 1;
-const LEFT: usize = 2;
+const HIDDEN: usize = 2;
+const LEFT: usize = DEAD | 2;
+/// All bits of the key that are not of the address.
+const STATE: usize = 3;
 
 impl Node {
     /// A live member for `id` that is in no table yet.
@@ -79,13 +85,28 @@ impl Node {
     /// the caller stand still at `point` before that.
     pub(crate) fn claim(&self, point: Point) -> bool {
         fault::pause(point);
-        let key = self.key.load(Relaxed);
-        key & DEAD == 0 && self.key.cmpxchg(key, key | DEAD, Full).is_ok()
+        let mut key = self.key.load(Relaxed);
+        while key & DEAD == 0 {
+            match self.key.cmpxchg(key, key & !STATE | DEAD, Full) {
+                Ok(_) => return true,
+                // Claimed, or hidden, which happens once.
+                Err(now) => key = now,
+            }
+        }
+        false
+    }
+
+    /// Keeps the member from being found, if it is live. It has been replaced, and the update that
+    /// has done so is about to claim it.
+    fn hide(&self) {
+        let addr = self.addr();
+        // Whoever was faster has hidden it, or claimed it.
+        let _ = self.key.cmpxchg(addr, addr | HIDDEN, Full);
     }
 
     /// Whether the member can be found.
     pub(super) fn is_live(&self) -> bool {
-        self.key.load(Relaxed) & DEAD == 0
+        self.key.load(Relaxed) & STATE == 0
     }
 
     /// The owner's identity, dead or alive.
@@ -96,7 +117,7 @@ impl Node {
 
     /// The owner's address, dead or alive.
     pub(crate) fn addr(&self) -> usize {
-        self.key.load(Relaxed) & !(DEAD | LEFT)
+        self.key.load(Relaxed) & !STATE
     }
 
     #[inline(always)]
@@ -126,7 +147,7 @@ impl Member for Node {
 
     #[inline]
     fn has_left(&self) -> bool {
-        self.key.load(Acquire) & LEFT != 0
+        self.key.load(Acquire) & STATE == LEFT
     }
 }
 
@@ -226,6 +247,32 @@ impl Table {
         self.find_by(id.addr(), |node| node.matches(id), rcu)
     }
 
+    /// Finds the live member for `id`, and notes how far it has looked. Any context; takes no lock.
+    #[inline(always)]
+    pub(super) fn look<'t, 'a>(&'t self, id: OwnerId, rcu: &'a Guard) -> Look<'t, 'a> {
+        let bucket = self.bucket(id.addr());
+        let first = bucket.head.load();
+        let mut look = Look {
+            id,
+            found: walk(first, rcu, |node| node.matches(id)),
+            newer: bucket.catch_up(first, rcu),
+        };
+        if look.found.is_none() && !first.is_null() {
+            look.again();
+        }
+        look
+    }
+
+    /// Hides the member that `node`, a member itself, has replaced, if the update that does so has
+    /// not come to claim it yet: else it would be found again when `node` is dead. Any context; takes
+    /// no lock.
+    pub(super) fn hide_older(&self, node: &Node, rcu: &Guard) {
+        let id = node.id();
+        if let Some(older) = walk(node.next.load(), rcu, |older| older.matches(id)) {
+            older.hide();
+        }
+    }
+
     /// Finds a live member with this address, whatever its stamp is. Any context; takes no lock.
     pub(super) fn find_at<'a>(&self, addr: usize, rcu: &'a Guard) -> Option<&'a Node> {
         self.find_by(addr, |node| node.key.load(Relaxed) == addr, rcu)
@@ -308,37 +355,24 @@ impl Table {
         }
     }
 
-    /// Inserts a member unless a live one for its identity is there, which is returned then. Any
-    /// context; takes no lock.
+    /// Inserts a member unless there is a live one for the identity that was looked for, and returns
+    /// whether it did. Any context; takes no lock.
     ///
     /// # Safety
     ///
-    /// As [`Table::push`].
-    pub(crate) unsafe fn push_unique<'a>(
-        &self,
-        node: NonNull<Node>,
-        id: OwnerId,
-        rcu: &'a Guard,
-    ) -> Result<(), &'a Node> {
+    /// As [`Table::push`], for the identity and the table of `look`.
+    pub(crate) unsafe fn push_unique(node: NonNull<Node>, look: &mut Look<'_, '_>) -> bool {
         // SAFETY: Valid by the contract.
         let new = unsafe { node.as_ref() };
-        let bucket = self.bucket(id.addr());
-        let first = bucket.head.load();
-        if let Some(other) = walk(first, rcu, |other| other.matches(id)) {
-            return Err(other);
-        }
-        let mut newer = bucket.catch_up(first, rcu);
-        loop {
+        while look.again().is_none() {
             // Members are pushed in front. If the head is still the same at the exchange, all have
-            // been visited.
-            new.next.set(newer.first());
-            if bucket.head.replace(newer.first(), node.as_ptr()) {
-                return Ok(());
-            }
-            if let Some(other) = newer.find(|other| other.matches(id)) {
-                return Err(other);
+            // been looked at.
+            new.next.set(look.newer.first());
+            if look.newer.push(node.as_ptr()) {
+                return true;
             }
         }
+        false
     }
 
     /// Takes a member out, and returns whether it did: it takes the bucket's lock as `P` says.
@@ -400,6 +434,36 @@ impl Table {
             .get(at)
             .map_or(ptr::null_mut(), |bucket| bucket.head.load());
         Chain(first, PhantomData::<&'a Guard>)
+    }
+}
+
+/// A lookup that can be done again without its length.
+pub(crate) struct Look<'t, 'a> {
+    id: OwnerId,
+    /// What was found last.
+    found: Option<&'a Node>,
+    /// What it has not looked at.
+    newer: CatchUp<'t, 'a, Node>,
+}
+
+impl<'a> Look<'_, 'a> {
+    /// What was found last.
+    pub(super) fn found(&self) -> Option<&'a Node> {
+        self.found
+    }
+
+    /// The live member that there is now. Any context; takes no lock.
+    ///
+    /// This looks at what was pushed since, and at what was found. Whatever else is live now was
+    /// pushed before the head at which the lookup began its last round, was live then, and would
+    /// have been found. The head is loaded behind a read barrier, so that who has seen a member
+    /// replaced finds the one that it was replaced by.
+    #[inline(always)]
+    pub(super) fn again(&mut self) -> Option<&'a Node> {
+        let id = self.id;
+        let newer = self.newer.find(|node| node.matches(id));
+        self.found = newer.or(self.found.filter(|node| node.matches(id)));
+        self.found
     }
 }
 

@@ -76,8 +76,14 @@ fn update_and_delete(mode: Mode, room: bool) {
     }
     let other = f.clone();
     let thread = machine::spawn(move || {
+        // There is an element throughout, so one is deleted, and nothing older is found after it.
         let deleted = other.delete(owner);
-        assert!(matches!(deleted, Ok(1 | 2) | Err(Refusal::Missing)));
+        let seen = other.get(owner);
+        match deleted {
+            Ok(1) => assert!(seen != Some(1), "a delete is undone"),
+            Ok(2) => assert!(seen.is_none(), "a delete is undone"),
+            _ => panic!("a delete ended with {deleted:?}"),
+        }
     });
     let updated = f.store(owner, mode, 2);
     thread.join();
@@ -103,16 +109,19 @@ fn update_and_delete(mode: Mode, room: bool) {
 
 #[test]
 fn both_delete_loom() {
-    Explore::new("delete, delete").loom(NO_FAULTS, both_delete);
-    let model = Explore::new("delete, delete, any locks fail").preemptions(2);
+    Explore::new("delete, delete")
+        .preemptions(2)
+        .loom(NO_FAULTS, both_delete);
+    let model = Explore::new("delete, delete, any locks fail").preemptions(1);
     model.loom(&any_unlinks_fail(2), both_delete);
 }
 
 #[test]
 fn update_and_delete_loom() {
-    Explore::new("update, delete, no room").loom(NO_FAULTS, update_and_delete_without_room);
-    Explore::new("update, delete, room").loom(NO_FAULTS, update_and_delete_with_room);
-    Explore::new("update that must replace, delete").loom(NO_FAULTS, exist_and_delete);
+    let explore = |name| Explore::new(name).preemptions(2);
+    explore("update, delete, no room").loom(NO_FAULTS, update_and_delete_without_room);
+    explore("update, delete, room").loom(NO_FAULTS, update_and_delete_with_room);
+    explore("update that must replace, delete").loom(NO_FAULTS, exist_and_delete);
     let model = Explore::new("update, delete, any locks fail").preemptions(1);
     model.loom(&any_locks_fail(1), update_and_delete_without_room);
 }

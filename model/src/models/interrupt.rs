@@ -293,7 +293,10 @@ fn interrupt_with_another_loom() {
         .flat_map(pairs_of)
         .collect();
     if number::<u8>("LOOM_LONG").is_none() {
-        cases = vec![(delete, inside_update, delete)];
+        cases = vec![
+            (update, inside_delete, death),
+            (delete, inside_update, death),
+        ];
     }
     model.loom_at_each_step(NO_FAULTS, cases.into_iter().map(with_another));
 }

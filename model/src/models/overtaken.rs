@@ -3,17 +3,23 @@
 //! Walks of one chain that are overtaken: what they see, and how long they take. And members that
 //! leave a chain: how long they keep others away.
 
-use super::NO_FAULTS;
+use super::{
+    neighbours_of,
+    NO_FAULTS, //
+};
 use crate::{
     explore::{
         Explore,
         Random, //
     },
     mock::{
+        Fixture,
         Mock,
-        PLACES, //
+        PLACES,
+        ROOM, //
     },
     storage::{
+        create::Mode,
         owner::{
             Owner,
             OwnerId, //
@@ -41,7 +47,13 @@ use std::{
         self,
         NonNull, //
     },
-    sync::Arc, //
+    sync::{
+        atomic::{
+            AtomicU64,
+            Ordering, //
+        },
+        Arc, //
+    }, //
 };
 
 /// Memory for a member. It stays to the end of the execution.
@@ -235,13 +247,42 @@ fn neighbours_leave() {
 }
 
 /// How many steps the longest section has in which one member of so many is taken out.
-fn section(members: u64) -> u64 {
-    let serials: Vec<_> = (0..members).collect();
+fn section(members: usize) -> u64 {
+    let serials: Vec<_> = (0..members as u64).collect();
     let bucket = Bucket::new(&serials, serials.len());
     res_lock::begin();
     bucket.kill(0);
     bucket.unlink(0);
     res_lock::longest()
+}
+
+/// The same of an owner that comes and goes, and whose element is replaced, deleted and created, when
+/// so many others have come to its buckets since the last step.
+fn sections_of_an_owner(others: usize) -> u64 {
+    let (f, keep) = (Fixture::new(), Fixture::new());
+    let owner = Mock::new(PLACES[0], 1, Some(ROOM));
+    let mut neighbours = neighbours_of(PLACES[0], &f);
+    let mut others_come = || {
+        for other in neighbours.by_ref().take(others) {
+            assert!(f.create(other, 1).is_ok());
+        }
+    };
+    res_lock::begin();
+    others_come();
+    assert!(keep.create(owner, 1).is_ok());
+    others_come();
+    assert!(f.create(owner, 1).is_ok());
+    others_come();
+    assert!(f.update(owner, Mode::Any, 2) == Ok(false));
+    others_come();
+    assert!(f.delete(owner) == Ok(2));
+    assert!(f.create(owner, 3).is_ok());
+    others_come();
+    assert!(owner.die());
+    let longest = res_lock::longest();
+    drop(neighbours);
+    drop((f, keep));
+    longest
 }
 
 #[test]
@@ -260,10 +301,17 @@ fn neighbours_leave_loom() {
 
 #[test]
 fn sections_do_not_grow() {
-    Explore::new("the longest section").once(|| {
-        let (short, long) = (section(2), section(20));
-        assert!(short == long, "{short} steps of 2 members, {long} of 20");
-    });
+    for section in [section, sections_of_an_owner] {
+        let steps = [2, 20].map(|others| {
+            let steps = Arc::new(AtomicU64::new(0));
+            let longest = steps.clone();
+            Explore::new("the longest section").once(move || {
+                longest.store(section(others), Ordering::Relaxed);
+            });
+            steps.load(Ordering::Relaxed)
+        });
+        assert!(steps[0] == steps[1], "{steps:?} steps of 2 and of 20");
+    }
 }
 
 /// In random interleavings.
