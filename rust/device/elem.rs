@@ -104,12 +104,12 @@ fn done_anyway(arg: &Arg, req: ostor_elem, seq: u64, created: bool) -> Result {
     Ok(())
 }
 
-/// Runs an operation that creates something for the owner that `req` names, and waits for memory
-/// where that may help.
+/// Runs an operation on the owner that `req` names, and waits for memory where that may help.
 ///
 /// When a thread other than the leader calls `execve()`, a pidfd of the process names that thread
-/// from then on. The leader that was found before can be dead when its gate is tried, though the
-/// process lives. So an owner that is refused is looked up again, until it is the same one.
+/// from then on. The leader that was found before can be dead when its gate is tried, and its
+/// elements gone, though the process lives. So an owner that is refused, or that has no element, is
+/// looked up again, until it is the same one.
 fn with_owner<T>(
     map: &DeviceMap,
     req: &ostor_owner,
@@ -118,7 +118,7 @@ fn with_owner<T>(
     let mut owner = resolve(req)?;
     loop {
         let result = map.raw().with_patience(|| run(&owner));
-        if !matches!(result, Err(ESRCH)) {
+        if !matches!(result, Err(ESRCH | ENOENT)) {
             return result;
         }
         let named = resolve(req)?;
@@ -132,13 +132,12 @@ fn with_owner<T>(
 pub(super) fn lookup(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read_without_flags(arg)?;
     let mut value = UserValue::read_for_update(map, &req)?;
-    let owner = resolve(&req.owner)?;
-    let seq = {
+    let seq = with_owner(map, &req.owner, |owner| {
         let rcu = rcu::read_lock();
         let elem = map.raw().find(owner.id(), &rcu).ok_or(ENOENT)?;
         value.set(map.value(elem));
-        elem.seq()
-    };
+        Ok(elem.seq())
+    })?;
     value.write()?;
     done(arg, req, seq, false)
 }
@@ -200,11 +199,10 @@ pub(super) fn delete(map: &DeviceMap, arg: &Arg) -> Result {
     if req.value != 0 || req.value_size != 0 {
         return Err(EINVAL);
     }
-    let owner = resolve(&req.owner)?;
-    let seq = {
+    let seq = with_owner(map, &req.owner, |owner| {
         let rcu = rcu::read_lock();
-        map.delete(&owner, &rcu)?.seq()
-    };
+        Ok(map.delete(owner, &rcu)?.seq())
+    })?;
     done_anyway(arg, req, seq, false)
 }
 
@@ -217,25 +215,36 @@ const TAKE_TRIES: u32 = 16;
 pub(super) fn take(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read_without_flags(arg)?;
     let value = UserValue::read_for_update(map, &req)?;
-    let owner = resolve(&req.owner)?;
+    with_owner(map, &req.owner, |owner| {
+        take_of(map, arg, &req, &value, owner)
+    })
+}
+
+fn take_of(
+    map: &DeviceMap,
+    arg: &Arg,
+    req: &ostor_elem,
+    value: &UserValue,
+    owner: &AnyOwner,
+) -> Result {
     let copy = |elem: &Element| {
         uaccess::write_nofault(value.ptr, map.value(elem))?;
         let result = ostor_elem {
             seq: elem.seq(),
             created: 0,
-            ..req
+            ..*req
         };
         uaccess::write_nofault(arg.ptr, result.as_bytes())
     };
     let mut tries = TAKE_TRIES;
     loop {
-        let taken = map.delete_after(&owner, copy, &rcu::read_lock());
+        let taken = map.delete_after(owner, copy, &rcu::read_lock());
         if taken == Ok(true) {
             return Ok(());
         }
         // What was copied is not what is returned. This also waits for pages that were not there.
         value.write()?;
-        arg.write(&req)?;
+        arg.write(req)?;
         match taken {
             // Another command took effect on the element: this one looks again.
             Ok(_) => deferred::cond_resched(),

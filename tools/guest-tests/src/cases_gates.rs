@@ -30,7 +30,7 @@ use crate::harness::{assert_elements_become, new_map};
 use crate::needs;
 use crate::slowed::Slowed;
 
-crate::suite![an_exec_never_loses_a_task];
+crate::suite![an_exec_never_loses_a_task, an_exec_never_loses_a_value];
 
 /// What this program is called with to execute itself when it is told to.
 pub(crate) const EXECUTE: &str = "execute-when-told";
@@ -93,6 +93,12 @@ impl Executing {
         Ok(pidfd_open(tid, Names::Thread)?)
     }
 
+    /// Has that thread execute, and returns the one that will do so next.
+    fn execute(&mut self) -> Result<OwnedFd> {
+        self.link.say("execute")?;
+        self.next_thread()
+    }
+
     fn end(mut self) -> Result<()> {
         drop(self.link);
         self.process.wait()?;
@@ -122,6 +128,42 @@ fn an_exec_never_loses_a_task() -> Result<()> {
             Err(error) if is_missing(&error) && context == Context::Nmi => {}
             result => result?,
         }
+    }
+    Ok(())
+}
+
+/// The leader has a value, and so has the thread that executes. A lookup by the process
+/// finds the one or the other, though the leader that it named when the lookup began may
+/// be dead, and its value gone, when the lookup comes to it.
+fn an_exec_never_loses_a_value() -> Result<()> {
+    needs::two_cpus()?;
+    // What a lookup does last before it looks: there it is made to stay.
+    let _slowed = Slowed::start("fput")?;
+    let (map, mut executing) = (new_map()?, Executing::start()?);
+    let mut thread = executing.next_thread()?;
+    let process = executing.pidfd.try_clone()?;
+    map.update(Owner::task(&process), b"x", Mode::Any)?;
+    for _ in 0..ROUNDS {
+        map.update(Owner::task(&thread), b"x", Mode::Any)?;
+        let stop = AtomicBool::new(false);
+        let (looked, next) = thread::scope(|scope| {
+            let looks = scope.spawn(|| look(&map, Owner::task(&process), &stop));
+            let next = executing.execute();
+            stop.store(true, Ordering::Relaxed);
+            (looks.join().expect("it does not panic"), next)
+        });
+        looked.context("while the process executed")?;
+        thread = next?;
+    }
+    executing.end()?;
+    assert_elements_become(&map, 0);
+    Ok(())
+}
+
+/// Looks for the owner's value until told to stop: it is always there.
+fn look(map: &Map, owner: Owner<'_>, stop: &AtomicBool) -> device::Result<()> {
+    while !stop.load(Ordering::Relaxed) {
+        map.get(owner)?;
     }
     Ok(())
 }
@@ -204,9 +246,7 @@ fn execute_once(
         let caller = scope.spawn(|| call(map, Owner::task(&process), &stop));
         let execute = || -> Result<_> {
             ensure!(has_begun?, "nothing begins");
-            executing.link.say("execute")?;
-            let next = executing.next_thread()?;
-            Ok((next, !elsewhere.is_finished()))
+            Ok((executing.execute()?, !elsewhere.is_finished()))
         };
         let next = execute();
         stop.store(true, Ordering::Relaxed);
