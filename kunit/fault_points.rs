@@ -229,7 +229,7 @@ mod tests {
         drop(fault);
         let fault = inject(Point::LinkLock, -1)?;
         assert!(f.map.delete(&*owner, &rcu::read_lock()).is_ok());
-        assert!(f.map.raw().counters().deferred.get() == 0);
+        assert!(f.map.raw().counters().sum(|here| &here.deferred) == 0);
         assert!(f.create(&owner, 2) == Err(EDEADLK));
         assert!(fault.failed() == 1);
         Ok(())

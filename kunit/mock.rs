@@ -250,6 +250,6 @@ impl Fixture {
 
     /// Live elements of the map.
     pub(super) fn elements(&self) -> u64 {
-        self.map.raw().counters().elements.get()
+        self.map.raw().counters().elements()
     }
 }

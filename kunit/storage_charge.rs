@@ -32,7 +32,10 @@ mod tests {
     const ROOM: u32 = 1 << 20;
 
     fn charged() -> Result<u64> {
-        Ok(Runtime::get().ok_or(ENODEV)?.stats.charged.get())
+        Ok(Runtime::get()
+            .ok_or(ENODEV)?
+            .stats
+            .sum(|here| &here.charged))
     }
 
     fn bytes(f: &Fixture) -> u32 {

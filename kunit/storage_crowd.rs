@@ -74,7 +74,10 @@ mod tests {
     #[test]
     fn all_die_while_no_lock_can_be_had() -> Result {
         let stats = stats()?;
-        let (storages, freed) = (stats.storages.get(), stats.freed.get());
+        let (storages, freed) = (
+            stats.sum(|here| &here.storages),
+            stats.sum(|here| &here.freed),
+        );
         let crowd = Crowd::new(OWNERS)?;
         let maps = [Fixture::new()?, Fixture::new()?];
         for f in &maps {
@@ -99,25 +102,27 @@ mod tests {
             rcu::synchronize_rcu();
             deferred::pause();
         }
-        assert!(stats.deferred.get() >= stats.finished.get() + 2 * OWNERS as u64);
+        assert!(stats.sum(|here| &here.deferred) >= stats.finished.get() + 2 * OWNERS as u64);
         // The lock of a storage is wanted where the end of a map was faster than a death, else that
         // of the index.
         assert!(faults[2].failed() > 0 && faults[1].failed() + faults[3].failed() > 0);
-        assert!(dropped() == 0 && stats.freed.get() == freed);
+        assert!(dropped() == 0 && stats.sum(|here| &here.freed) == freed);
         // What can be unlinked now is not dropped before the guard ends. What the reaper tried before
         // has to wait until the grace period is over that it waits for.
         let rcu = rcu::read_lock();
         drop(faults);
         let is_early = becomes(SHORT, || dropped() != 0);
         drop(rcu);
-        let is_unlinked = becomes(LONG, || stats.deferred.get() == stats.finished.get());
+        let is_unlinked = becomes(LONG, || {
+            stats.sum(|here| &here.deferred) == stats.finished.get()
+        });
         assert!(is_unlinked && !is_early);
         // Waits for the ends of the maps.
         drop(ends);
         assert!(dropped() == 2 * OWNERS as u64);
         assert!(tallies[0].made() + tallies[1].made() == 2 * OWNERS as u64);
-        assert!(stats.freed.get() == freed + 2 * OWNERS as u64);
-        assert!(becomes(LONG, || stats.storages.get() == storages));
+        assert!(stats.sum(|here| &here.freed) == freed + 2 * OWNERS as u64);
+        assert!(becomes(LONG, || stats.sum(|here| &here.storages) == storages));
         Ok(())
     }
 

@@ -32,7 +32,9 @@ mod tests {
     fn wait_for_storages(count: u64) -> Result<bool> {
         let stats = &Runtime::get().ok_or(ENODEV)?.stats;
         for _ in 0..100 {
-            if stats.storages.get() == count && stats.deferred.get() == stats.finished.get() {
+            if stats.sum(|here| &here.storages) == count
+                && stats.sum(|here| &here.deferred) == stats.finished.get()
+            {
                 return Ok(true);
             }
             deferred::pause();
@@ -80,7 +82,7 @@ mod tests {
     #[test]
     fn create_without_memory() -> Result {
         let stats = &Runtime::get().ok_or(ENODEV)?.stats;
-        let storages = stats.storages.get();
+        let storages = stats.sum(|here| &here.storages);
         let f = Fixture::new()?;
         let owner = Mock::new(1)?;
         for point in [Point::ElementAlloc, Point::StorageAlloc] {
@@ -91,14 +93,17 @@ mod tests {
         }
         assert!(f.map.raw().counters().nomem.get() == 2);
         assert!(f.tally.wait_for(0));
-        assert!(stats.storages.get() == storages);
+        assert!(stats.sum(|here| &here.storages) == storages);
         Ok(())
     }
 
     #[test]
     fn delete_succeeds_whatever_lock_fails() -> Result {
         for point in [Point::UnlinkLock, Point::BucketLock, Point::IndexLock] {
-            let storages = Runtime::get().ok_or(ENODEV)?.stats.storages.get();
+            let storages = Runtime::get()
+                .ok_or(ENODEV)?
+                .stats
+                .sum(|here| &here.storages);
             let f = Fixture::new()?;
             let owner = Mock::new(1)?;
             f.create(&owner, 1)?;
@@ -147,7 +152,10 @@ mod tests {
 
     #[test]
     fn death_and_end_with_all_locks_failing() -> Result {
-        let storages = Runtime::get().ok_or(ENODEV)?.stats.storages.get();
+        let storages = Runtime::get()
+            .ok_or(ENODEV)?
+            .stats
+            .sum(|here| &here.storages);
         let Fixture { map, tally } = Fixture::new()?;
         let mut owners = KVec::new();
         for n in 0..64 {
@@ -175,7 +183,10 @@ mod tests {
     /// Everything fails now and then, while owners are created, updated, deleted and die.
     #[test]
     fn a_storm_of_faults() -> Result {
-        let storages = Runtime::get().ok_or(ENODEV)?.stats.storages.get();
+        let storages = Runtime::get()
+            .ok_or(ENODEV)?
+            .stats
+            .sum(|here| &here.storages);
         let (one, two) = (Fixture::new()?, Fixture::new()?);
         let owner = Mock::charged(1, 1 << 20)?;
         let faults = [

@@ -80,13 +80,13 @@ mod tests {
     #[test]
     fn end_leaves_nothing_of_any_owner() -> Result {
         let runtime = Runtime::get().ok_or(ENODEV)?;
-        let before = runtime.stats.storages.get();
+        let before = runtime.stats.sum(|here| &here.storages);
         let f = Fixture::new()?;
         let owner = Mock::new(1)?;
         f.create(&owner, 1)?;
-        assert!(runtime.stats.storages.get() == before + 1);
+        assert!(runtime.stats.sum(|here| &here.storages) == before + 1);
         drop(f);
-        assert!(runtime.stats.storages.get() == before);
+        assert!(runtime.stats.sum(|here| &here.storages) == before);
         assert!(!owner.die());
         Ok(())
     }
@@ -184,7 +184,7 @@ mod tests {
         assert!(outer == Ok(1));
         assert!(inner == Some(Ok(5)));
         assert!(g.number(&owner).is_none());
-        assert!(g.map.raw().counters().deferred.get() == 1);
+        assert!(g.map.raw().counters().sum(|here| &here.deferred) == 1);
         assert!(g.tally.wait_for(0));
         Ok(())
     }
@@ -288,7 +288,7 @@ mod tests {
             }
         }
         let Fixture { map, tally } = f;
-        let live = map.raw().counters().elements.get();
+        let live = map.raw().counters().elements();
         assert!(tally.wait_for(live));
         drop(owners);
         assert!(tally.wait_for(0));

@@ -325,7 +325,7 @@ impl Fixture {
 
     /// Live elements.
     pub(crate) fn elements(&self) -> u64 {
-        self.0.raw().counters().elements.get()
+        self.0.raw().counters().elements()
     }
 
     /// What an owner is charged for one.

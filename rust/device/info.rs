@@ -27,7 +27,7 @@ use kernel::prelude::*;
 pub(super) fn map(map: &DeviceMap, arg: &Arg) -> Result {
     let raw = map.raw();
     let counters = raw.counters();
-    let elements = counters.elements.get();
+    let elements = counters.elements();
     arg.write(&ostor_map_info {
         value_size: u32::try_from(raw.value_size())?,
         element_size: u32::try_from(raw.element_size())?,
@@ -37,16 +37,16 @@ pub(super) fn map(map: &DeviceMap, arg: &Arg) -> Result {
         elements,
         pending: (raw.unfreed() as u64).saturating_sub(elements),
         bytes: raw.bytes(),
-        created: counters.created.get(),
-        deleted: counters.deleted.get(),
-        replaced: counters.replaced.get(),
-        owner_deaths: counters.owner_deaths.get(),
+        created: counters.sum(|here| &here.created),
+        deleted: counters.sum(|here| &here.deleted),
+        replaced: counters.sum(|here| &here.replaced),
+        owner_deaths: counters.sum(|here| &here.owner_deaths),
         deadlocks: counters.deadlocks.get(),
         timeouts: counters.timeouts.get(),
         nomem: counters.nomem.get(),
-        deferred: counters.deferred.get(),
-        clones: counters.clones.get(),
-        clone_failures: counters.clone_failures.get(),
+        deferred: counters.sum(|here| &here.deferred),
+        clones: counters.sum(|here| &here.clones),
+        clone_failures: counters.sum(|here| &here.clone_failures),
         reserved: [0; 3],
     })
 }
@@ -64,22 +64,22 @@ pub(super) fn stats(arg: &Arg) -> Result {
     let runtime = Runtime::get().ok_or(ENODEV)?;
     let stats = &runtime.stats;
     let (pending, pending_bytes) = runtime.pending();
-    let freed = stats.freed.get();
-    let allocated = stats.allocated.get();
+    let freed = stats.sum(|here| &here.freed);
+    let allocated = stats.sum(|here| &here.allocated);
     arg.write_part(&ostor_stats {
         maps: stats.maps.get(),
         elements: allocated.saturating_sub(freed),
-        storages: stats.storages.get(),
+        storages: stats.sum(|here| &here.storages),
         bytes: stats.bytes(),
         allocated,
-        dropped: stats.dropped.get(),
+        dropped: freed,
         freed,
-        owner_deaths: stats.owner_deaths.get(),
+        owner_deaths: stats.sum(|here| &here.owner_deaths),
         late_free: stats.late_free.get(),
-        deferred: stats.deferred.get(),
+        deferred: stats.sum(|here| &here.deferred),
         finished: stats.finished.get(),
-        stale: stats.stale.get(),
-        charged: stats.charged.get(),
+        stale: stats.sum(|here| &here.stale),
+        charged: stats.sum(|here| &here.charged),
         omem_left: socket::omem_left(),
         kinds: kinds::served(),
         pad: 0,

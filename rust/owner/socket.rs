@@ -281,7 +281,10 @@ unsafe extern "C" fn on_storage_free(socket: usize, _: usize) {
     if unsafe { runtime.owner_died(id) } {
         kinds::noticed(&KIND);
         // SAFETY: The memory stays until we return.
-        OMEM_LEFT.add(unsafe { shim::ostor_sock_omem_left(socket) }.into());
+        let left = unsafe { shim::ostor_sock_omem_left(socket) };
+        if left != 0 {
+            OMEM_LEFT.add(left.into());
+        }
     }
 }
 

@@ -118,16 +118,6 @@ void ostor_kfree(const void *ptr)
 	kfree(ptr);
 }
 
-size_t ostor_cpu_ids(void)
-{
-	return nr_cpu_ids;
-}
-
-u32 ostor_cpu(void)
-{
-	return raw_smp_processor_id();
-}
-
 unsigned long ostor_irq_save(void)
 {
 	unsigned long flags;

@@ -39,10 +39,6 @@ void *ostor_kmalloc_nolock(size_t size);
 void ostor_kfree_nolock(const void *ptr);
 void ostor_kfree(const void *ptr);
 
-/* Processors: how many numbers there are, and that of this one, which may not stay. */
-size_t ostor_cpu_ids(void);
-u32 ostor_cpu(void);
-
 /* Interrupts of this CPU */
 unsigned long ostor_irq_save(void);
 void ostor_irq_restore(unsigned long flags);

@@ -218,7 +218,6 @@ impl RawMap {
             _ => {}
         }
         let elem = new.element();
-        let counters = self.counters();
         let stats = &self.runtime.stats;
         let Some(old) = old else {
             if !storage.pay(elem, owner, stats) {
@@ -236,7 +235,7 @@ impl RawMap {
         // SAFETY: Likewise.
         let mut peers = unsafe { storage.elements.assume_locked() };
         if old.node.claim(Point::ElementClaim) {
-            counters.ended(&counters.replaced);
+            self.counters().here().replaced.add(1);
             fault::pause(Point::ListRemove);
             // SAFETY: Live elements of this owner are on the list of its live storage.
             unsafe { peers.remove(NonNull::from(&old.peers)) };
@@ -255,7 +254,7 @@ impl RawMap {
         // on the list as long as we hold the lock, so the storage is not empty.
         let before = mode == Mode::Exist || !storage.pay(elem, owner, stats);
         if before && elem.node.claim(Point::ElementClaim) {
-            counters.ended(&counters.replaced);
+            self.counters().here().replaced.add(1);
             fault::pause(Point::ListRemove);
             // SAFETY: It was put on this list above.
             unsafe { peers.remove(NonNull::from(&elem.peers)) };
@@ -286,8 +285,7 @@ impl RawMap {
         elem.set_seq(seq);
         elem.storage.set(Some(NonNull::from(storage)));
         elem.remains.link_both();
-        self.counters().elements.add(1);
-        self.counters().created.add(1);
+        self.counters().here().created.add(1);
         fault::pause(Point::ListPush);
         // SAFETY: By the contract.
         let mut peers = unsafe { storage.elements.assume_locked() };
@@ -360,7 +358,7 @@ impl Fresh {
     ) -> Result<Self, Refusal> {
         let storage = Storage::alloc(id, owner.kind(), owner.payer(rcu), rcu);
         let storage = storage.ok_or(Refusal::NoMemory)?;
-        runtime.stats.storages.add(1);
+        runtime.stats.here().storages.add(1);
         Ok(Self { runtime, storage })
     }
 

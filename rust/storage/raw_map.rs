@@ -27,6 +27,10 @@ use crate::sync::{
         self,
         Point, //
     },
+    per_cpu::{
+        Share,
+        Shares, //
+    },
     rcu::{
         self,
         Guard, //
@@ -45,33 +49,69 @@ use kernel::{
 };
 
 /// What happened in a map.
-#[derive(Default)]
 pub(crate) struct Counters {
-    /// Live elements.
-    pub(crate) elements: Counter,
-    /// Elements ever linked.
-    pub(crate) created: Counter,
-    /// Elements ended by a delete.
-    pub(crate) deleted: Counter,
-    /// Elements ended by an update.
-    pub(crate) replaced: Counter,
-    /// Elements ended by their owner's death.
-    pub(crate) owner_deaths: Counter,
+    shares: Shares<MapShares>,
     /// Operations refused with [`LockError::Deadlock`].
     pub(crate) deadlocks: Counter,
     /// Operations refused with [`LockError::Timeout`].
     pub(crate) timeouts: Counter,
     /// Operations refused with [`Refusal::NoMemory`].
     pub(crate) nomem: Counter,
+}
+
+/// What happened in a map on one processor: a cache line.
+#[derive(Default)]
+pub(crate) struct MapShares {
+    /// Elements ever linked.
+    pub(crate) created: Share,
+    /// Elements ended by a delete.
+    pub(crate) deleted: Share,
+    /// Elements ended by an update.
+    pub(crate) replaced: Share,
+    /// Elements ended by their owner's death.
+    pub(crate) owner_deaths: Share,
+    /// Elements ended by the end of the map.
+    closed: Share,
     /// Elements handed to the reaper still linked.
-    pub(crate) deferred: Counter,
+    pub(crate) deferred: Share,
     /// Copies made for newborn owners.
-    pub(crate) clones: Counter,
+    pub(crate) clones: Share,
     /// Copies that could not be made.
-    pub(crate) clone_failures: Counter,
+    pub(crate) clone_failures: Share,
 }
 
 impl Counters {
+    /// Counters at 0. May sleep.
+    fn new() -> Result<Self> {
+        Ok(Self {
+            shares: Shares::new()?,
+            deadlocks: Counter::new(),
+            timeouts: Counter::new(),
+            nomem: Counter::new(),
+        })
+    }
+
+    /// What this processor counts on.
+    #[inline(always)]
+    pub(crate) fn here(&self) -> &MapShares {
+        self.shares.here()
+    }
+
+    /// What all processors have counted together.
+    pub(crate) fn sum(&self, which: impl Fn(&MapShares) -> &Share) -> u64 {
+        self.shares.sum(which)
+    }
+
+    /// Live elements.
+    pub(crate) fn elements(&self) -> u64 {
+        // In this order: what has ended was created before.
+        let ended = self.sum(|here| &here.deleted)
+            + self.sum(|here| &here.replaced)
+            + self.sum(|here| &here.owner_deaths)
+            + self.sum(|here| &here.closed);
+        self.sum(|here| &here.created).saturating_sub(ended)
+    }
+
     /// Counts a refusal that its user may want to know of, and passes it on.
     pub(super) fn refused(&self, refusal: Refusal) -> Refusal {
         match refusal {
@@ -81,12 +121,6 @@ impl Counters {
             Refusal::Exists | Refusal::Missing | Refusal::OwnerDead | Refusal::Unsupported => {}
         }
         refusal
-    }
-
-    /// Counts an element that the caller has claimed; `why` is one of the counters above.
-    pub(super) fn ended(&self, why: &Counter) {
-        self.elements.sub(1);
-        why.add(1);
     }
 }
 
@@ -169,6 +203,7 @@ impl RawMap {
         }
         let runtime = Runtime::get().ok_or(ENODEV)?;
         let table = Table::new(runtime.sizes.map_bits)?;
+        let counters = Counters::new()?;
         if fault::alloc(Point::MapAlloc) {
             return Err(ENOMEM);
         }
@@ -182,7 +217,7 @@ impl RawMap {
                 walked: Atomic::new(false),
                 runtime,
                 next_seq: Atomic::new(1),
-                counters: Counters::default(),
+                counters,
                 unfreed: Atomic::new(1),
                 end: Atomic::new(WAITED),
                 gone <- Completion::new(),
@@ -242,12 +277,13 @@ impl RawMap {
         self.unfreed.load(Relaxed) - 1
     }
 
-    /// Bytes of the map and its table.
+    /// Bytes of the map, its table and its counters.
     fn own_bytes(&self) -> u64 {
-        (size_of::<Self>() + self.table.len() * Table::BUCKET_SIZE) as u64
+        let table = self.table.len() * Table::BUCKET_SIZE;
+        (size_of::<Self>() + table + self.counters.shares.bytes()) as u64
     }
 
-    /// Bytes of the map, its table and all elements that are allocated.
+    /// Bytes of the map, its table, its counters and all elements that are allocated.
     pub(crate) fn bytes(&self) -> u64 {
         self.own_bytes() + (self.unfreed() * self.element_size()) as u64
     }
@@ -302,7 +338,7 @@ impl RawMap {
         if !elem.node.claim(Point::ElementClaim) {
             return false;
         }
-        self.counters.ended(&self.counters.deleted);
+        self.counters.here().deleted.add(1);
         // SAFETY: Claimed above.
         unsafe { unlink::bury(elem, rcu) };
         true
@@ -311,9 +347,9 @@ impl RawMap {
     /// Counts an element that was allocated.
     pub(super) fn element_allocated(&self) {
         self.unfreed.add(1, Relaxed);
-        self.runtime.stats.allocated.add(1);
-        let bytes = self.element_size() as u64;
-        self.runtime.stats.element_bytes.add(bytes);
+        let stats = self.runtime.stats.here();
+        stats.allocated.add(1);
+        stats.element_bytes.add(self.element_size() as u64);
     }
 
     /// Drops the value of an element that nobody can reach any more.
@@ -352,11 +388,9 @@ impl RawMap {
     /// `count` elements of this map must have been freed, and not counted yet; nothing of the map is
     /// used any more.
     pub(super) unsafe fn elements_freed(&self, count: usize) {
-        let stats = &self.runtime.stats;
-        stats
-            .element_bytes
-            .sub((count * self.element_size()) as u64);
-        stats.dropped.add(count as u64);
+        let stats = self.runtime.stats.here();
+        let bytes = count * self.element_size();
+        stats.element_bytes.sub(bytes as u64);
         stats.freed.add(count as u64);
         // SAFETY: By the contract, they were counted.
         unsafe { self.release(count) };
@@ -406,7 +440,7 @@ impl RawMap {
             let rcu = rcu::read_lock();
             for node in self.table.iter(bucket, &rcu) {
                 if node.claim(Point::ElementClaim) {
-                    self.counters.elements.sub(1);
+                    self.counters.here().closed.add(1);
                     // SAFETY: A member of this table, by the type invariant.
                     let elem = unsafe { Element::of_node(node) };
                     // SAFETY: Claimed above.

@@ -24,6 +24,10 @@ use crate::sync::{
     counter::Counter,
     deferred,
     fault::Point,
+    per_cpu::{
+        Share,
+        Shares, //
+    },
     rcu::{
         self,
         Guard, //
@@ -49,44 +53,70 @@ pub(crate) struct Sizes {
 }
 
 /// Counters of the whole module.
-#[derive(Default)]
 pub(crate) struct Stats {
+    shares: Shares<StatShares>,
     /// Live maps.
     pub(crate) maps: Counter,
     /// Bytes of those, tables included.
     pub(crate) map_bytes: Counter,
-    /// Bytes of the elements that are allocated.
-    pub(crate) element_bytes: Counter,
-    /// Elements ever allocated.
-    pub(crate) allocated: Counter,
-    /// Values ever dropped.
-    pub(crate) dropped: Counter,
-    /// Elements ever freed.
-    pub(crate) freed: Counter,
-    /// Storages that are allocated.
-    pub(crate) storages: Counter,
-    /// Owners that died while they had storage.
-    pub(crate) owner_deaths: Counter,
     /// Owners whose notice of death was missed, seen by a backstop.
     pub(crate) late_free: Counter,
-    /// Objects handed to the reaper still linked.
-    pub(crate) deferred: Counter,
-    /// Those of them that it has unlinked.
+    /// Objects that were handed to the reaper still linked, and that it has unlinked.
     pub(crate) finished: Counter,
-    /// Owners whose death every notice missed, seen when another one was found in their place.
-    pub(crate) stale: Counter,
-    /// Bytes that are charged to owners.
-    pub(crate) charged: Counter,
     /// Nanoseconds spent dropping values and freeing.
     pub(crate) reap_ns: Counter,
 }
 
+/// What one processor counts of that: a cache line.
+#[derive(Default)]
+pub(crate) struct StatShares {
+    /// Elements ever allocated.
+    pub(crate) allocated: Share,
+    /// Bytes of the elements that are allocated.
+    pub(crate) element_bytes: Share,
+    /// Storages that are allocated.
+    pub(crate) storages: Share,
+    /// Bytes that are charged to owners.
+    pub(crate) charged: Share,
+    /// Owners that died while they had storage.
+    pub(crate) owner_deaths: Share,
+    /// Owners whose death every notice missed, seen when another one was found in their place.
+    pub(crate) stale: Share,
+    /// Objects handed to the reaper still linked.
+    pub(crate) deferred: Share,
+    /// Elements ever freed, their values dropped.
+    pub(crate) freed: Share,
+}
+
 impl Stats {
+    /// Counters at 0. May sleep.
+    fn new() -> Result<Self> {
+        Ok(Self {
+            shares: Shares::new()?,
+            maps: Counter::new(),
+            map_bytes: Counter::new(),
+            late_free: Counter::new(),
+            finished: Counter::new(),
+            reap_ns: Counter::new(),
+        })
+    }
+
+    /// What this processor counts on.
+    #[inline(always)]
+    pub(crate) fn here(&self) -> &StatShares {
+        self.shares.here()
+    }
+
+    /// What all processors have counted together.
+    pub(crate) fn sum(&self, which: impl Fn(&StatShares) -> &Share) -> u64 {
+        self.shares.sum(which)
+    }
+
     /// Bytes of all that is allocated.
     pub(crate) fn bytes(&self) -> u64 {
         self.map_bytes.get()
-            + self.element_bytes.get()
-            + self.storages.get() * size_of::<Storage>() as u64
+            + self.sum(|here| &here.element_bytes)
+            + self.sum(|here| &here.storages) * size_of::<Storage>() as u64
     }
 }
 
@@ -144,7 +174,7 @@ impl Runtime {
             let storage = unsafe { Storage::of_node(node) };
             if node.id() == id {
                 had_storage = true;
-                self.stats.owner_deaths.add(1);
+                self.stats.here().owner_deaths.add(1);
                 // SAFETY: By the contract.
                 unsafe { storage.charge.end(id, storage.kind, &self.stats) };
                 self.end_all(storage, &rcu);
@@ -196,7 +226,7 @@ impl Runtime {
     }
 
     fn end_stale(&self, storage: &Storage, rcu: &Guard) {
-        self.stats.stale.add(1);
+        self.stats.here().stale.add(1);
         storage.charge.abandon(&self.stats);
         self.end_all(storage, rcu);
     }
@@ -241,8 +271,7 @@ impl Runtime {
                 is_alone = false;
                 continue;
             }
-            let counters = elem.map().counters();
-            counters.ended(&counters.owner_deaths);
+            elem.map().counters().here().owner_deaths.add(1);
             // SAFETY: Claimed above.
             unsafe { unlink::leave_table::<WaitsForNobody>(elem, rcu) };
             // SAFETY: Likewise.
@@ -292,13 +321,14 @@ impl Runtime {
     /// Whether there is no map, element or storage any more. The CPU that counted the last map down
     /// is done with the runtime.
     fn is_empty(&self) -> bool {
-        let stats = &self.stats;
-        if stats.maps.get() != 0 {
+        if self.stats.maps.get() != 0 {
             return false;
         }
-        // Pairs with the barrier in `RawMap::free`.
+        // Pairs with the barrier in `RawMap::free`. A map goes after its elements. What was counted
+        // before that is seen here, all that counts storages up among it. What is missing of the sum
+        // is counted down, so it is 0 no earlier than there is no storage.
         barrier::smp_mb(Full);
-        stats.allocated.get() == stats.freed.get() && stats.storages.get() == 0
+        self.stats.sum(|here| &here.storages) == 0
     }
 }
 
@@ -320,7 +350,7 @@ impl Running {
                 reaper: Reaper::new(marks)?,
                 sizes,
                 next_map: Atomic::new(1),
-                stats: Stats::default(),
+                stats: Stats::new()?,
             },
             GFP_KERNEL,
         )?;

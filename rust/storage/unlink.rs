@@ -72,8 +72,8 @@ pub(super) unsafe fn bury(elem: &Element, rcu: &Guard) {
 /// Counts an element that is handed over still linked, if it is.
 pub(super) fn note_deferral(elem: &Element) {
     if !elem.remains.is_unlinked() {
-        elem.map().counters().deferred.add(1);
-        elem.map().runtime.stats.deferred.add(1);
+        elem.map().counters().here().deferred.add(1);
+        elem.map().runtime.stats.here().deferred.add(1);
     }
 }
 
@@ -182,7 +182,7 @@ pub(super) unsafe fn bury_storage<P: Patience>(runtime: &Runtime, storage: &Stor
 pub(super) unsafe fn leave_index<P: Patience>(runtime: &Runtime, storage: &Storage, rcu: &Guard) {
     // SAFETY: By the contract.
     if !unsafe { unlink_storage::<P>(runtime, storage, rcu) } {
-        runtime.stats.deferred.add(1);
+        runtime.stats.here().deferred.add(1);
     }
 }
 

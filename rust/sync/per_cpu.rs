@@ -2,8 +2,17 @@
 
 //! One of something for each processor.
 
-use crate::shim;
-use kernel::prelude::*;
+use super::{
+    Atomic,
+    Relaxed, //
+};
+use kernel::{
+    cpu::{
+        nr_cpu_ids,
+        CpuId, //
+    },
+    prelude::*, //
+};
 
 /// A `T` for each processor that there can be, each in an allocation of its own.
 ///
@@ -12,7 +21,7 @@ use kernel::prelude::*;
 ///
 /// # Invariants
 ///
-/// There is one for every number that `smp_processor_id()` can return.
+/// There is one for every [`CpuId`].
 pub(crate) struct PerCpu<T>(KVec<Pin<KBox<T>>>);
 
 impl<T> PerCpu<T> {
@@ -21,21 +30,19 @@ impl<T> PerCpu<T> {
     where
         Error: From<E>,
     {
-        // SAFETY: An FFI call with no requirement.
-        let count = unsafe { shim::ostor_cpu_ids() };
+        let count = nr_cpu_ids() as usize;
         let mut all = KVec::with_capacity(count, GFP_KERNEL)?;
         for _ in 0..count {
             all.push(new()?, GFP_KERNEL)?;
         }
-        // INVARIANT: So many as there are numbers.
+        // INVARIANT: So many as there are.
         Ok(Self(all))
     }
 
     /// That of this processor. Any context.
     #[inline(always)]
     pub(crate) fn here(&self) -> &T {
-        // SAFETY: An FFI call with no requirement.
-        let cpu = unsafe { shim::ostor_cpu() } as usize;
+        let cpu = CpuId::current().as_u32() as usize;
         // SAFETY: By the type invariant.
         unsafe { self.0.get_unchecked(cpu) }
     }
@@ -43,5 +50,66 @@ impl<T> PerCpu<T> {
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|each| &**each)
+    }
+}
+
+/// What one processor has counted of something. It may be less than nothing: what is counted up here
+/// can be counted down elsewhere.
+pub(crate) struct Share(Atomic<u64>);
+
+impl Default for Share {
+    fn default() -> Self {
+        Self(Atomic::new(0))
+    }
+}
+
+impl Share {
+    /// Counts `n` up. Any context.
+    #[inline(always)]
+    pub(crate) fn add(&self, n: u64) {
+        self.0.add(n, Relaxed);
+    }
+
+    /// Counts `n` down. Any context.
+    #[inline(always)]
+    pub(crate) fn sub(&self, n: u64) {
+        self.0.add(n.wrapping_neg(), Relaxed);
+    }
+}
+
+/// Counters of which each processor has its share, a `T` of [`Share`]s, in cache lines of its own.
+///
+/// What has stopped changing adds up exactly. Until then a sum is of no instant: of what is counted
+/// up here and down there, it may have the one and not the other.
+pub(crate) struct Shares<T>(PerCpu<Line<T>>);
+
+#[derive(Default)]
+#[repr(align(64))]
+struct Line<T>(T);
+
+impl<T: Default> Shares<T> {
+    /// Counters at 0. May sleep.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self(PerCpu::new(|| {
+            KBox::pin(Line::default(), GFP_KERNEL)
+        })?))
+    }
+
+    /// The shares of this processor. Any context.
+    #[inline(always)]
+    pub(crate) fn here(&self) -> &T {
+        &self.0.here().0
+    }
+
+    /// Bytes that they take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.iter().count() * (size_of::<Line<T>>() + size_of::<KBox<T>>())
+    }
+
+    /// The sum of one counter, 0 at least.
+    pub(crate) fn sum(&self, which: impl Fn(&T) -> &Share) -> u64 {
+        let share = |line: &Line<T>| which(&line.0).0.load(Relaxed);
+        let sum = self.0.iter().map(share).fold(0, u64::wrapping_add);
+        (sum as i64).max(0) as u64
     }
 }

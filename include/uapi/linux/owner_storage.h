@@ -250,7 +250,8 @@ struct ostor_list_owner {
  * @elements:		live elements
  * @pending:		elements deleted but not yet freed, of @element_size bytes
  *			each
- * @bytes:		the map, its table and all elements, pending ones too
+ * @bytes:		the map, its table, its counters of each CPU, and all elements,
+ *			pending ones too
  * @created:		elements ever created, those that replaced one too
  * @deleted:		elements deleted by a command
  * @replaced:		elements replaced by an update

@@ -45,6 +45,13 @@ impl<T> KBox<T> {
         Ok(Self(ptr))
     }
 
+    /// Moves a value to the heap, where it stays.
+    pub fn pin(value: T, flags: Flags) -> Result<Pin<Self>, AllocError> {
+        let boxed = Self::new(value, flags)?;
+        // SAFETY: The value is not moved before it is dropped.
+        Ok(unsafe { Pin::new_unchecked(boxed) })
+    }
+
     /// Initialises a value on the heap.
     pub fn pin_init<E>(init: impl PinInit<T, E>, flags: Flags) -> Result<Pin<Self>, Error>
     where

@@ -36,5 +36,6 @@ pub use world::{
     steps,
     wait_until,
     wake,
+    written_by_many,
     Setup, //
 };

@@ -73,8 +73,19 @@ fn will_load(slot: &Slot) {
     }
 }
 
+/// Notes that this CPU writes to an address, for [`written_by_many`](crate::written_by_many).
+pub fn note_write(addr: usize) {
+    with(|w| {
+        let cpu = w.cpu();
+        if let Some(writers) = &mut w.writers {
+            *writers.entry(addr).or_default() |= 1 << cpu;
+        }
+    });
+}
+
 /// Lets loom know that this CPU changes what others have loaded.
-fn will_change(slot: &Slot) {
+fn will_change(addr: usize, slot: &Slot) {
+    note_write(addr);
     while slot.readers.get() != 0 {
         let reader = slot.readers.get().trailing_zeros();
         slot.readers.set(slot.readers.get() & !(1 << reader));
@@ -131,7 +142,7 @@ pub fn store(addr: usize, value: u64, order: Order) {
     step();
     let slot = slot(addr);
     if !panicking() {
-        will_change(&slot);
+        will_change(addr, &slot);
         slot.word.store(value, order.rmw());
         recheck(addr);
     }
@@ -145,7 +156,7 @@ pub fn swap(addr: usize, value: u64, order: Order) -> u64 {
     if panicking() {
         return slot.last.replace(value);
     }
-    will_change(&slot);
+    will_change(addr, &slot);
     let old = slot.word.swap(value, order.rmw());
     recheck(addr);
     slot.last.set(value);
@@ -160,7 +171,7 @@ pub fn fetch_add(addr: usize, value: u64, order: Order) -> u64 {
     if panicking() {
         return slot.last.replace(slot.last.get().wrapping_add(value));
     }
-    will_change(&slot);
+    will_change(addr, &slot);
     let old = slot.word.fetch_add(value, order.rmw());
     recheck(addr);
     slot.last.set(old.wrapping_add(value));
@@ -179,7 +190,7 @@ pub fn compare_exchange(addr: usize, old: u64, new: u64, order: Order) -> Result
         }
         return Ok(slot.last.replace(new));
     }
-    will_change(&slot);
+    will_change(addr, &slot);
     let result = slot.word.compare_exchange(old, new, order.rmw());
     recheck(addr);
     if result.is_ok() {

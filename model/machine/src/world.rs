@@ -108,6 +108,8 @@ pub struct World {
     pub(crate) coming: Vec<Coming>,
     /// Steps so far, of all CPUs.
     pub(crate) steps: u64,
+    /// Who has written to which address, as bits, while that is watched.
+    pub(crate) writers: Option<BTreeMap<usize, u32>>,
     /// Who waits for what, by CPU.
     waiters: BTreeMap<usize, (Thread, Condition)>,
     pauses: u32,
@@ -148,6 +150,7 @@ pub fn begin(setup: Setup) {
         works: Works::default(),
         coming: Vec::new(),
         steps: 0,
+        writers: None,
         waiters: BTreeMap::new(),
         pauses: 0,
         alone: true,
@@ -193,6 +196,15 @@ pub fn spawn(f: impl FnOnce() + Send + 'static) -> Handle {
         cpu();
         f();
     })
+}
+
+/// How many words more than one CPU writes while `f` runs, and those that it starts and waits for.
+pub fn written_by_many(f: impl FnOnce()) -> usize {
+    with(|w| w.writers = Some(BTreeMap::new()));
+    f();
+    let writers = with(|w| w.writers.take()).unwrap_or_default();
+    let by_many = |writers: &&u32| writers.count_ones() > 1;
+    writers.values().filter(by_many).count()
 }
 
 /// Lets others run for a while.

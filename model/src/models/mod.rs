@@ -3,6 +3,7 @@
 //! The models: what runs at the same time, and what must be true whatever comes first.
 
 mod any;
+mod apart;
 mod create;
 mod delete;
 mod ends;

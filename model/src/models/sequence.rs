@@ -270,7 +270,7 @@ impl Subject for Machine {
 
     fn elements(&mut self, map: usize) -> Result<u64, String> {
         let map = self.maps[map].as_ref().ok_or("the map is closed")?;
-        Ok(map.raw().counters().elements.get())
+        Ok(map.raw().counters().elements())
     }
 }
 

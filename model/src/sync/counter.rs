@@ -4,6 +4,7 @@
 //!
 //! So the engines need not know of them: each would double the interleavings.
 
+use machine::word::note_write;
 use std::cell::Cell;
 
 /// A counter.
@@ -27,11 +28,13 @@ impl Counter {
 
     /// Counts `n` up.
     pub(crate) fn add(&self, n: u64) {
+        note_write(self.0.as_ptr() as usize);
         self.0.set(self.0.get() + n);
     }
 
     /// Counts `n` down, which must be there: what is counted may not go below nothing.
     pub(crate) fn sub(&self, n: u64) {
+        note_write(self.0.as_ptr() as usize);
         let before = self.0.get();
         assert!(before >= n || std::thread::panicking(), "a count below 0");
         self.0.set(before.wrapping_sub(n));

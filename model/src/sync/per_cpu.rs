@@ -4,7 +4,11 @@
 //! interleavings are gone through.
 
 use kernel::prelude::*;
-use machine::engine::Engine;
+use machine::{
+    engine::Engine,
+    word::note_write, //
+};
+use std::cell::Cell;
 
 /// A `T` for each processor.
 pub(crate) struct PerCpu<T>(Vec<Pin<KBox<T>>>);
@@ -31,5 +35,53 @@ impl<T> PerCpu<T> {
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|each| &**each)
+    }
+}
+
+/// What one processor has counted of something, which may be less than nothing.
+#[derive(Default)]
+pub(crate) struct Share(Cell<u64>);
+
+// SAFETY: All threads of an execution are one thread of the host.
+unsafe impl Sync for Share {}
+
+impl Share {
+    /// Counts `n` up.
+    pub(crate) fn add(&self, n: u64) {
+        note_write(self.0.as_ptr() as usize);
+        self.0.set(self.0.get().wrapping_add(n));
+    }
+
+    /// Counts `n` down.
+    pub(crate) fn sub(&self, n: u64) {
+        self.add(n.wrapping_neg());
+    }
+}
+
+/// Counters of which each processor has its share.
+pub(crate) struct Shares<T>(PerCpu<T>);
+
+impl<T: Default> Shares<T> {
+    /// Counters at 0.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self(PerCpu::new(|| KBox::pin(T::default(), GFP_KERNEL))?))
+    }
+
+    /// The shares of this processor.
+    pub(crate) fn here(&self) -> &T {
+        self.0.here()
+    }
+
+    /// Bytes that they take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.iter().count() * size_of::<T>()
+    }
+
+    /// The sum of one counter: that of one instant, which is not less than nothing.
+    pub(crate) fn sum(&self, which: impl Fn(&T) -> &Share) -> u64 {
+        let share = |line| which(line).0.get();
+        let sum = self.0.iter().map(share).fold(0, u64::wrapping_add);
+        assert!(sum as i64 >= 0 || std::thread::panicking(), "a sum below 0");
+        sum
     }
 }
