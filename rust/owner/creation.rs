@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A value for each socket or task that a process makes: what `scripts/creation-speed` measures
-//! beside BPF's, in a flavour of the module that has this and else is the plain one.
+//! A value for each socket or task that a process makes, or one that a task creates and deletes
+//! again and again: what `scripts/creation-speed` measures beside BPF's, in a flavour of the module
+//! that has this and else is the plain one.
 //!
 //! The hooks are where the programs of the kernel's benchmark are attached there: at the entry of
 //! `sock_alloc_file()`, when a socket is complete, and at the tracepoint `sched_process_fork`.
 
 use super::{
+    caller,
     hook::{
         Entry,
         Tracepoint, //
@@ -42,6 +44,9 @@ use kernel::{
 /// The size of a value, as in the kernel's benchmark.
 const VALUE: usize = 64;
 
+/// How often the calling task creates and deletes its value in one go, as often as BPF's program.
+const SELF_AGAIN: usize = 256;
+
 /// The process whose sockets or tasks get a value; 0 is none.
 static PROCESS: Atomic<i32> = Atomic::new(0);
 
@@ -64,10 +69,13 @@ unsafe fn create(parent: *const bindings::task_struct, owner: &impl Owner) {
     }
     // SAFETY: Null, or the map of the session, which outlives its hook.
     let map = unsafe { MAP.load(Relaxed).as_ref() };
-    let is_ok = map.is_none_or(|map| {
+    count(map.is_none_or(|map| {
         let rcu = rcu::read_lock();
         map.put(owner, Mode::Get, &[], &rcu).is_ok()
-    });
+    }));
+}
+
+fn count(is_ok: bool) {
     if is_ok {
         CREATED.add(1);
     } else {
@@ -107,10 +115,13 @@ unsafe extern "C" fn on_fork(
 pub(crate) struct Session {
     // Dropped in this order: the hook uses the map.
     _hook: Hook,
-    _map: Option<KBox<ByteMap>>,
+    map: Option<KBox<ByteMap>>,
+    /// Another map, in which the calling task has a value.
+    _other: Option<ByteMap>,
 }
 
 enum Hook {
+    None,
     Socket(#[expect(dead_code, reason = "held for its drop")] Entry),
     Task(#[expect(dead_code, reason = "held for its drop")] Tracepoint),
 }
@@ -119,6 +130,10 @@ impl Hook {
     fn of_sockets() -> Result<Self> {
         // SAFETY: The hook of this function.
         unsafe { Entry::attach(c"sock_alloc_file", on_socket) }.map(Self::Socket)
+    }
+
+    fn of_nothing() -> Result<Self> {
+        Ok(Self::None)
     }
 
     fn of_tasks() -> Result<Self> {
@@ -138,16 +153,41 @@ impl Session {
         PROCESS.store(unsafe { (*Task::current_raw()).tgid }, Relaxed);
         Ok(Self {
             _hook: attach()?,
-            _map: map,
+            map,
+            _other: None,
         })
+    }
+
+    /// Gives the calling task a value in another map. May sleep.
+    fn with_other(self) -> Result<Self> {
+        let other = ByteMap::new(VALUE)?;
+        other.put(&*caller::current(), Mode::NoExist, &[], &rcu::read_lock())?;
+        Ok(Self {
+            _other: Some(other),
+            ..self
+        })
+    }
+
+    /// Creates and deletes the value of the calling task, if there is a map.
+    fn again(&self) {
+        let task = caller::current();
+        let rcu = rcu::read_lock();
+        for _ in 0..SELF_AGAIN {
+            count(self.map.as_ref().is_none_or(|map| {
+                let created = map.put(&*task, Mode::Get, &[], &rcu).is_ok();
+                created && map.raw().delete(task.id(), &rcu).is_ok()
+            }));
+        }
     }
 }
 
 /// The file `owner_storage/creation` of debugfs, until it is dropped.
 ///
 /// A process writes `socket` or `task` to it for values, or `socket-hook` or `task-hook` for a hook
-/// that only counts: once, there is one session in a life of the module. Read, the file has the
-/// numbers of creations that succeeded and failed.
+/// that only counts: once, there is one session in a life of the module. Or a task writes
+/// `self-first` or `self-later` for a value of its own, which is its first one or not, or
+/// `self-none` for none; and then, any number of times, `self-again`. Read, the file has the numbers
+/// of creations that succeeded and failed.
 pub(crate) type File = Scope<Mutex<Option<Session>>>;
 
 /// Makes the file.
@@ -166,14 +206,23 @@ fn begin(session: &Mutex<Option<Session>>, reader: &mut UserSliceReader) -> Resu
     let word = word.get_mut(..reader.len()).ok_or(EINVAL)?;
     reader.read_slice(word)?;
     let mut session = session.lock();
-    if session.is_some() {
-        return Err(EBUSY);
+    if let Some(session) = &*session {
+        if word != b"self-again" {
+            return Err(EBUSY);
+        }
+        session.again();
+        return Ok(());
     }
     *session = Some(match &*word {
         b"socket" => Session::new(Hook::of_sockets, Some(ByteMap::new(VALUE)?))?,
         b"task" => Session::new(Hook::of_tasks, Some(ByteMap::new(VALUE)?))?,
         b"socket-hook" => Session::new(Hook::of_sockets, None)?,
         b"task-hook" => Session::new(Hook::of_tasks, None)?,
+        b"self-first" => Session::new(Hook::of_nothing, Some(ByteMap::new(VALUE)?))?,
+        b"self-later" => {
+            Session::new(Hook::of_nothing, Some(ByteMap::new(VALUE)?))?.with_other()?
+        }
+        b"self-none" => Session::new(Hook::of_nothing, None)?,
         _ => return Err(EINVAL),
     });
     Ok(())

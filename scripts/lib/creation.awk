@@ -2,11 +2,12 @@
 #
 # The figures of scripts/creation-speed, from the lines of scripts/guest/creation-speed.
 # A cell is a row, which is a kind of owners and a size of batches, and a contestant.
+# In the rows of "self" it is the first value of a task or a later one.
 
 BEGIN {
 	names = split("none program bpf hook ours", name)
 	split("no storage,BPF program,BPF storage,our hook,our storage", title, ",")
-	rows = split("socket 16,socket 32,socket 64,task 16,task 32,task 64", row, ",")
+	rows = split("socket 16,socket 32,socket 64,task 16,task 32,task 64,self first,self later", row, ",")
 }
 
 { cell = $2 " " $3 " " $4 }
@@ -39,6 +40,11 @@ function left(i, cell) {
 	return (loop_ns[cell] - loop_ns[row[i] " none"]) / made[cell]
 }
 
+# Instructions for each creation and the end of its value, in all.
+function cost(i, cell) {
+	return 1e6 / median[cell] - 1e6 / median[row[i] " none"] + left(i, cell)
+}
+
 function rates(i, cell) {
 	return sprintf("%.2f +- %.2f", median[cell], (rate[cell, wanted] - rate[cell, 1]) / 2)
 }
@@ -47,26 +53,33 @@ function effects(i, cell) {
 	return sprintf("%d %5d %5d", scaled(switches, cell), scaled(irq_works, cell), left(i, cell))
 }
 
-function table(what, is_rates,    i, j, cell) {
+function costs(i, cell) {
+	return sprintf("%.0f", cost(i, cell))
+}
+
+function figure(of, i, cell) {
+	return of == "rates" ? rates(i, cell) : of == "effects" ? effects(i, cell) : costs(i, cell)
+}
+
+function table(what, of,    i, j) {
 	print what
 	printf "\n%-10s", "batch"
 	for (j = 1; j <= names; j++)
 		printf "%19s", title[j]
-	print is_rates ? "  ours/BPF" : ""
+	print of == "rates" ? "  ours/BPF" : ""
 	for (i = 1; i <= rows; i++) {
 		printf "%-10s", row[i]
-		for (j = 1; j <= names; j++) {
-			cell = row[i] " " name[j]
-			printf "%19s", is_rates ? rates(i, cell) : effects(i, cell)
-		}
-		print is_rates ? sprintf("%10s", ratio[i]) : ""
+		for (j = 1; j <= names; j++)
+			printf "%19s", figure(of, i, row[i] " " name[j])
+		print of == "rates" ? sprintf("%10s", ratio[i]) : ""
 	}
 	print ""
 }
 
 function text() {
-	table("Thousands of creations in 10^9 instructions, -cpu " cpu ": median of " wanted " samples, half of their range", 1)
-	table("In 24,576 creations: context switches, irq_works. And instructions for each creation that were left to do after the last", 0)
+	table("Thousands of creations in 10^9 instructions, -cpu " cpu ": median of " wanted " samples, half of their range", "rates")
+	table("In 24,576 creations: context switches, irq_works. And instructions for each creation that were left to do after the last", "effects")
+	table("Instructions for each creation and the end of its value, over no storage, with what was left to do", "costs")
 	print below ? "creation-speed: " below " of " rows " rows below 1.0" : "creation-speed: ok"
 }
 
@@ -74,13 +87,13 @@ function json(    i, j, cell, part) {
 	printf "{\"cpu\": \"%s\", \"samples\": %d, \"below\": %d, \"rows\": [", cpu, wanted, below
 	for (i = 1; i <= rows; i++) {
 		split(row[i], part, " ")
-		printf "%s\n {\"kind\": \"%s\", \"batch\": %d, \"ratio\": %s", (i > 1 ? "," : ""), part[1], part[2], ratio[i]
+		printf "%s\n {\"kind\": \"%s\", \"batch\": \"%s\", \"ratio\": %s", (i > 1 ? "," : ""), part[1], part[2], ratio[i]
 		for (j = 1; j <= names; j++) {
 			cell = row[i] " " name[j]
 			printf ",\n  \"%s\": {\"median\": %.3f, \"min\": %.3f, \"max\": %.3f, ", name[j],
 				median[cell], rate[cell, 1], rate[cell, wanted]
-			printf "\"switches\": %d, \"irq_works\": %d, \"left\": %d}", scaled(switches, cell),
-				scaled(irq_works, cell), left(i, cell)
+			printf "\"switches\": %d, \"irq_works\": %d, \"left\": %d, \"cost\": %.0f}",
+				scaled(switches, cell), scaled(irq_works, cell), left(i, cell), cost(i, cell)
 		}
 		printf "}"
 	}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The kernel's benchmark of creations, with more than BPF's storage to choose
- * from, and with samples of whole batches.
+ * from, with samples of whole batches, and with a task that creates and deletes a
+ * value of its own.
  *
  * Its main(), its options, and the loops that make sockets and tasks are the
  * kernel's: this file includes the one that has the loops, and stands in for three
@@ -14,13 +15,18 @@
  * ended. So a sample is the time of that many creations, whatever it is, and no
  * batch is counted in part. -w and -d are numbers of samples.
  *
- * The environment names the contestant:
+ * The environment names the CONTESTANT:
  *
  *	none	nothing is attached
  *	program	BPF's programs without the storage
  *	bpf	the kernel's programs
  *	hook	the module's hooks without the storage
  *	ours	the module's hooks
+ *
+ * If it has SELF, then no socket or task is made: the producer creates and deletes
+ * a value of itself, which is its "first" one, or a "later" one, as it has another
+ * one in another map. It does so SELF_AGAIN times in a system call, with interrupts
+ * on. Its contestants do not attach anything.
  *
  * Prints "sample CREATIONS NANOSECONDS" for each sample after the first ones, and
  * "events CREATIONS SWITCHES IRQ_WORKS NANOSECONDS" for all: the last is what a
@@ -35,12 +41,14 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "bench.h"
 #include "testing_helpers.h"
 #include "bpf_util.h"
 #include "bench_local_storage_create.skel.h"
 #include "program.skel.h"
+#include "self.h"
 
 static struct bench_local_storage_create *open_contestant(void);
 static bool attach_contestant(const struct bpf_program *prog);
@@ -61,6 +69,7 @@ static int count_end(int ret);
 /* Creations in a sample: a multiple of each size of batches. */
 #define SOCKETS 2048
 #define TASKS 512
+#define SELVES (96 * SELF_AGAIN)
 
 static void fail(const char *what)
 {
@@ -73,8 +82,18 @@ static bool of_sockets(void)
 	return storage_type == BPF_MAP_TYPE_SK_STORAGE;
 }
 
+/* Which value of itself the producer creates and deletes, if it is to do that. */
+static const char *self;
+
+static bool of_first(void)
+{
+	return !strcmp(self, "first");
+}
+
 static long per_sample(void)
 {
+	if (self)
+		return SELVES;
 	return of_sockets() ? SOCKETS : TASKS;
 }
 
@@ -88,6 +107,9 @@ struct contestant {
 	const char *name;
 	bool (*attach)(const struct bpf_program *prog);
 	void (*ask)(struct told *told);
+	/* In place of attaching, and each time again. */
+	void (*self_begin)(void);
+	void (*self_again)(void);
 };
 
 static const struct contestant *contestant;
@@ -105,7 +127,36 @@ static void ask_none(struct told *told)
 	told->good = ended;
 }
 
+static void self_begin_none(void)
+{
+}
+
+static void self_again_none(void)
+{
+	getppid();
+}
+
 static struct program *program;
+
+static void run_program(const struct bpf_program *prog)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(prog), &opts) || opts.retval)
+		fail(bpf_program__name(prog));
+}
+
+static void self_again_program(void)
+{
+	run_program(program->progs.self_again);
+}
+
+static void self_begin_bpf(void)
+{
+	program->bss->stores = true;
+	if (!of_first())
+		run_program(program->progs.self_other);
+}
 
 static bool attach_program(const struct bpf_program *prog)
 {
@@ -117,6 +168,7 @@ static bool attach_program(const struct bpf_program *prog)
 static void ask_program(struct told *told)
 {
 	told->good = program->bss->calls;
+	told->bad = program->bss->failures;
 }
 
 static bool attach_bpf(const struct bpf_program *prog)
@@ -126,30 +178,51 @@ static bool attach_bpf(const struct bpf_program *prog)
 
 static void ask_bpf(struct told *told)
 {
+	if (self) {
+		ask_program(told);
+		return;
+	}
 	told->good = skel->bss->create_cnts;
 	told->bad = skel->bss->create_errs;
 }
 
-static bool attach_driver(const char *what)
+/* The file stays open: what is told it often should cost no more than the writing. */
+static bool tell_driver(const char *what)
 {
-	int fd = open(DRIVER, O_WRONLY);
+	static int fd = -1;
 
+	if (fd < 0)
+		fd = open(DRIVER, O_WRONLY);
 	if (fd < 0)
 		fail(DRIVER);
 	if (write(fd, what, strlen(what)) < 0)
 		fail(what);
-	close(fd);
 	return true;
 }
 
 static bool attach_hook(const struct bpf_program *prog)
 {
-	return attach_driver(of_sockets() ? "socket-hook" : "task-hook");
+	return tell_driver(of_sockets() ? "socket-hook" : "task-hook");
 }
 
 static bool attach_ours(const struct bpf_program *prog)
 {
-	return attach_driver(of_sockets() ? "socket" : "task");
+	return tell_driver(of_sockets() ? "socket" : "task");
+}
+
+static void self_begin_hook(void)
+{
+	tell_driver("self-none");
+}
+
+static void self_begin_ours(void)
+{
+	tell_driver(of_first() ? "self-first" : "self-later");
+}
+
+static void self_again_driver(void)
+{
+	tell_driver("self-again");
 }
 
 static void ask_driver(struct told *told)
@@ -162,11 +235,11 @@ static void ask_driver(struct told *told)
 }
 
 static const struct contestant contestants[] = {
-	{ "none", attach_none, ask_none },
-	{ "program", attach_program, ask_program },
-	{ "bpf", attach_bpf, ask_bpf },
-	{ "hook", attach_hook, ask_driver },
-	{ "ours", attach_ours, ask_driver },
+	{ "none", attach_none, ask_none, self_begin_none, self_again_none },
+	{ "program", attach_program, ask_program, self_begin_none, self_again_program },
+	{ "bpf", attach_bpf, ask_bpf, self_begin_bpf, self_again_program },
+	{ "hook", attach_hook, ask_driver, self_begin_hook, self_again_driver },
+	{ "ours", attach_ours, ask_driver, self_begin_ours, self_again_driver },
 };
 
 /*
@@ -197,7 +270,7 @@ static struct bench_local_storage_create *open_contestant(void)
 
 static bool attach_contestant(const struct bpf_program *prog)
 {
-	return contestant->attach(prog);
+	return self || contestant->attach(prog);
 }
 
 /* Turns of a loop of two instructions: a tenth of a second if nothing else runs. */
@@ -262,27 +335,39 @@ int __wrap_setitimer(int which, const struct itimerval *new, struct itimerval *o
 	return sem_post(&started);
 }
 
-static void *creation_producer(void *input)
-{
-	while (sem_wait(&started))
-		;
-	return producer(input);
-}
-
 /* After the last sample the thread waits for the end of the process. */
-static int count_end(int ret)
+static void count_ends(long count)
 {
-	ended++;
+	ended += count;
 	if (ended % per_sample())
-		return ret;
+		return;
 	raise(SIGALRM);
 	if (ended < per_sample() * (env.warmup_sec + env.duration_sec + 1))
-		return ret;
+		return;
 	read_events(&at_end);
 	loop_ns = time_loop();
 	sem_post(&finished);
 	while (true)
 		pause();
+}
+
+static int count_end(int ret)
+{
+	count_ends(1);
+	return ret;
+}
+
+static void *creation_producer(void *input)
+{
+	while (sem_wait(&started))
+		;
+	if (!self)
+		return producer(input);
+	contestant->self_begin();
+	while (true) {
+		contestant->self_again();
+		count_ends(SELF_AGAIN);
+	}
 }
 
 static void creation_validate(void)
@@ -291,6 +376,7 @@ static void creation_validate(void)
 	int i;
 
 	validate();
+	self = getenv("SELF");
 	for (i = 0; name && i < ARRAY_SIZE(contestants); i++)
 		if (!strcmp(contestants[i].name, name))
 			contestant = &contestants[i];
