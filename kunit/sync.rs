@@ -33,7 +33,12 @@ mod tests {
         lock_order,
         nolock::{
             self,
-            Payer, //
+            Payer,
+            Source, //
+        },
+        per_cpu::{
+            Share,
+            Shares, //
         },
         rcu,
         res_lock::{
@@ -52,6 +57,7 @@ mod tests {
             NonNull, //
         }, //
     };
+    use kernel::cpu::nr_cpu_ids;
 
     #[test]
     fn lock_gives_its_data() -> Result {
@@ -164,7 +170,11 @@ mod tests {
             let layout = layout.map_err(|_| EINVAL)?;
             let alloc = || {
                 let rcu = rcu::read_lock();
-                nolock::alloc(layout, Point::ElementAlloc, Payer::NOBODY, &rcu)
+                nolock::alloc(
+                    layout,
+                    Point::ElementAlloc,
+                    Source::new(Payer::NOBODY, &rcu),
+                )
             };
             let fault = inject(Point::ElementAlloc, 1)?;
             assert!(alloc().is_none());
@@ -173,6 +183,29 @@ mod tests {
             // SAFETY: Allocated above, and not used.
             unsafe { nolock::free_in_task(memory) };
         }
+        Ok(())
+    }
+
+    #[test]
+    fn shares_add_up_from_nothing() -> Result {
+        #[derive(Default)]
+        struct Pair {
+            one: Share,
+            other: Share,
+        }
+
+        let shares = Shares::<Pair>::new()?;
+        let sums = || (shares.sum(|here| &here.one), shares.sum(|here| &here.other));
+        assert!(sums() == (0, 0));
+        shares.here().one.add(5);
+        shares.here().one.sub(2);
+        // It may be counted down before it is counted up.
+        shares.here().other.sub(1);
+        assert!(sums() == (3, 0));
+        shares.here().other.add(2);
+        assert!(sums() == (3, 1));
+        let cpus = nr_cpu_ids() as usize;
+        assert!(shares.bytes() == cpus * (64 + size_of::<usize>()));
         Ok(())
     }
 

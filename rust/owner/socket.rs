@@ -260,25 +260,23 @@ unsafe extern "C" fn on_storage_free(socket: usize, _: usize) {
         return;
     };
     let socket = ptr::with_exposed_provenance_mut::<bindings::sock>(socket);
+    // That of a connection that failed between the two steps.
+    let first_id = provisional_id(socket);
     let id = match cookie(socket) {
-        0 => provisional_id(socket),
-        cookie => {
-            let id = id_with(socket, cookie);
-            // Of a connection that failed between the two steps.
-            runtime.rename(provisional_id(socket), id);
-            id
-        }
+        0 => first_id,
+        cookie => id_with(socket, cookie),
     };
     if kinds::is_mute(&KIND) {
         #[cfg(OSTOR_TEST)]
         // SAFETY: The socket's notice of death.
         unsafe {
+            runtime.rename(first_id, id);
             runtime.owner_lost(id)
         };
         return;
     }
-    // SAFETY: The socket's notice of death.
-    if unsafe { runtime.owner_died(id) } {
+    // SAFETY: The socket's notice of death. It had no other identity.
+    if unsafe { runtime.owner_died_as(id, first_id) } {
         kinds::noticed(&KIND);
         // SAFETY: The memory stays until we return.
         let left = unsafe { shim::ostor_sock_omem_left(socket) };

@@ -24,11 +24,6 @@ MODULE_VERSION("0.1.0");
 const bool owner_storage_is_loaded = true;
 EXPORT_SYMBOL_GPL(owner_storage_is_loaded);
 
-void ostor_res_lock_init(rqspinlock_t *lock)
-{
-	raw_res_spin_lock_init(lock);
-}
-
 int ostor_res_lock_irqsave(rqspinlock_t *lock, unsigned long *flags)
 {
 	return raw_res_spin_lock_irqsave(lock, *flags);

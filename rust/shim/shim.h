@@ -23,7 +23,6 @@ struct mem_cgroup;
 extern const bool owner_storage_is_loaded;
 
 /* rqspinlock */
-void ostor_res_lock_init(rqspinlock_t *lock);
 int ostor_res_lock_irqsave(rqspinlock_t *lock, unsigned long *flags);
 bool ostor_res_trylock_irqsave(rqspinlock_t *lock, unsigned long *flags);
 void ostor_res_unlock_irqrestore(rqspinlock_t *lock, unsigned long flags);
@@ -80,6 +79,10 @@ size_t ostor_memory(void);
 #define OSTOR_TRACE_STORAGE_LOCKED	1
 #define OSTOR_TRACE_BUCKET_LOCKED	2
 
+/* Called only where the tracepoint's key says that somebody listens. */
+DECLARE_TRACEPOINT(ostor_enter);
+DECLARE_TRACEPOINT(ostor_storage_locked);
+DECLARE_TRACEPOINT(ostor_bucket_locked);
 void ostor_trace_enter(unsigned long owner);
 void ostor_trace_storage_locked(unsigned long owner);
 void ostor_trace_bucket_locked(unsigned long owner);

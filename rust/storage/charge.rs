@@ -159,6 +159,11 @@ impl Paid {
         Self(Atomic::new(UNPAID))
     }
 
+    /// Charges the element, which nobody else can find yet.
+    pub(super) fn start(&self) {
+        self.0.store(PAID, Relaxed);
+    }
+
     /// Whether it is charged now.
     pub(super) fn is_paid(&self) -> bool {
         self.0.load(Relaxed) == PAID

@@ -6,6 +6,7 @@ use super::{
     element::Element,
     error::Refusal,
     owner::{
+        Kind,
         Owner,
         OwnerId, //
     },
@@ -14,7 +15,8 @@ use super::{
     store::Storage,
     table::{
         Look,
-        Table, //
+        Table,
+        Wanted, //
     },
     unlink::{
         self,
@@ -26,7 +28,7 @@ use crate::sync::{
         self,
         Point, //
     },
-    nolock::Payer,
+    nolock::Source,
     rcu::Guard,
     trace::{
         self,
@@ -135,42 +137,49 @@ impl RawMap {
         // Held until the element is linked: a death notice after that finds it.
         let _gate = owner.gate(rcu)?;
         fault::pause(Point::Gate);
-        Unlinked::new(self, owner.id(), owner.payer(rcu), init, rcu)
+        let source = Source::new(owner.payer(rcu), rcu);
+        Unlinked::new(self, owner.id(), source, init)
             .ok_or(Refusal::NoMemory)
-            .and_then(|new| self.attach(new, &mut look, owner, mode, rcu))
+            .and_then(|new| self.attach(new, &mut look, owner, mode, source, rcu))
             .map_err(|refusal| self.counters().refused(refusal))
     }
 
     fn attach<'a>(
         &'a self,
         new: Unlinked<'a>,
-        look: &mut Look<'a, 'a>,
+        look: &mut Look<'_, 'a, impl Wanted>,
         owner: &impl Owner,
         mode: Mode,
+        source: Source<'_>,
         rcu: &'a Guard,
     ) -> Result<Outcome<'a>, Refusal> {
         let id = new.id;
         trace::event(Event::Enter, id.addr());
-        let mut storages = self.runtime.index.look(id, rcu);
+        let mut storages = self.runtime.index.look_at(id.addr(), rcu);
         let mut found = storages.found();
         loop {
             let linked = match found {
                 Some(node) => {
                     // SAFETY: The members of the index are nodes of storages.
                     let storage = unsafe { Storage::of_node(node) };
-                    storage.lock.with(Point::LinkLock, |()| {
-                        self.link(storage, &new, look, owner, mode, rcu)
-                    })?
+                    if node.id() == id {
+                        storage.lock.with(Point::LinkLock, |()| {
+                            self.link(storage, &new, look, owner, mode, rcu)
+                        })?
+                    } else {
+                        self.runtime.end_stale(storage, rcu);
+                        None
+                    }
                 }
                 None if mode == Mode::Exist => return Err(Refusal::Missing),
                 None => {
-                    self.runtime.evict_stale(id, rcu);
-                    let fresh = Fresh::new(self.runtime, id, owner, rcu)?;
+                    let fresh = Fresh::new(self.runtime, id, owner.kind(), source)?;
                     fresh.publish_with(&new, &mut storages, owner, rcu)?
                 }
             };
             match linked {
-                // The storage died or another one was first. Somebody got on, so look again.
+                // The storage died, another one was first, or another owner's has ended. Somebody
+                // got on, so look again.
                 None => found = storages.again(),
                 Some(Linked::Refused(refusal)) => return Err(refusal),
                 Some(Linked::Other(elem)) => {
@@ -200,7 +209,7 @@ impl RawMap {
         &'a self,
         storage: &Storage,
         new: &Unlinked<'a>,
-        look: &mut Look<'_, 'a>,
+        look: &mut Look<'_, 'a, impl Wanted>,
         owner: &impl Owner,
         mode: Mode,
         rcu: &'a Guard,
@@ -220,7 +229,7 @@ impl RawMap {
         let elem = new.element();
         let stats = &self.runtime.stats;
         let Some(old) = old else {
-            if !storage.pay(elem, owner, stats) {
+            if !storage.pay_new(elem, 0, owner, stats) {
                 return Some(Linked::Refused(Refusal::NoMemory));
             }
             // SAFETY: The lock is held.
@@ -281,6 +290,7 @@ impl RawMap {
     /// # Safety
     ///
     /// `elem` must be new, and the lock of `storage` held.
+    #[inline(always)]
     unsafe fn push(&self, storage: &Storage, elem: &Element, seq: u64, rcu: &Guard) {
         elem.set_seq(seq);
         elem.storage.set(Some(NonNull::from(storage)));
@@ -310,11 +320,10 @@ impl<'a> Unlinked<'a> {
     fn new(
         map: &'a RawMap,
         id: OwnerId,
-        payer: Payer<'_>,
+        source: Source<'_>,
         init: impl FnOnce(NonNull<u8>),
-        rcu: &Guard,
     ) -> Option<Self> {
-        let elem = Element::alloc(map, id, payer, rcu)?;
+        let elem = Element::alloc(map, id, source)?;
         map.element_allocated();
         let new = Self { map, id, elem };
         init(new.element().value());
@@ -353,10 +362,10 @@ impl Fresh {
     fn new(
         runtime: &'static Runtime,
         id: OwnerId,
-        owner: &impl Owner,
-        rcu: &Guard,
+        kind: &'static Kind,
+        source: Source<'_>,
     ) -> Result<Self, Refusal> {
-        let storage = Storage::alloc(id, owner.kind(), owner.payer(rcu), rcu);
+        let storage = Storage::alloc(id, kind, source);
         let storage = storage.ok_or(Refusal::NoMemory)?;
         runtime.stats.here().storages.add(1);
         Ok(Self { runtime, storage })
@@ -374,7 +383,7 @@ impl Fresh {
     fn publish_with<'a>(
         self,
         first: &Unlinked<'a>,
-        storages: &mut Look<'_, 'a>,
+        storages: &mut Look<'_, '_, impl Wanted>,
         owner: &impl Owner,
         rcu: &'a Guard,
     ) -> Result<Option<Linked<'a>>, Refusal> {
@@ -394,7 +403,7 @@ impl Fresh {
             // Whoever buries it takes the lock first.
             storage.remains.link_table();
             published = true;
-            paid = storage.pay_first(first.element(), owner, &runtime.stats);
+            paid = storage.pay_new(first.element(), Storage::CHARGE, owner, &runtime.stats);
             if !paid {
                 // It ends as it began, empty; who waits for the lock looks again.
                 storage.node.claim(Point::StorageClaim);

@@ -17,7 +17,7 @@ use crate::sync::{
     hlist::HNode,
     nolock::{
         self,
-        Payer, //
+        Source, //
     },
     rcu::Guard,
     Atomic,
@@ -74,19 +74,14 @@ impl Element {
     }
 
     fn layout(map: &RawMap) -> Layout {
-        let size = Self::size(map.value_size());
+        let size = map.element_size();
         // SAFETY: The alignment is a power of two, and the size far below the limit.
         unsafe { Layout::from_size_align_unchecked(size, nolock::MAX_ALIGN) }
     }
 
     /// Allocates an element with an uninitialised value.
-    pub(super) fn alloc(
-        map: &RawMap,
-        id: OwnerId,
-        payer: Payer<'_>,
-        rcu: &Guard,
-    ) -> Option<NonNull<Element>> {
-        let memory = nolock::alloc(Self::layout(map), Point::ElementAlloc, payer, rcu)?;
+    pub(super) fn alloc(map: &RawMap, id: OwnerId, source: Source<'_>) -> Option<NonNull<Element>> {
+        let memory = nolock::alloc(Self::layout(map), Point::ElementAlloc, source)?;
         let elem = memory.cast::<Element>();
         let header = Element {
             remains: Remains::new(Kind::Element),

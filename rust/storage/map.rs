@@ -145,7 +145,7 @@ impl<T: Send + Sync + 'static> Map<T> {
     /// The owner's value. Takes no lock.
     #[inline]
     pub(crate) fn get<'a>(&'a self, owner: &impl Owner, rcu: &'a Guard) -> Option<&'a T> {
-        Some(self.value(self.raw.find(owner.id(), rcu)?))
+        Some(self.value(self.raw.find_in_leaf(owner.id(), rcu)?))
     }
 
     /// The owner's value, created by `new` if there is none.
@@ -245,7 +245,7 @@ impl ByteMap {
     /// The owner's value. Takes no lock.
     #[inline]
     pub(crate) fn get<'a>(&'a self, owner: &impl Owner, rcu: &'a Guard) -> Option<&'a [u8]> {
-        Some(self.value(self.raw.find(owner.id(), rcu)?))
+        Some(self.value(self.raw.find_in_leaf(owner.id(), rcu)?))
     }
 
     /// An element's value.

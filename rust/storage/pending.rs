@@ -31,10 +31,14 @@ impl Marks {
     }
 }
 
-/// Bytes that wait on all processors, but for less than [`Pending::STEP`] on each.
+/// Bytes that wait on all processors, but for less than [`Pending::STEP`] on each, in steps of so
+/// many.
 ///
 /// Handing over writes what all processors share only once a step.
 pub(super) struct Pending(Counter);
+
+/// A number of bytes that [`Pending`] can reach.
+pub(super) struct Mark(i64);
 
 impl Pending {
     const STEP: u64 = 1 << 16;
@@ -44,21 +48,63 @@ impl Pending {
         Self(Counter::new())
     }
 
-    /// Bytes that wait, about.
-    pub(super) fn bytes(&self) -> u64 {
-        // A step can be counted down before it is counted up.
-        (self.0.get() as i64).max(0) as u64 * Self::STEP
+    /// Whether so many bytes wait, about.
+    #[inline(always)]
+    pub(super) fn has_reached(&self, mark: &Mark) -> bool {
+        // Below 0 for a moment, when a step is counted down before it is counted up.
+        self.0.get() as i64 >= mark.0
     }
 
     /// How many steps a sum passes that goes up from `from` by `by`.
-    fn steps(from: u64, by: u64) -> u64 {
-        let bytes = from & Part::BYTES;
-        (bytes + by) / Self::STEP - bytes / Self::STEP
+    fn steps(from: u64, by: Objects) -> u64 {
+        let bytes = from & Objects::BYTES;
+        (bytes + by.bytes()) / Self::STEP - bytes / Self::STEP
     }
 }
 
-/// What waits on one processor: two sums of objects and bytes, of which the bytes are the low bits
-/// and may carry. The difference of the sums is right as long as what waits has room in its bits.
+impl Mark {
+    /// At so many bytes.
+    pub(super) fn new(bytes: u64) -> Self {
+        Self(bytes.div_ceil(Pending::STEP) as i64)
+    }
+}
+
+/// A number of objects and their bytes, in the high and the low bits of one.
+#[derive(Copy, Clone)]
+pub(super) struct Objects(u64);
+
+impl Objects {
+    const ONE: u64 = 1 << 40;
+    const BYTES: u64 = Self::ONE - 1;
+
+    /// None.
+    pub(super) const NONE: Self = Self(0);
+
+    /// An object of `bytes` bytes.
+    #[inline(always)]
+    pub(super) const fn one(bytes: usize) -> Self {
+        Self(Self::ONE.wrapping_add(bytes as u64))
+    }
+
+    /// These and those.
+    #[inline(always)]
+    pub(super) fn and(self, those: Self) -> Self {
+        Self(self.0.wrapping_add(those.0))
+    }
+
+    /// How many.
+    pub(super) fn count(self) -> u64 {
+        self.0 / Self::ONE
+    }
+
+    /// Their bytes.
+    pub(super) fn bytes(self) -> u64 {
+        self.0 & Self::BYTES
+    }
+}
+
+/// What waits on one processor: two sums of [`Objects`], of which the bytes may carry. The
+/// difference of the sums is right as long as what waits has room in its bits.
 pub(super) struct Part {
     /// What was ever handed over.
     handed: Counter,
@@ -67,9 +113,6 @@ pub(super) struct Part {
 }
 
 impl Part {
-    const ONE: u64 = 1 << 40;
-    const BYTES: u64 = Self::ONE - 1;
-
     /// Nothing waits.
     pub(super) const fn new() -> Self {
         Self {
@@ -78,32 +121,30 @@ impl Part {
         }
     }
 
-    /// Objects of `bytes` bytes together are handed over. Any context.
+    /// Objects are handed over. Any context.
     #[inline(always)]
-    pub(super) fn add(&self, objects: usize, bytes: usize, all: &Pending) {
-        let (objects, bytes) = (objects as u64, bytes as u64);
-        let before = self.handed.fetch_add(objects * Self::ONE + bytes);
-        let steps = Pending::steps(before, bytes);
-        if steps != 0 {
-            all.0.add(steps);
+    pub(super) fn add(&self, objects: Objects, all: &Pending) {
+        let before = self.handed.fetch_add(objects.0);
+        let changed = before ^ before.wrapping_add(objects.0);
+        // Of the bytes, those bits that change when the sum passes a step.
+        if changed & Objects::BYTES >= Pending::STEP {
+            all.0.add(Pending::steps(before, objects));
         }
     }
 
     /// They do not wait any more.
-    pub(super) fn sub(&self, objects: usize, bytes: usize, all: &Pending) {
-        let (objects, bytes) = (objects as u64, bytes as u64);
-        let before = self.done.fetch_add(objects * Self::ONE + bytes);
-        let steps = Pending::steps(before, bytes);
+    pub(super) fn sub(&self, objects: Objects, all: &Pending) {
+        let before = self.done.fetch_add(objects.0);
+        let steps = Pending::steps(before, objects);
         if steps != 0 {
             all.0.sub(steps);
         }
     }
 
-    /// Objects and bytes that wait.
-    pub(super) fn get(&self) -> (u64, u64) {
+    /// The objects that wait.
+    pub(super) fn get(&self) -> Objects {
         // In this order: what is done was handed over before.
         let done = self.done.get();
-        let waits = self.handed.get().wrapping_sub(done);
-        (waits / Self::ONE, waits & Self::BYTES)
+        Objects(self.handed.get().wrapping_sub(done))
     }
 }

@@ -146,6 +146,7 @@ pub(crate) struct RawMap {
     pub(super) table: Table,
     id: u64,
     value_size: usize,
+    element_size: usize,
     values: Values,
     ending: Atomic<bool>,
     /// Whether the end has begun to walk the table; its owner's.
@@ -204,6 +205,7 @@ impl RawMap {
         let runtime = Runtime::get().ok_or(ENODEV)?;
         let table = Table::new(runtime.sizes.map_bits)?;
         let counters = Counters::new()?;
+        let element_size = Element::size(value_size);
         if fault::alloc(Point::MapAlloc) {
             return Err(ENOMEM);
         }
@@ -212,6 +214,7 @@ impl RawMap {
                 table,
                 id: runtime.new_map_id(),
                 value_size,
+                element_size,
                 values,
                 ending: Atomic::new(false),
                 walked: Atomic::new(false),
@@ -254,7 +257,7 @@ impl RawMap {
 
     /// Bytes per element.
     pub(crate) fn element_size(&self) -> usize {
-        Element::size(self.value_size)
+        self.element_size
     }
 
     /// What an owner is charged for an element, in bytes.
@@ -303,6 +306,13 @@ impl RawMap {
     pub(crate) fn find<'a>(&'a self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Element> {
         // SAFETY: A member of this table, by the type invariant.
         Some(unsafe { Element::of_node(self.table.find(id, rcu)?) })
+    }
+
+    /// As [`RawMap::find`], for a function that calls nothing.
+    #[inline(always)]
+    pub(super) fn find_in_leaf<'a>(&'a self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Element> {
+        // SAFETY: A member of this table, by the type invariant.
+        Some(unsafe { Element::of_node(self.table.find_in_leaf(id, rcu)?) })
     }
 
     /// Deletes the owner's element and returns it: it can still be read under the guard.

@@ -26,7 +26,9 @@ use super::{
         Freed, //
     },
     pending::{
+        Mark,
         Marks,
+        Objects,
         Part,
         Pending, //
     },
@@ -72,7 +74,9 @@ pub(super) struct Reaper {
     pending: Pending,
     /// Who waits for room.
     waiters: Counter,
-    marks: Marks,
+    hurry: Mark,
+    limit: Mark,
+    limit_bytes: u64,
     // Dropped after the lanes' bells, which ring in it.
     queue: Queue,
 }
@@ -80,8 +84,7 @@ pub(super) struct Reaper {
 /// What is handed over together.
 pub(super) struct Batch {
     links: Chain,
-    objects: usize,
-    bytes: usize,
+    objects: Objects,
 }
 
 impl Batch {
@@ -89,8 +92,7 @@ impl Batch {
     pub(super) const fn new() -> Self {
         Self {
             links: Chain::new(),
-            objects: 0,
-            bytes: 0,
+            objects: Objects::NONE,
         }
     }
 
@@ -103,8 +105,7 @@ impl Batch {
     pub(super) unsafe fn add(&mut self, remains: &Remains, bytes: usize) {
         // SAFETY: By the contract.
         unsafe { self.links.push(remains.link()) };
-        self.objects += 1;
-        self.bytes += bytes;
+        self.objects = self.objects.and(Objects::one(bytes));
     }
 
     /// Whether there is none.
@@ -158,7 +159,9 @@ impl Reaper {
             lanes: PerCpu::new(|| KBox::pin_init(Bell::new(&queue, Lane::new()), GFP_KERNEL))?,
             pending: Pending::new(),
             waiters: Counter::new(),
-            marks,
+            hurry: Mark::new(marks.hurry),
+            limit: Mark::new(marks.limit),
+            limit_bytes: marks.limit,
             queue,
         })
     }
@@ -187,62 +190,45 @@ impl Reaper {
     pub(super) unsafe fn take_all(&self, dead: Batch) {
         fault::pause(Point::HandOver);
         let lane = self.lanes.here();
-        lane.part.add(dead.objects, dead.bytes, &self.pending);
+        lane.part.add(dead.objects, &self.pending);
         if lane.dead.push_all(dead.links) {
             lane.ring();
         }
     }
 
     /// Whether nothing may be created, since too much waits to be freed. Any context.
+    #[inline(always)]
     pub(super) fn is_full(&self) -> bool {
-        self.pending.bytes() >= self.marks.limit
+        self.pending.has_reached(&self.limit)
     }
 
     fn is_hurried(&self) -> bool {
-        self.pending.bytes() >= self.marks.hurry || self.waiters.get() != 0
+        self.pending.has_reached(&self.hurry) || self.waiters.get() != 0
     }
 
     /// What may wait for the drops of one map, in bytes.
     pub(super) fn limit(&self) -> u64 {
-        self.marks.limit
+        self.limit_bytes
     }
 
     /// Whether anything waits to be freed or to go on to a drop.
     pub(super) fn has_dead(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.part.get().0 != 0)
+        self.lanes.iter().any(|lane| lane.part.get().count() != 0)
     }
 
     /// Objects and bytes that wait to be freed or to go on to a drop.
     pub(super) fn pending(&self) -> (u64, u64) {
         self.lanes.iter().fold((0, 0), |(objects, bytes), lane| {
             let part = lane.part.get();
-            (objects + part.0, bytes + part.1)
+            (objects + part.count(), bytes + part.bytes())
         })
     }
 
     /// Unlinks, waits for a grace period and frees, for one processor.
     fn reap(&self, lane: &Bell<Lane>, runtime: &Runtime) {
-        let mut unlinked = Chain::new();
-        let mut is_stuck = false;
-        for link in lane.dead.take() {
-            // SAFETY: The reaper owns what it took from the list, and the link comes first in it.
-            let is_unlinked = unsafe { link.cast::<Remains>().as_ref() }.is_unlinked();
-            // SAFETY: Likewise.
-            if is_unlinked || unsafe { finish_unlinking(link, runtime) } {
-                // SAFETY: Likewise.
-                unsafe { unlinked.push(link) };
-            } else {
-                // SAFETY: Likewise.
-                unsafe { lane.dead.push(link) };
-                is_stuck = true;
-            }
-            if !is_unlinked {
-                deferred::cond_resched();
-            }
-        }
-        if is_stuck {
-            // No ring: whoever holds the lock needs a moment.
-            lane.ring_later(1);
+        let mut unlinked = lane.dead.take();
+        if !unlinked.iter().all(is_unlinked) {
+            unlinked = unlink_all(unlinked, lane, runtime);
         }
         if !unlinked.is_empty() {
             fault::pause(Point::GracePeriod);
@@ -267,17 +253,17 @@ impl Reaper {
 
         let watch = Stopwatch::start();
         let mut with_drop = Chain::new();
-        let (mut objects, mut bytes) = (0, 0);
+        let (mut objects, mut count) = (Objects::NONE, 0);
         let mut freed = Freed::new();
         for link in dead {
             let remains = link.cast::<Remains>();
             // SAFETY: The reaper owns what it took from the list, and no reader is left.
-            match unsafe { remains.as_ref() }.kind() {
+            let bytes = match unsafe { remains.as_ref() }.kind() {
                 Kind::Element => {
                     let elem = remains.cast::<Element>();
                     // SAFETY: `remains` is the first field of an element.
                     let map = unsafe { elem.as_ref() }.map();
-                    bytes += map.element_size();
+                    let bytes = map.element_size();
                     if map.drops_values() {
                         // SAFETY: Owned by the reaper.
                         unsafe { with_drop.push(link) };
@@ -285,21 +271,23 @@ impl Reaper {
                         // SAFETY: Nobody else can reach it.
                         unsafe { freed.free(elem) };
                     }
+                    bytes
                 }
                 Kind::Storage => {
-                    bytes += size_of::<Storage>();
                     // SAFETY: `remains` is the first field of a storage, which nobody can reach.
                     unsafe { Storage::free(remains.cast(), &runtime.stats) };
+                    size_of::<Storage>()
                 }
-            }
-            objects += 1;
-            if objects == BATCH {
-                lane.part.sub(objects, bytes, &self.pending);
-                (objects, bytes) = (0, 0);
+            };
+            objects = objects.and(Objects::one(bytes));
+            count += 1;
+            if count == BATCH {
+                lane.part.sub(objects, &self.pending);
+                (objects, count) = (Objects::NONE, 0);
                 deferred::cond_resched();
             }
         }
-        lane.part.sub(objects, bytes, &self.pending);
+        lane.part.sub(objects, &self.pending);
         drop(freed);
         for link in with_drop {
             // SAFETY: `link` is the first field of an element that the reaper owns.
@@ -314,7 +302,7 @@ impl Reaper {
     /// lock fails. May sleep.
     pub(super) fn make_room(&self) {
         self.waiters.add(1);
-        let has_work = |lane: &&Bell<Lane>| lane.part.get().0 != 0;
+        let has_work = |lane: &&Bell<Lane>| lane.part.get().count() != 0;
         self.lanes.iter().filter(has_work).for_each(Bell::hurry);
         self.lanes.iter().for_each(Bell::flush);
         self.waiters.sub(1);
@@ -330,6 +318,42 @@ impl Reaper {
     pub(super) fn new_drops(&self) -> impl PinInit<Errand<Drops>> {
         Drops::new(&self.queue)
     }
+}
+
+/// Whether an object that the reaper took from a list is on no other one any more.
+fn is_unlinked(link: NonNull<Link>) -> bool {
+    // SAFETY: The reaper owns what it took from the list, and the link comes first in it.
+    unsafe { link.cast::<Remains>().as_ref() }.is_unlinked()
+}
+
+/// Unlinks what the reaper took from the list of a processor as far as the locks allow, and returns
+/// what is unlinked. The rest goes on the list again.
+#[cold]
+fn unlink_all(dead: Chain, lane: &Bell<Lane>, runtime: &Runtime) -> Chain {
+    let mut unlinked = Chain::new();
+    let mut is_stuck = false;
+    for link in dead {
+        if is_unlinked(link) {
+            // SAFETY: The reaper's.
+            unsafe { unlinked.push(link) };
+            continue;
+        }
+        // SAFETY: Likewise.
+        if unsafe { finish_unlinking(link, runtime) } {
+            // SAFETY: Likewise.
+            unsafe { unlinked.push(link) };
+        } else {
+            // SAFETY: Likewise.
+            unsafe { lane.dead.push(link) };
+            is_stuck = true;
+        }
+        deferred::cond_resched();
+    }
+    if is_stuck {
+        // No ring: whoever holds the lock needs a moment.
+        lane.ring_later(1);
+    }
+    unlinked
 }
 
 /// Unlinks an object as far as the locks allow; true when it is on no list any more.

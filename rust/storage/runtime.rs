@@ -149,6 +149,12 @@ impl Runtime {
         Some(unsafe { Storage::of_node(self.index.find(id, rcu)?) })
     }
 
+    /// Finds a live storage of an owner at this address.
+    pub(super) fn find_storage_at<'a>(&self, addr: usize, rcu: &'a Guard) -> Option<&'a Storage> {
+        // SAFETY: The members of the index are nodes of storages.
+        Some(unsafe { Storage::of_node(self.index.find_at(addr, rcu)?) })
+    }
+
     /// The number for a new map.
     pub(super) fn new_map_id(&self) -> u64 {
         self.next_map.fetch_add(1, Relaxed)
@@ -166,13 +172,39 @@ impl Runtime {
     /// # Safety
     ///
     /// Called by the notice of death of the owner `id`.
+    #[inline(always)]
     pub(crate) unsafe fn owner_died(&self, id: OwnerId) -> bool {
+        // SAFETY: By the contract.
+        unsafe { self.owner_died_as(id, id) }
+    }
+
+    /// As [`Runtime::owner_died`] of an owner that may still be known as `other`, which has the same
+    /// address.
+    ///
+    /// # Safety
+    ///
+    /// As [`Runtime::owner_died`]; `other` must have been the owner's for all its life.
+    #[inline(always)]
+    pub(crate) unsafe fn owner_died_as(&self, id: OwnerId, other: OwnerId) -> bool {
+        if self.index.is_bare(id.addr()) {
+            // Most owners have no storage.
+            return false;
+        }
+        // SAFETY: By the contract.
+        unsafe { self.end_owner(id, other) }
+    }
+
+    /// As [`Runtime::owner_died_as`].
+    ///
+    /// # Safety
+    ///
+    /// Likewise.
+    unsafe fn end_owner(&self, id: OwnerId, other: OwnerId) -> bool {
         let rcu = rcu::read_lock();
         let mut had_storage = false;
-        while let Some(node) = self.index.find_at(id.addr(), &rcu) {
-            // SAFETY: The members of the index are nodes of storages.
-            let storage = unsafe { Storage::of_node(node) };
-            if node.id() == id {
+        while let Some(storage) = self.find_storage_at(id.addr(), &rcu) {
+            let known = storage.node.id();
+            if known == id || known == other {
                 had_storage = true;
                 self.stats.here().owner_deaths.add(1);
                 // SAFETY: By the contract.
@@ -216,16 +248,9 @@ impl Runtime {
         Some(self.index.find_of_kind(addr, kind, &rcu)?.id())
     }
 
-    /// Ends what another owner has left at the address of `id`. Any context; takes a lock only if no
-    /// CPU holds it.
-    pub(super) fn evict_stale(&self, id: OwnerId, rcu: &Guard) {
-        while let Some(node) = self.index.find_other(id, rcu) {
-            // SAFETY: The members of the index are nodes of storages.
-            self.end_stale(unsafe { Storage::of_node(node) }, rcu);
-        }
-    }
-
-    fn end_stale(&self, storage: &Storage, rcu: &Guard) {
+    /// Ends what another owner has left. Any context; takes a lock only if no CPU holds it.
+    #[cold]
+    pub(super) fn end_stale(&self, storage: &Storage, rcu: &Guard) {
         self.stats.here().stale.add(1);
         storage.charge.abandon(&self.stats);
         self.end_all(storage, rcu);
@@ -234,6 +259,9 @@ impl Runtime {
     /// The owner `from`, which nobody knows yet, is to be found as `to` from now on. Both are at
     /// the same address. Any context; takes no lock.
     pub(crate) fn rename(&self, from: OwnerId, to: OwnerId) {
+        if self.index.is_bare(from.addr()) {
+            return;
+        }
         let rcu = rcu::read_lock();
         let Some(storage) = self.find_storage(from, &rcu) else {
             return;

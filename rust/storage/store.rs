@@ -23,7 +23,7 @@ use crate::sync::{
     hlist::HListHead,
     nolock::{
         self,
-        Payer, //
+        Source, //
     },
     rcu::Guard,
     res_lock::ResLock, //
@@ -80,10 +80,9 @@ impl Storage {
     pub(super) fn alloc(
         id: OwnerId,
         kind: &'static Kind,
-        payer: Payer<'_>,
-        rcu: &Guard,
+        source: Source<'_>,
     ) -> Option<NonNull<Storage>> {
-        let memory = nolock::alloc(Self::LAYOUT, Point::StorageAlloc, payer, rcu)?;
+        let memory = nolock::alloc(Self::LAYOUT, Point::StorageAlloc, source)?;
         let storage = memory.cast::<Storage>();
         let new = Storage {
             remains: Remains::new(remains::Kind::Storage),
@@ -140,8 +139,8 @@ impl Storage {
         }
     }
 
-    /// Charges the owner for an element, if such owners are charged and this one is not yet. False
-    /// if that would pass its limit.
+    /// Charges the owner for an element that others can find, if such owners are charged and this one
+    /// is not yet. False if that would pass its limit.
     pub(super) fn pay(&self, elem: &Element, owner: &impl Owner, stats: &Stats) -> bool {
         if self.kind.uncharge.is_none() || elem.remains.paid.is_paid() {
             return true;
@@ -160,17 +159,23 @@ impl Storage {
         true
     }
 
-    /// Charges the owner for this storage, in which nobody has linked anything yet, and for its
-    /// first element. False if that would pass its limit.
-    pub(super) fn pay_first(&self, elem: &Element, owner: &impl Owner, stats: &Stats) -> bool {
+    /// Charges the owner for an element that nobody else can find yet and for `more` bytes, if such
+    /// owners are charged. False if that would pass its limit.
+    pub(super) fn pay_new(
+        &self,
+        elem: &Element,
+        more: u32,
+        owner: &impl Owner,
+        stats: &Stats,
+    ) -> bool {
         if self.kind.uncharge.is_none() {
             return true;
         }
-        let bytes = Self::CHARGE + elem.map().charge();
+        let bytes = more + elem.map().charge();
         let paid = owner.charge(bytes);
         if paid {
             self.charge.add(bytes, stats);
-            elem.remains.paid.give();
+            elem.remains.paid.start();
         }
         paid
     }

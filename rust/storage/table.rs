@@ -40,7 +40,13 @@ use core::{
         NonNull, //
     }, //
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::barrier::{
+        self,
+        ordering::Read, //
+    }, //
+};
 
 /// What a member of a table has in it.
 ///
@@ -166,6 +172,18 @@ impl Bucket {
         unsafe { CatchUp::new(&self.head, first, rcu) }
     }
 
+    /// Finds a member that was pushed since a walk of the chain from its head `first`.
+    #[cold]
+    #[inline(never)]
+    fn find_newer<'a>(
+        &self,
+        first: *mut Node,
+        wanted: impl Fn(&Node) -> bool,
+        rcu: &'a Guard,
+    ) -> Option<&'a Node> {
+        self.catch_up(first, rcu).find(|node| wanted(node))
+    }
+
     /// The member in front of `node`, which is a member; [`None`] if that is the head.
     fn before<'a>(&self, node: NonNull<Node>, _rcu: &'a Guard) -> Option<&'a Node> {
         Chain(self.head.load(), PhantomData::<&'a Guard>)
@@ -244,18 +262,52 @@ impl Table {
     /// Finds the live member for `id`. Any context; takes no lock.
     #[inline]
     pub(crate) fn find<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Node> {
-        self.find_by(id.addr(), |node| node.matches(id), rcu)
+        // The closures are moved: none needs an address for the sake of the rare second walk.
+        self.find_by(id.addr(), move |node| node.matches(id), rcu)
     }
 
-    /// Finds the live member for `id`, and notes how far it has looked. Any context; takes no lock.
+    /// As [`Table::find`], for a function that calls nothing: without a call for the rare second walk
+    /// it needs no stack frame.
     #[inline(always)]
-    pub(super) fn look<'t, 'a>(&'t self, id: OwnerId, rcu: &'a Guard) -> Look<'t, 'a> {
+    pub(crate) fn find_in_leaf<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Node> {
         let bucket = self.bucket(id.addr());
         let first = bucket.head.load();
+        if let Some(node) = walk(first, rcu, |node| node.matches(id)) {
+            return Some(node);
+        }
+        if first.is_null() {
+            return None;
+        }
+        bucket.catch_up(first, rcu).find(|node| node.matches(id))
+    }
+
+    /// Looks for the live member for `id`, so that it can be done again. Any context; takes no lock.
+    #[inline(always)]
+    pub(super) fn look<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Look<'_, 'a, impl Wanted> {
+        self.look_by(id.addr(), move |node: &Node| node.matches(id), rcu)
+    }
+
+    /// As [`Table::look`], for a live member with this address, whatever its stamp is.
+    #[inline(always)]
+    pub(super) fn look_at<'a>(&self, addr: usize, rcu: &'a Guard) -> Look<'_, 'a, impl Wanted> {
+        self.look_by(addr, move |node: &Node| node.key.load(Relaxed) == addr, rcu)
+    }
+
+    #[inline(always)]
+    fn look_by<'t, 'a, W: Wanted>(
+        &'t self,
+        addr: usize,
+        wanted: W,
+        rcu: &'a Guard,
+    ) -> Look<'t, 'a, W> {
+        let bucket = self.bucket(addr);
+        let first = bucket.head.load();
         let mut look = Look {
-            id,
-            found: walk(first, rcu, |node| node.matches(id)),
-            newer: bucket.catch_up(first, rcu),
+            bucket,
+            found: walk(first, rcu, &wanted),
+            first,
+            wanted,
+            rcu,
         };
         if look.found.is_none() && !first.is_null() {
             look.again();
@@ -275,7 +327,7 @@ impl Table {
 
     /// Finds a live member with this address, whatever its stamp is. Any context; takes no lock.
     pub(super) fn find_at<'a>(&self, addr: usize, rcu: &'a Guard) -> Option<&'a Node> {
-        self.find_by(addr, |node| node.key.load(Relaxed) == addr, rcu)
+        self.find_by(addr, move |node| node.key.load(Relaxed) == addr, rcu)
     }
 
     /// Finds a live member with this address and an identity of `kind`. Any context; takes no lock.
@@ -285,17 +337,15 @@ impl Table {
         kind: &Kind,
         rcu: &'a Guard,
     ) -> Option<&'a Node> {
-        let wanted = |node: &Node| node.key.load(Relaxed) == addr && node.id().is_of(kind);
+        let wanted = move |node: &Node| node.key.load(Relaxed) == addr && node.id().is_of(kind);
         self.find_by(addr, wanted, rcu)
     }
 
-    /// Finds a live member with the address of `id` and another stamp. Any context; takes no lock.
-    pub(super) fn find_other<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Node> {
-        // One look at the key: a member that dies in between is no other owner's.
-        let other = |node: &Node| {
-            node.key.load(Relaxed) == id.addr() && node.stamp.load(Relaxed) != id.stamp()
-        };
-        self.find_by(id.addr(), other, rcu)
+    /// Whether the bucket of this address has no member, which says that none with the address is in
+    /// the table. Any context.
+    #[inline]
+    pub(super) fn is_bare(&self, addr: usize) -> bool {
+        self.bucket(addr).head.is_null()
     }
 
     /// Finds a live member that is wanted: `wanted` says false of dead ones, and is asked once of
@@ -315,7 +365,12 @@ impl Table {
         if first.is_null() {
             return None;
         }
-        bucket.catch_up(first, rcu).find(|node| wanted(node))
+        // Pairs with the full ordering of deaths, as in `CatchUp`: the loads of the walk come first.
+        barrier::smp_mb(Read);
+        if ptr::eq(bucket.head.load(), first) {
+            return None;
+        }
+        bucket.find_newer(first, wanted, rcu)
     }
 
     /// Of the live members in bucket number `at` that have a key, the one with the greatest, and
@@ -355,24 +410,29 @@ impl Table {
         }
     }
 
-    /// Inserts a member unless there is a live one for the identity that was looked for, and returns
-    /// whether it did. Any context; takes no lock.
+    /// Inserts a member unless there is a live one that `look` wants, which has found none, and
+    /// returns whether it did. Any context; takes no lock.
     ///
     /// # Safety
     ///
-    /// As [`Table::push`], for the identity and the table of `look`.
-    pub(crate) unsafe fn push_unique(node: NonNull<Node>, look: &mut Look<'_, '_>) -> bool {
+    /// As [`Table::push`], for the table and the address of `look`.
+    pub(crate) unsafe fn push_unique(
+        node: NonNull<Node>,
+        look: &mut Look<'_, '_, impl Wanted>,
+    ) -> bool {
         // SAFETY: Valid by the contract.
         let new = unsafe { node.as_ref() };
-        while look.again().is_none() {
+        loop {
             // Members are pushed in front. If the head is still the same at the exchange, all have
             // been looked at.
-            new.next.set(look.newer.first());
-            if look.newer.push(node.as_ptr()) {
+            new.next.set(look.first);
+            if look.bucket.head.replace(look.first, node.as_ptr()) {
                 return true;
             }
+            if look.again().is_some() {
+                return false;
+            }
         }
-        false
     }
 
     /// Takes a member out, and returns whether it did: it takes the bucket's lock as `P` says.
@@ -437,17 +497,25 @@ impl Table {
     }
 }
 
+/// Whether a member is one that is looked for. False of dead ones.
+pub(crate) trait Wanted: Fn(&Node) -> bool {}
+
+impl<W: Fn(&Node) -> bool> Wanted for W {}
+
 /// A lookup that can be done again without its length.
-pub(crate) struct Look<'t, 'a> {
-    id: OwnerId,
+pub(crate) struct Look<'t, 'a, W> {
+    bucket: &'t Bucket,
+    wanted: W,
     /// What was found last.
     found: Option<&'a Node>,
-    /// What it has not looked at.
-    newer: CatchUp<'t, 'a, Node>,
+    /// The head when its last round began. What is newer was not looked at.
+    first: *mut Node,
+    rcu: &'a Guard,
 }
 
-impl<'a> Look<'_, 'a> {
+impl<'a, W: Wanted> Look<'_, 'a, W> {
     /// What was found last.
+    #[inline(always)]
     pub(super) fn found(&self) -> Option<&'a Node> {
         self.found
     }
@@ -460,9 +528,22 @@ impl<'a> Look<'_, 'a> {
     /// replaced finds the one that it was replaced by.
     #[inline(always)]
     pub(super) fn again(&mut self) -> Option<&'a Node> {
-        let id = self.id;
-        let newer = self.newer.find(|node| node.matches(id));
-        self.found = newer.or(self.found.filter(|node| node.matches(id)));
+        // Pairs with the full ordering of deaths, as in `CatchUp`: the loads so far come first.
+        barrier::smp_mb(Read);
+        if !ptr::eq(self.bucket.head.load(), self.first) {
+            return self.catch_up();
+        }
+        self.found = self.found.filter(|node| (self.wanted)(node));
+        self.found
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn catch_up(&mut self) -> Option<&'a Node> {
+        let mut newer = self.bucket.catch_up(self.first, self.rcu);
+        let found = newer.find(|node| (self.wanted)(node));
+        self.first = newer.first();
+        self.found = found.or(self.found.filter(|node| (self.wanted)(node)));
         self.found
     }
 }

@@ -84,6 +84,7 @@ pub(super) fn note_deferral(elem: &Element) {
 /// # Safety
 ///
 /// The caller must own the element by its claim.
+#[inline(always)]
 pub(super) unsafe fn unlink(elem: &Element, rcu: &Guard) -> bool {
     // SAFETY: By the contract.
     unsafe { leave_list::<Waits>(elem, rcu) };

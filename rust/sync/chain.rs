@@ -105,11 +105,6 @@ impl<'h, 'a, M: Member> CatchUp<'h, 'a, M> {
         self.first
     }
 
-    /// Makes `member` the head, if that is still what it was when this round began. Fully ordered.
-    pub(crate) fn push(&self, member: *mut M) -> bool {
-        self.head.replace(self.first, member)
-    }
-
     /// The member that is next, if the round does not end there.
     fn ahead(&mut self) -> Option<&'a M> {
         // SAFETY: It was reached under the guard, so by the contract of `new` it is valid while

@@ -54,6 +54,24 @@ impl<'a> Payer<'a> {
     }
 }
 
+/// Where memory comes from in the caller's context, and who pays for it.
+#[derive(Copy, Clone)]
+pub(crate) struct Source<'a> {
+    payer: Payer<'a>,
+    may_lock: bool,
+}
+
+impl<'a> Source<'a> {
+    /// `payer` is charged only if the caller can be seen to hold no lock. To be used as long as it
+    /// has not taken one. `rcu` must be the innermost guard.
+    pub(crate) fn new(payer: Payer<'a>, rcu: &Guard) -> Self {
+        Self {
+            payer,
+            may_lock: holds_nothing(rcu),
+        }
+    }
+}
+
 /// Allocations that had a payer and were not charged to it.
 static UNCHARGED: Counter = Counter::new();
 
@@ -69,29 +87,25 @@ pub(crate) fn holds_nothing(_rcu: &Guard) -> bool {
     unsafe { shim::ostor_holds_nothing() }
 }
 
-/// Allocates uninitialised memory, or returns [`None`]: there is none without waiting, or `payer`
-/// has reached its limit. Any context; `payer` is charged only if the caller holds no lock.
+/// Allocates uninitialised memory, or returns [`None`]: there is none without waiting, or who pays
+/// has reached its limit. Any context.
 ///
 /// A failure can be injected at `point`.
-pub(crate) fn alloc(
-    layout: Layout,
-    point: Point,
-    payer: Payer<'_>,
-    rcu: &Guard,
-) -> Option<NonNull<u8>> {
+#[inline(always)]
+pub(crate) fn alloc(layout: Layout, point: Point, source: Source<'_>) -> Option<NonNull<u8>> {
     debug_assert!(layout.size() != 0 && layout.size() <= MAX_SIZE && layout.align() <= MAX_ALIGN);
     if fault::alloc(point) {
         return None;
     }
-    if holds_nothing(rcu) {
+    if source.may_lock {
         // SAFETY: No lock is held, and the memory cgroup is valid by the contract of `Payer::new`,
         // or null.
-        let ptr = unsafe { shim::ostor_kmalloc(layout.size(), payer.0) };
+        let ptr = unsafe { shim::ostor_kmalloc(layout.size(), source.payer.0) };
         return NonNull::new(ptr.cast());
     }
     // SAFETY: An FFI call with no requirement.
     let ptr = NonNull::new(unsafe { shim::ostor_kmalloc_nolock(layout.size()) }.cast())?;
-    if !payer.0.is_null() {
+    if !source.payer.0.is_null() {
         UNCHARGED.add(1);
     }
     Some(ptr)

@@ -44,6 +44,13 @@ impl<T> RcuPtr<T> {
         self.0.load(Relaxed)
     }
 
+    /// Whether the pointer is null, as `rcu_access_pointer()`: nobody follows it, so that needs no
+    /// guard.
+    #[inline(always)]
+    pub(crate) fn is_null(&self) -> bool {
+        self.0.load(Relaxed).is_null()
+    }
+
     /// Publishes `new`.
     #[inline(always)]
     pub(crate) fn assign(&self, new: *mut T) {

@@ -60,12 +60,10 @@ unsafe impl<T: Send> Send for ResLock<T> {}
 
 impl<T> ResLock<T> {
     /// A lock that nobody holds.
-    pub(crate) fn new(data: T) -> Self {
-        let lock = Opaque::uninit();
-        // SAFETY: `lock` is memory for an rqspinlock, and nobody else can reach it.
-        unsafe { shim::ostor_res_lock_init(lock.get()) };
+    pub(crate) const fn new(data: T) -> Self {
         Self {
-            lock,
+            // What `raw_res_spin_lock_init()` sets it to.
+            lock: Opaque::zeroed(),
             data: UnsafeCell::new(data),
         }
     }
@@ -85,7 +83,7 @@ impl<T> ResLock<T> {
             return Err(err);
         }
         let mut flags: usize = 0;
-        // SAFETY: `new` has initialised the lock, and `flags` is ours to write.
+        // SAFETY: The lock is one, and `flags` is ours to write.
         let ret = unsafe { shim::ostor_res_lock_irqsave(self.lock.get(), &mut flags) };
         match ret {
             0 => {}
@@ -105,7 +103,7 @@ impl<T> ResLock<T> {
             return None;
         }
         let mut flags: usize = 0;
-        // SAFETY: `new` has initialised the lock, and `flags` is ours to write.
+        // SAFETY: The lock is one, and `flags` is ours to write.
         if !unsafe { shim::ostor_res_trylock_irqsave(self.lock.get(), &mut flags) } {
             return None;
         }

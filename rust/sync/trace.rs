@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's tracepoints (`owner_storage:*`): a call and a patched-out jump while nobody
-//! listens.
+//! The module's tracepoints (`owner_storage:*`): a patched-out jump while nobody listens, where the
+//! kernel can patch.
 
 use super::lock_order;
 use crate::shim;
 use core::ptr;
 use kernel::{
+    bindings,
     error::to_result,
     ffi::c_void,
+    jump_label::static_branch_unlikely,
     prelude::*, //
 };
 
@@ -23,9 +25,30 @@ pub(crate) enum Event {
     BucketLocked = shim::OSTOR_TRACE_BUCKET_LOCKED as isize,
 }
 
+/// Whether the key of a tracepoint is on.
+macro_rules! is_on {
+    ($tracepoint:ident) => {
+        // SAFETY: That is where the key of a tracepoint is, which C defines.
+        unsafe { static_branch_unlikely!(shim::$tracepoint, bindings::tracepoint, key) }
+    };
+}
+
 /// Reports `event` for the owner at `addr`. Any context.
 #[inline(always)]
 pub(crate) fn event(event: Event, addr: usize) {
+    let is_heard = match event {
+        Event::Enter => is_on!(__tracepoint_ostor_enter),
+        Event::StorageLocked => is_on!(__tracepoint_ostor_storage_locked),
+        Event::BucketLocked => is_on!(__tracepoint_ostor_bucket_locked),
+    };
+    if is_heard {
+        tell(event, addr);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn tell(event: Event, addr: usize) {
     let tell = || {
         // SAFETY: FFI calls with no requirement.
         unsafe {

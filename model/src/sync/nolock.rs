@@ -30,13 +30,19 @@ impl Payer<'_> {
     pub(crate) const NOBODY: Self = Self(PhantomData);
 }
 
+/// Where memory comes from, and who pays for it.
+#[derive(Copy, Clone)]
+pub(crate) struct Source<'a>(PhantomData<&'a Guard>);
+
+impl<'a> Source<'a> {
+    /// From the machine.
+    pub(crate) fn new(_payer: Payer<'a>, _rcu: &Guard) -> Self {
+        Self(PhantomData)
+    }
+}
+
 /// Allocates memory, or returns [`None`] where the plan says so.
-pub(crate) fn alloc(
-    layout: Layout,
-    point: Point,
-    _payer: Payer<'_>,
-    _rcu: &Guard,
-) -> Option<NonNull<u8>> {
+pub(crate) fn alloc(layout: Layout, point: Point, _source: Source<'_>) -> Option<NonNull<u8>> {
     if fault::alloc(point) {
         return None;
     }

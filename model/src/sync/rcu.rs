@@ -6,6 +6,7 @@ use super::{
     Acquire,
     Atomic,
     Full,
+    Relaxed,
     Release, //
 };
 use core::ptr;
@@ -38,6 +39,11 @@ impl<T> RcuPtr<T> {
         let target = self.0.load(Acquire);
         machine::rcu::loaded(target as usize);
         target
+    }
+
+    /// Whether the pointer is null; nobody follows it.
+    pub(crate) fn is_null(&self) -> bool {
+        self.0.load(Relaxed).is_null()
     }
 
     /// Publishes `new`.
