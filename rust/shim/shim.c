@@ -126,9 +126,12 @@ void ostor_irq_restore(unsigned long flags)
 	local_irq_restore(flags);
 }
 
-void ostor_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *work))
+void ostor_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *work), bool lazy)
 {
-	init_irq_work(work, fn);
+	if (lazy)
+		*work = IRQ_WORK_INIT_LAZY(fn);
+	else
+		*work = IRQ_WORK_INIT(fn);
 }
 
 void ostor_init_delayed_work(struct delayed_work *work, void (*fn)(struct work_struct *work))

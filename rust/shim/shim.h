@@ -51,8 +51,8 @@ void ostor_busy_leave(void);
 /* References to this module that others hold, open files for the most part. */
 int ostor_module_users(void);
 
-/* From any context to process context. */
-void ostor_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *work));
+/* From any context to process context. A lazy one comes with the next tick, if there is one. */
+void ostor_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *work), bool lazy);
 void ostor_init_delayed_work(struct delayed_work *work, void (*fn)(struct work_struct *work));
 void ostor_queue_delayed_work(struct workqueue_struct *wq, struct delayed_work *work,
 			      unsigned long delay);

@@ -4,8 +4,8 @@
 //! dropped and memory is freed.
 //!
 //! Anyone hands over in any context, NMI included, by a push on a lock-free list of this processor.
-//! The first one on an empty list rings for a kworker, which comes a jiffy later: so there is at
-//! most one interrupt and one wake-up a jiffy and processor, however many die. It holds nothing
+//! The first one on an empty list rings for a kworker, which the next tick wakes: so there is at
+//! most one wake-up a jiffy and processor, however many die. It holds nothing
 //! and may sleep. It takes the list as a whole, finishes unlinking, waits for a grace period and
 //! frees. What still cannot be unlinked goes on the list again.
 //!
@@ -15,7 +15,7 @@
 //! # Bounds
 //!
 //! What waits for its grace period is counted in bytes. From [`Marks::hurry`] on, grace periods are
-//! expedited and nobody waits for a jiffy. From [`Marks::limit`] on, [`Reaper::is_full`]: nothing
+//! expedited and nobody waits for a tick. From [`Marks::limit`] on, [`Reaper::is_full`]: nothing
 //! is created until something is free. Who may sleep waits for that in [`Reaper::make_room`]. What
 //! waits for a drop is bounded for each map by itself, by the same limit.
 
@@ -145,9 +145,8 @@ impl Listener for Lane {
         }
     }
 
-    fn patience(&self) -> usize {
-        let is_hurried = Runtime::get().is_none_or(|runtime| runtime.reaper.is_hurried());
-        usize::from(!is_hurried)
+    fn is_urgent(&self) -> bool {
+        Runtime::get().is_none_or(|runtime| runtime.reaper.is_hurried())
     }
 }
 

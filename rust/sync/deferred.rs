@@ -71,17 +71,19 @@ pub(crate) trait Listener: Sync + Sized + 'static {
     /// kworker: holds nothing, may sleep.
     fn answer(bell: &Bell<Self>);
 
-    /// How many jiffies after the first ring the answer may come. Runs in an interrupt.
-    fn patience(&self) -> usize;
+    /// Whether the answer may not wait for the next tick. Any context.
+    fn is_urgent(&self) -> bool;
 }
 
 /// Rung in any context, answered in a kworker.
 ///
-/// A ring in NMI, with interrupts off or under the run queue's lock must not queue work itself:
-/// an irq_work does, which is the next interrupt on this CPU. Rings that come before the answer
-/// begins are answered by it.
+/// A ring in NMI, with interrupts off or under the run queue's lock must not queue work itself: an
+/// irq_work does, which is part of the next tick on this CPU or, if that is stopped or the ring is
+/// urgent, an interrupt of its own. Rings that come before the answer begins are answered by it.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Bell<L: Listener> {
+    #[pin]
+    tick: Opaque<bindings::irq_work>,
     #[pin]
     irq: Opaque<bindings::irq_work>,
     #[pin]
@@ -109,9 +111,13 @@ impl<L: Listener> Bell<L> {
     pub(crate) fn new(queue: &Queue, listener: L) -> impl PinInit<Self> {
         let queue = queue.0;
         pin_init!(Self {
+            tick <- Opaque::ffi_init(|slot| {
+                // SAFETY: `slot` is memory for an irq_work.
+                unsafe { shim::ostor_init_irq_work(slot, Some(Self::in_tick), true) }
+            }),
             irq <- Opaque::ffi_init(|slot| {
                 // SAFETY: `slot` is memory for an irq_work.
-                unsafe { shim::ostor_init_irq_work(slot, Some(Self::in_irq)) }
+                unsafe { shim::ostor_init_irq_work(slot, Some(Self::in_irq), false) }
             }),
             work <- Opaque::ffi_init(|slot| {
                 // SAFETY: `slot` is memory for a delayed_work.
@@ -122,10 +128,15 @@ impl<L: Listener> Bell<L> {
         })
     }
 
-    /// Asks for an answer, as soon as the listener's patience says. Any context.
+    /// Asks for an answer: a jiffy later at the most, or at once if it is urgent. Any context.
     pub(crate) fn ring(&self) {
+        let irq = if self.is_urgent() {
+            &self.irq
+        } else {
+            &self.tick
+        };
         // SAFETY: Initialised and pinned.
-        unsafe { bindings::irq_work_queue(self.irq.get()) };
+        unsafe { bindings::irq_work_queue(irq.get()) };
     }
 
     /// Asks for an answer in `jiffies`, unless one is asked for already. Not in NMI.
@@ -136,8 +147,6 @@ impl<L: Listener> Bell<L> {
 
     /// Asks for an answer now, if one is asked for or not. May sleep.
     pub(crate) fn hurry(&self) {
-        // SAFETY: Initialised and pinned.
-        unsafe { bindings::irq_work_sync(self.irq.get()) };
         // SAFETY: Both are initialised, and the queue outlives the bell.
         unsafe {
             bindings::mod_delayed_work_on(
@@ -149,21 +158,29 @@ impl<L: Listener> Bell<L> {
         };
     }
 
-    /// Waits until all rings so far are answered. May sleep.
+    /// Waits for an answer that is being given, or was asked for by [`Bell::hurry`] or
+    /// [`Bell::ring_later`]. May sleep.
     pub(crate) fn flush(&self) {
         // SAFETY: Initialised and pinned.
-        unsafe { bindings::irq_work_sync(self.irq.get()) };
-        // SAFETY: Likewise.
         unsafe { bindings::flush_delayed_work(self.work.get()) };
     }
 
     /// # Safety
     ///
-    /// Called for the irq_work of a `Bell<L>` only.
+    /// Called for the `tick` of a `Bell<L>` only.
+    unsafe extern "C" fn in_tick(tick: *mut bindings::irq_work) {
+        // SAFETY: By the contract there is a bell around it, whose drop waits for this.
+        let bell = unsafe { &*kernel::container_of!(Opaque::cast_from(tick), Self, tick) };
+        bell.ring_later(0);
+    }
+
+    /// # Safety
+    ///
+    /// Called for the `irq` of a `Bell<L>` only.
     unsafe extern "C" fn in_irq(irq: *mut bindings::irq_work) {
         // SAFETY: By the contract there is a bell around it, whose drop waits for this.
         let bell = unsafe { &*kernel::container_of!(Opaque::cast_from(irq), Self, irq) };
-        bell.ring_later(bell.patience());
+        bell.ring_later(0);
     }
 
     /// # Safety
@@ -182,6 +199,8 @@ impl<L: Listener> Bell<L> {
 impl<L: Listener> PinnedDrop for Bell<L> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: Initialised and pinned.
+        unsafe { bindings::irq_work_sync(self.tick.get()) };
+        // SAFETY: Likewise.
         unsafe { bindings::irq_work_sync(self.irq.get()) };
         // SAFETY: Likewise.
         unsafe { bindings::cancel_delayed_work_sync(self.work.get()) };

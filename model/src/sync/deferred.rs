@@ -46,8 +46,8 @@ pub(crate) trait Listener: Sync + Sized + 'static {
     /// Answers rings: at least once after each [`Bell::ring`], never twice at a time.
     fn answer(bell: &Bell<Self>);
 
-    /// How long the answer may wait, which here is up to who schedules.
-    fn patience(&self) -> usize;
+    /// Whether the answer may not wait long, which here is up to who schedules.
+    fn is_urgent(&self) -> bool;
 }
 
 /// Rung in any context, answered in a kworker.
@@ -85,7 +85,7 @@ impl<L: Listener> Bell<L> {
 
     /// Asks for an answer, soon.
     pub(crate) fn ring(&self) {
-        self.patience();
+        self.is_urgent();
         work::ask(self.work);
     }
 
