@@ -162,12 +162,13 @@ static void notrace ostor_alloc_hook_enter(unsigned long ip, unsigned long paren
 }
 
 /*
- * The first is where our own allocations begin. The second is passed with a
+ * The first two are where our own allocations begin. The third is passed with a
  * lock of the allocator held; not every kernel has it.
  */
 void *ostor_alloc_hook_attach(void (*fn)(void *data), void *data)
 {
-	static const char entry[] = "_kmalloc_nolock_noprof";
+	static const char nolock[] = "_kmalloc_nolock_noprof";
+	static const char entry[] = "__kmalloc_noprof";
 	static const char locked[] = "__pcs_replace_empty_main";
 	struct ostor_alloc_hook *hook __free(kfree) = kzalloc_obj(*hook);
 	int ret;
@@ -177,9 +178,12 @@ void *ostor_alloc_hook_attach(void (*fn)(void *data), void *data)
 	hook->fn = fn;
 	hook->data = data;
 	hook->ops.func = ostor_alloc_hook_enter;
-	ret = ftrace_set_filter(&hook->ops, (unsigned char *)entry, strlen(entry), 1);
-	if (ret)
+	if (ftrace_set_filter(&hook->ops, (unsigned char *)nolock, strlen(nolock), 1))
 		return ERR_PTR(-EOPNOTSUPP);
+	if (ftrace_set_filter(&hook->ops, (unsigned char *)entry, strlen(entry), 0)) {
+		ftrace_free_filter(&hook->ops);
+		return ERR_PTR(-EOPNOTSUPP);
+	}
 	ftrace_set_filter(&hook->ops, (unsigned char *)locked, strlen(locked), 0);
 	ret = ostor_ops_attach(&hook->ops);
 	if (ret)

@@ -70,13 +70,19 @@ bool ostor_holds_nothing(void)
 }
 
 /*
- * kmalloc_nolock() gives up where it meets a lock, and the holder may be a task
- * that was preempted on this CPU, so trying again is no use. kmalloc() takes the
- * allocator's locks, of which the caller holds none.
+ * kmalloc() takes the allocator's locks, of which the caller holds none. Where it
+ * has to, it fetches memory for many allocations to come; kmalloc_nolock() does
+ * that for each anew. On PREEMPT_RT there is a gap in what can be seen of a lock,
+ * and kmalloc() is for when kmalloc_nolock() gives up: where it meets a lock, the
+ * holder may be a task that was preempted on this CPU, so trying again is no use.
  */
 static void *ostor_kmalloc_flags(size_t size, gfp_t flags)
 {
-	return kmalloc_nolock(size, flags, NUMA_NO_NODE) ?: kmalloc(size, GFP_NOWAIT | flags);
+	void *ptr = NULL;
+
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		ptr = kmalloc_nolock(size, flags, NUMA_NO_NODE);
+	return ptr ?: kmalloc(size, GFP_NOWAIT | flags);
 }
 
 /*

@@ -4,8 +4,8 @@
 //!
 //! `kmalloc_nolock()` never waits and never reclaims: what it cannot have at once it does not get.
 //! That may be so only because a task that was preempted on this CPU is inside the allocator, which
-//! can last. Where the caller can be seen to hold no lock, a refusal is therefore made good by an
-//! ordinary allocation that does not wait either.
+//! can last. Where the caller can be seen to hold no lock, an ordinary allocation, which does not
+//! wait for memory either, takes its place. It is also cheaper.
 //!
 //! A charge to a memory cgroup is made there only, too: it can take locks and wake tasks, whatever
 //! the allocator may do. Elsewhere memory is allocated uncharged, and counted.
