@@ -46,7 +46,8 @@ function cost(i, cell) {
 }
 
 function rates(i, cell) {
-	return sprintf("%.2f +- %.2f", median[cell], (rate[cell, wanted] - rate[cell, 1]) / 2)
+	return sprintf(median[cell] < 10000 ? "%.2f +- %.2f" : "%.0f +- %.0f", median[cell],
+		(rate[cell, wanted] - rate[cell, 1]) / 2)
 }
 
 function effects(i, cell) {
