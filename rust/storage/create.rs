@@ -13,11 +13,7 @@ use super::{
     raw_map::RawMap,
     runtime::Runtime,
     store::Storage,
-    table::{
-        Look,
-        Table,
-        Wanted, //
-    },
+    table::Seen,
     unlink::{
         self,
         Waits, //
@@ -118,8 +114,8 @@ impl RawMap {
         init: impl FnOnce(NonNull<u8>),
         rcu: &'a Guard,
     ) -> Result<Outcome<'a>, Refusal> {
-        let mut look = self.table.look(owner.id(), rcu);
-        match (look.found(), mode) {
+        let seen = self.table.look(owner.id(), rcu);
+        match (seen.found, mode) {
             (Some(node), Mode::Get) => {
                 return Ok(Outcome {
                     // SAFETY: A member of this table, by the type invariant.
@@ -140,14 +136,14 @@ impl RawMap {
         let source = Source::new(owner.payer(rcu), rcu);
         Unlinked::new(self, owner.id(), source, init)
             .ok_or(Refusal::NoMemory)
-            .and_then(|new| self.attach(new, &mut look, owner, mode, source, rcu))
+            .and_then(|new| self.attach(new, seen, owner, mode, source, rcu))
             .map_err(|refusal| self.counters().refused(refusal))
     }
 
     fn attach<'a>(
         &'a self,
         new: Unlinked<'a>,
-        look: &mut Look<'_, 'a, impl Wanted>,
+        seen: Seen<'a>,
         owner: &impl Owner,
         mode: Mode,
         source: Source<'_>,
@@ -155,16 +151,16 @@ impl RawMap {
     ) -> Result<Outcome<'a>, Refusal> {
         let id = new.id;
         trace::event(Event::Enter, id.addr());
-        let mut storages = self.runtime.index.look_at(id.addr(), rcu);
-        let mut found = storages.found();
+        let index = &self.runtime.index;
+        let mut storages = index.look_at(id.addr(), rcu);
         loop {
-            let linked = match found {
+            let linked = match storages.found {
                 Some(node) => {
                     // SAFETY: The members of the index are nodes of storages.
                     let storage = unsafe { Storage::of_node(node) };
                     if node.id() == id {
                         storage.lock.with(Point::LinkLock, |()| {
-                            self.link(storage, &new, look, owner, mode, rcu)
+                            self.link(storage, &new, seen, owner, mode, rcu)
                         })?
                     } else {
                         self.runtime.end_stale(storage, rcu);
@@ -174,13 +170,13 @@ impl RawMap {
                 None if mode == Mode::Exist => return Err(Refusal::Missing),
                 None => {
                     let fresh = Fresh::new(self.runtime, id, owner.kind(), source)?;
-                    fresh.publish_with(&new, &mut storages, owner, rcu)?
+                    fresh.publish_with(&new, storages, owner, rcu)?
                 }
             };
             match linked {
                 // The storage died, another one was first, or another owner's has ended. Somebody
                 // got on, so look again.
-                None => found = storages.again(),
+                None => storages = index.again_at(storages, id.addr(), rcu),
                 Some(Linked::Refused(refusal)) => return Err(refusal),
                 Some(Linked::Other(elem)) => {
                     return Ok(Outcome {
@@ -209,7 +205,7 @@ impl RawMap {
         &'a self,
         storage: &Storage,
         new: &Unlinked<'a>,
-        look: &mut Look<'_, 'a, impl Wanted>,
+        seen: Seen<'a>,
         owner: &impl Owner,
         mode: Mode,
         rcu: &'a Guard,
@@ -218,8 +214,9 @@ impl RawMap {
         if !storage.node.is_live() {
             return None;
         }
+        let old = self.table.again(seen, new.id, rcu).found;
         // SAFETY: A member of this table, by the type invariant.
-        let old = look.again().map(|node| unsafe { Element::of_node(node) });
+        let old = old.map(|node| unsafe { Element::of_node(node) });
         match (old, mode) {
             (Some(elem), Mode::Get) => return Some(Linked::Other(elem)),
             (Some(_), Mode::NoExist) => return Some(Linked::Refused(Refusal::Exists)),
@@ -383,7 +380,7 @@ impl Fresh {
     fn publish_with<'a>(
         self,
         first: &Unlinked<'a>,
-        storages: &mut Look<'_, '_, impl Wanted>,
+        storages: Seen<'a>,
         owner: &impl Owner,
         rcu: &'a Guard,
     ) -> Result<Option<Linked<'a>>, Refusal> {
@@ -397,7 +394,7 @@ impl Fresh {
             let node = NonNull::from(&storage.node);
             fault::pause(Point::StoragePublish);
             // SAFETY: It is in no table, and the reaper frees it a grace period after it is out.
-            if !unsafe { Table::push_unique(node, storages) } {
+            if !unsafe { runtime.index.push_unique(node, storages, rcu) } {
                 return None;
             }
             // Whoever buries it takes the lock first.

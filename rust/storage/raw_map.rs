@@ -325,16 +325,15 @@ impl RawMap {
         rcu: &'a Guard,
     ) -> Result<&'a Element, Refusal> {
         trace::event(Event::Enter, id.addr());
-        let mut look = self.table.look(id, rcu);
-        let mut found = look.found();
-        while let Some(node) = found {
+        let mut seen = self.table.look(id, rcu);
+        while let Some(node) = seen.found {
             // SAFETY: A member of this table, by the type invariant.
             let elem = unsafe { Element::of_node(node) };
             if self.delete_elem(elem, rcu) {
                 return Ok(elem);
             }
             // It was deleted, or replaced by another one.
-            found = look.again();
+            seen = self.table.again(seen, id, rcu);
         }
         Err(Refusal::Missing)
     }

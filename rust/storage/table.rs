@@ -104,6 +104,7 @@ impl Node {
 
     /// Keeps the member from being found, if it is live. It has been replaced, and the update that
     /// has done so is about to claim it.
+    #[cold]
     fn hide(&self) {
         let addr = self.addr();
         // Whoever was faster has hidden it, or claimed it.
@@ -172,16 +173,21 @@ impl Bucket {
         unsafe { CatchUp::new(&self.head, first, rcu) }
     }
 
-    /// Finds a member that was pushed since a walk of the chain from its head `first`.
+    /// Looks at what was pushed since, and again at what was found.
     #[cold]
     #[inline(never)]
-    fn find_newer<'a>(
+    fn look_on<'a>(
         &self,
-        first: *mut Node,
+        seen: Seen<'a>,
         wanted: impl Fn(&Node) -> bool,
         rcu: &'a Guard,
-    ) -> Option<&'a Node> {
-        self.catch_up(first, rcu).find(|node| wanted(node))
+    ) -> Seen<'a> {
+        let mut newer = self.catch_up(seen.first, rcu);
+        let found = newer.find(|node| wanted(node));
+        Seen {
+            found: found.or(seen.found.filter(|node| wanted(node))),
+            first: newer.first(),
+        }
     }
 
     /// The member in front of `node`, which is a member; [`None`] if that is the head.
@@ -281,43 +287,70 @@ impl Table {
         bucket.catch_up(first, rcu).find(|node| node.matches(id))
     }
 
-    /// Looks for the live member for `id`, so that it can be done again. Any context; takes no lock.
+    /// Looks for the live member for `id`, so that it can be done again by [`Table::again`]. Any
+    /// context; takes no lock.
     #[inline(always)]
-    pub(super) fn look<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Look<'_, 'a, impl Wanted> {
-        self.look_by(id.addr(), move |node: &Node| node.matches(id), rcu)
+    pub(super) fn look<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Seen<'a> {
+        self.look_by(id.addr(), move |node| node.matches(id), rcu)
     }
 
     /// As [`Table::look`], for a live member with this address, whatever its stamp is.
     #[inline(always)]
-    pub(super) fn look_at<'a>(&self, addr: usize, rcu: &'a Guard) -> Look<'_, 'a, impl Wanted> {
-        self.look_by(addr, move |node: &Node| node.key.load(Relaxed) == addr, rcu)
+    pub(super) fn look_at<'a>(&self, addr: usize, rcu: &'a Guard) -> Seen<'a> {
+        self.look_by(addr, move |node| node.key.load(Relaxed) == addr, rcu)
     }
 
     #[inline(always)]
-    fn look_by<'t, 'a, W: Wanted>(
-        &'t self,
-        addr: usize,
-        wanted: W,
-        rcu: &'a Guard,
-    ) -> Look<'t, 'a, W> {
-        let bucket = self.bucket(addr);
-        let first = bucket.head.load();
-        let mut look = Look {
-            bucket,
+    fn look_by<'a>(&self, addr: usize, wanted: impl Fn(&Node) -> bool, rcu: &'a Guard) -> Seen<'a> {
+        let first = self.bucket(addr).head.load();
+        let seen = Seen {
             found: walk(first, rcu, &wanted),
             first,
-            wanted,
-            rcu,
         };
-        if look.found.is_none() && !first.is_null() {
-            look.again();
+        if seen.found.is_some() || first.is_null() {
+            return seen;
         }
-        look
+        self.again_by(seen, addr, wanted, rcu)
+    }
+
+    /// The live member for `id` that there is now, after it was looked for under the same guard. It
+    /// does not take as long as the chain is. Any context; takes no lock.
+    #[inline(always)]
+    pub(super) fn again<'a>(&self, seen: Seen<'a>, id: OwnerId, rcu: &'a Guard) -> Seen<'a> {
+        self.again_by(seen, id.addr(), move |node| node.matches(id), rcu)
+    }
+
+    /// As [`Table::again`], after [`Table::look_at`].
+    #[inline(always)]
+    pub(super) fn again_at<'a>(&self, seen: Seen<'a>, addr: usize, rcu: &'a Guard) -> Seen<'a> {
+        self.again_by(seen, addr, move |node| node.key.load(Relaxed) == addr, rcu)
+    }
+
+    #[inline(always)]
+    fn again_by<'a>(
+        &self,
+        seen: Seen<'a>,
+        addr: usize,
+        wanted: impl Fn(&Node) -> bool,
+        rcu: &'a Guard,
+    ) -> Seen<'a> {
+        let bucket = self.bucket(addr);
+        // Pairs with the full ordering of deaths, as in `CatchUp`: the loads so far come first. So
+        // who has seen a member replaced finds the one that it was replaced by.
+        barrier::smp_mb(Read);
+        if !ptr::eq(bucket.head.load(), seen.first) {
+            return bucket.look_on(seen, wanted, rcu);
+        }
+        Seen {
+            found: seen.found.filter(|node| wanted(node)),
+            ..seen
+        }
     }
 
     /// Hides the member that `node`, a member itself, has replaced, if the update that does so has
     /// not come to claim it yet: else it would be found again when `node` is dead. Any context; takes
     /// no lock.
+    #[inline(always)]
     pub(super) fn hide_older(&self, node: &Node, rcu: &Guard) {
         let id = node.id();
         if let Some(older) = walk(node.next.load(), rcu, |older| older.matches(id)) {
@@ -357,20 +390,7 @@ impl Table {
         wanted: impl Fn(&Node) -> bool,
         rcu: &'a Guard,
     ) -> Option<&'a Node> {
-        let bucket = self.bucket(addr);
-        let first = bucket.head.load();
-        if let Some(node) = walk(first, rcu, &wanted) {
-            return Some(node);
-        }
-        if first.is_null() {
-            return None;
-        }
-        // Pairs with the full ordering of deaths, as in `CatchUp`: the loads of the walk come first.
-        barrier::smp_mb(Read);
-        if ptr::eq(bucket.head.load(), first) {
-            return None;
-        }
-        bucket.find_newer(first, wanted, rcu)
+        self.look_by(addr, wanted, rcu).found
     }
 
     /// Of the live members in bucket number `at` that have a key, the one with the greatest, and
@@ -410,26 +430,32 @@ impl Table {
         }
     }
 
-    /// Inserts a member unless there is a live one that `look` wants, which has found none, and
-    /// returns whether it did. Any context; takes no lock.
+    /// Inserts a member unless there is a live one with its address, which was looked for by
+    /// [`Table::look_at`] under the same guard and not found, and returns whether it did. Any
+    /// context; takes no lock.
     ///
     /// # Safety
     ///
-    /// As [`Table::push`], for the table and the address of `look`.
-    pub(crate) unsafe fn push_unique(
+    /// As [`Table::push`].
+    pub(crate) unsafe fn push_unique<'a>(
+        &self,
         node: NonNull<Node>,
-        look: &mut Look<'_, '_, impl Wanted>,
+        mut seen: Seen<'a>,
+        rcu: &'a Guard,
     ) -> bool {
         // SAFETY: Valid by the contract.
         let new = unsafe { node.as_ref() };
+        let addr = new.addr();
+        let bucket = self.bucket(addr);
         loop {
             // Members are pushed in front. If the head is still the same at the exchange, all have
             // been looked at.
-            new.next.set(look.first);
-            if look.bucket.head.replace(look.first, node.as_ptr()) {
+            new.next.set(seen.first);
+            if bucket.head.replace(seen.first, node.as_ptr()) {
                 return true;
             }
-            if look.again().is_some() {
+            seen = self.again_at(seen, addr, rcu);
+            if seen.found.is_some() {
                 return false;
             }
         }
@@ -497,55 +523,16 @@ impl Table {
     }
 }
 
-/// Whether a member is one that is looked for. False of dead ones.
-pub(crate) trait Wanted: Fn(&Node) -> bool {}
-
-impl<W: Fn(&Node) -> bool> Wanted for W {}
-
-/// A lookup that can be done again without its length.
-pub(crate) struct Look<'t, 'a, W> {
-    bucket: &'t Bucket,
-    wanted: W,
-    /// What was found last.
-    found: Option<&'a Node>,
-    /// The head when its last round began. What is newer was not looked at.
+/// How far a lookup has come.
+///
+/// What is live and was not found was pushed since: else it was pushed before the head at which the
+/// last round of the lookup began, and was live then, and would have been found.
+#[derive(Copy, Clone)]
+pub(crate) struct Seen<'a> {
+    /// The live member that was found.
+    pub(super) found: Option<&'a Node>,
+    /// The head when the last round began.
     first: *mut Node,
-    rcu: &'a Guard,
-}
-
-impl<'a, W: Wanted> Look<'_, 'a, W> {
-    /// What was found last.
-    #[inline(always)]
-    pub(super) fn found(&self) -> Option<&'a Node> {
-        self.found
-    }
-
-    /// The live member that there is now. Any context; takes no lock.
-    ///
-    /// This looks at what was pushed since, and at what was found. Whatever else is live now was
-    /// pushed before the head at which the lookup began its last round, was live then, and would
-    /// have been found. The head is loaded behind a read barrier, so that who has seen a member
-    /// replaced finds the one that it was replaced by.
-    #[inline(always)]
-    pub(super) fn again(&mut self) -> Option<&'a Node> {
-        // Pairs with the full ordering of deaths, as in `CatchUp`: the loads so far come first.
-        barrier::smp_mb(Read);
-        if !ptr::eq(self.bucket.head.load(), self.first) {
-            return self.catch_up();
-        }
-        self.found = self.found.filter(|node| (self.wanted)(node));
-        self.found
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn catch_up(&mut self) -> Option<&'a Node> {
-        let mut newer = self.bucket.catch_up(self.first, self.rcu);
-        let found = newer.find(|node| (self.wanted)(node));
-        self.first = newer.first();
-        self.found = found.or(self.found.filter(|node| (self.wanted)(node)));
-        self.found
-    }
 }
 
 /// Follows a chain from `first` to the first member that is wanted.

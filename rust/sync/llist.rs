@@ -126,8 +126,12 @@ impl Chain {
         let mut next = self.first;
         iter::from_fn(move || {
             let link = NonNull::new(next)?;
-            // SAFETY: By the type invariant the link is valid and ours.
-            next = unsafe { link.as_ref() }.0.get();
+            next = if ptr::eq(next, self.last) {
+                ptr::null_mut()
+            } else {
+                // SAFETY: By the type invariant the link is valid and ours.
+                unsafe { link.as_ref() }.0.get()
+            };
             Some(link)
         })
     }
