@@ -22,7 +22,8 @@
 //! read section notes what it loads pointers to, and nothing of that may be freed before it ends.
 //! Charges are exact, never below 0 and never above the limit, and 0 at the end. An owner is not
 //! touched after its notice of death is over. Nothing is left at the end, no lock is held, and
-//! somebody can always get on.
+//! somebody can always get on. Plain memory that changes hands, which is in cells, is not accessed
+//! twice without an order between the two, unless both are reads.
 //!
 //! # What is modelled
 //!
@@ -41,8 +42,8 @@
 //! - Full ordering is an operation that acquires and releases, and a sequentially consistent fence
 //!   behind it. Loom's are somewhat stronger than the memory model of the kernel. Shuttle knows
 //!   sequential consistency only.
-//! - Cells and other plain fields, as an element's pointer to its storage: races on them are not
-//!   seen. Counters are plain too: nobody decides by them.
+//! - Plain fields that are no cells: what an object is initialised with stays. Counters are plain
+//!   too: nobody decides by them.
 //! - Loom does not know what depends on the machine's plain state; it reorders what touches the
 //!   same word. The number of preemptions is bounded: no interleaving with more is seen.
 //! - The clock, the order in which a real machine would wake those who wait, and who pays for

@@ -21,11 +21,11 @@ use crate::sync::{
     },
     rcu::Guard,
     Atomic,
+    Cell,
     Relaxed, //
 };
 use core::{
     alloc::Layout,
-    cell::Cell,
     mem::offset_of,
     ptr::NonNull, //
 };

@@ -3,11 +3,11 @@
 //! What is left of the dead until they are freed.
 
 use super::charge::Paid;
-use crate::sync::llist::Link;
-use core::{
-    cell::Cell,
-    ptr::NonNull, //
+use crate::sync::{
+    llist::Link,
+    Cell, //
 };
+use core::ptr::NonNull;
 
 /// What a dead object is.
 #[derive(Copy, Clone)]

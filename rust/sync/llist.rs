@@ -6,11 +6,11 @@
 
 use super::{
     Atomic,
+    Cell,
     Full,
     Relaxed, //
 };
 use core::{
-    cell::Cell,
     iter,
     ptr::{
         self,

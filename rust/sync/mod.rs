@@ -28,6 +28,9 @@ pub(crate) mod thread;
 pub(crate) mod trace;
 pub(crate) mod uaccess;
 
+/// Plain memory of an object that changes hands. The models see races on it.
+pub(crate) use core::cell::Cell;
+
 pub(crate) use kernel::processor::cpu_relax;
 
 pub(crate) use completion::Completion;

@@ -8,6 +8,7 @@
 //! It panics when
 //!
 //! - memory is used after it was freed, freed twice, or left at the end;
+//! - two accesses to [`plain`] memory race, or a use of memory and its free;
 //! - memory is freed to which a read section that still runs has loaded a pointer;
 //! - a pointer to freed memory is loaded;
 //! - somebody waits for a grace period inside a read section;
@@ -18,6 +19,7 @@ pub mod engine;
 pub mod interrupt;
 pub mod lock;
 mod memory;
+pub mod plain;
 pub mod rcu;
 pub mod word;
 pub mod work;

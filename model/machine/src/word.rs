@@ -14,6 +14,7 @@
 use crate::{
     engine::Engine,
     interrupt::step,
+    plain,
     world::{
         with,
         Slot, //
@@ -50,7 +51,9 @@ impl Order {
 }
 
 fn slot(addr: usize) -> Rc<Slot> {
-    with(|w| w.slot(addr))
+    let slot = with(|w| w.slot(addr));
+    plain::used(addr);
+    slot
 }
 
 /// The memory must not have been freed while others ran, before the operation took place.

@@ -13,12 +13,17 @@ use crate::{
     interrupt::Coming,
     lock::Locks,
     memory::Memory,
+    plain::{
+        self,
+        Place, //
+    },
     rcu::Rcu,
     work::{
         self,
         Works, //
     }, //
 };
+use loom::cell::UnsafeCell;
 use std::{
     alloc::Layout,
     cell::{
@@ -96,9 +101,13 @@ pub struct World {
     pub(crate) setup: Setup,
     pub(crate) memory: Memory,
     pub(crate) slots: BTreeMap<usize, Rc<Slot>>,
-    /// Words that no address has yet. They are made before there is more than one thread, since
-    /// loom wants the making of a word to come before all uses.
+    /// Cells of plain memory, by address, and blocks.
+    cells: BTreeMap<usize, Place>,
+    blocks: BTreeMap<usize, Place>,
+    /// Words and places that no address has yet. They are made before there is more than one
+    /// thread, since loom wants the making of one to come before all uses.
     reserve: Vec<Rc<Slot>>,
+    reserve_places: Vec<Place>,
     pub(crate) cpus: Vec<Cpu>,
     ids: HashMap<ThreadId, usize>,
     pub(crate) rcu: Rcu,
@@ -118,8 +127,9 @@ pub struct World {
     turns: usize,
 }
 
-/// Words in reserve for what threads use first: more than any model here needs.
+/// Words and places in reserve for what threads use first: more than any model here needs.
 const RESERVE: usize = 96;
+const RESERVE_PLACES: usize = 96;
 
 /// Words for each CPU's loads, which are shared by the words of many addresses.
 const LOADS: usize = 16;
@@ -143,6 +153,12 @@ pub fn begin(setup: Setup) {
         memory: Memory::default(),
         slots: BTreeMap::new(),
         reserve: (0..RESERVE).map(|_| Slot::new(setup.engine)).collect(),
+        cells: BTreeMap::new(),
+        blocks: BTreeMap::new(),
+        reserve_places: match setup.engine {
+            Engine::Loom => (0..RESERVE_PLACES).map(|_| new_place()).collect(),
+            Engine::Shuttle => Vec::new(),
+        },
         cpus: Vec::new(),
         ids: HashMap::new(),
         rcu: Rcu::new(Slot::new(setup.engine)),
@@ -265,12 +281,23 @@ pub fn alloc(layout: Layout, counted: bool) -> *mut u8 {
     // Memory that comes back at once shows what relies on addresses, and hides what uses it
     // after it was freed: where chance decides there is both.
     let reuse = !panicking() && engine.toss();
-    with(|w| w.memory.alloc(layout, counted, reuse)) as *mut u8
+    with(|w| {
+        let addr = w.memory.alloc(layout, counted, reuse);
+        if let Some(place) = w.new_place() {
+            w.blocks.insert(addr, place);
+        }
+        addr
+    }) as *mut u8
 }
 
-/// Whether an object is in the machine's memory.
+/// Whether an object is in the machine's memory, in one block of it.
 pub fn on_heap<T>(object: &T) -> bool {
-    with(|w| w.memory.block_of(std::ptr::from_ref(object) as usize)).is_some()
+    let first = std::ptr::from_ref(object) as usize;
+    let last = first + size_of::<T>().max(1) - 1;
+    with(|w| {
+        let block = w.memory.block_of(first);
+        block.is_some() && block == w.memory.block_of(last)
+    })
 }
 
 /// Frees memory, which nobody can reach any more.
@@ -279,11 +306,15 @@ pub fn free(ptr: *mut u8) {
         return;
     }
     let addr = ptr as usize;
+    let mut block = None;
     let outcome = with(|w| {
         let reader = w.cpus.iter().position(|cpu| cpu.loaded.contains(&addr));
         let size = w.memory.free(addr)?;
         w.slots
             .retain(|slot, _| !(addr..addr + size).contains(slot));
+        w.cells
+            .retain(|cell, _| !(addr..addr + size).contains(cell));
+        block = w.blocks.remove(&addr);
         match reader {
             Some(cpu) => Err(format!(
                 "CPU {cpu} can still reach {addr:#x}, which is freed"
@@ -295,6 +326,7 @@ pub fn free(ptr: *mut u8) {
     if let Err(message) = outcome {
         panic!("{message}");
     }
+    plain::freed(block);
 }
 
 impl World {
@@ -327,12 +359,7 @@ impl World {
 
     /// The word at an address. Panics if the memory is freed.
     pub(crate) fn slot(&mut self, addr: usize) -> Rc<Slot> {
-        if let Some((block, false)) = self.memory.block_of(addr) {
-            assert!(
-                panicking(),
-                "use of {addr:#x} in {block:#x}, which is freed"
-            );
-        }
+        self.check_not_freed(addr);
         if let Some(slot) = self.slots.get(&addr) {
             return slot.clone();
         }
@@ -348,4 +375,46 @@ impl World {
         self.slots.insert(addr, slot.clone());
         slot
     }
+
+    /// The cell at an address, where races are looked for. Panics if the memory is freed.
+    pub(crate) fn cell(&mut self, addr: usize) -> Option<Place> {
+        self.check_not_freed(addr);
+        if let Some(cell) = self.cells.get(&addr) {
+            return Some(cell.clone());
+        }
+        let cell = self.new_place()?;
+        self.cells.insert(addr, cell.clone());
+        Some(cell)
+    }
+
+    /// The block that is allocated there, if one is, where races are looked for.
+    pub(crate) fn block(&mut self, addr: usize) -> Option<Place> {
+        let (start, _) = self.memory.block_of(addr)?;
+        self.blocks.get(&start).cloned()
+    }
+
+    fn new_place(&mut self) -> Option<Place> {
+        if self.setup.engine == Engine::Shuttle {
+            return None;
+        }
+        if self.alone {
+            return Some(new_place());
+        }
+        let place = self.reserve_places.pop();
+        Some(place.expect("RESERVE_PLACES is too small for this model"))
+    }
+
+    /// Panics if the memory is freed.
+    pub(crate) fn check_not_freed(&self, addr: usize) {
+        if let Some((block, false)) = self.memory.block_of(addr) {
+            assert!(
+                panicking(),
+                "use of {addr:#x} in {block:#x}, which is freed"
+            );
+        }
+    }
+}
+
+fn new_place() -> Place {
+    Rc::new(UnsafeCell::new(()))
 }

@@ -2,6 +2,7 @@
 
 //! Stands in for `rust/sync/`, with its names.
 
+mod cell;
 #[path = "../../../rust/sync/chain.rs"]
 pub(crate) mod chain;
 pub(crate) mod clock;
@@ -20,6 +21,7 @@ pub(crate) mod rcu;
 pub(crate) mod res_lock;
 pub(crate) mod trace;
 
+pub(crate) use cell::Cell;
 pub(crate) use completion::Completion;
 pub(crate) use kernel::sync::atomic::{
     Acquire,

@@ -14,6 +14,7 @@ use core::{
     marker::PhantomData,
     ptr::NonNull, //
 };
+use std::cell::Cell;
 
 /// Largest allocation in bytes.
 pub(crate) const MAX_SIZE: usize = 8192;
@@ -58,7 +59,21 @@ pub(crate) unsafe fn free_in_task(ptr: NonNull<u8>) {
     machine::free(ptr.as_ptr());
 }
 
+thread_local! {
+    static MEMORY: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Begins an execution.
+pub(crate) fn begin() {
+    set_memory(1 << 30);
+}
+
+/// The machine has so much memory, in bytes.
+pub(crate) fn set_memory(bytes: u64) {
+    MEMORY.set(bytes);
+}
+
 /// The machine's memory, in bytes.
 pub(crate) fn memory() -> u64 {
-    1 << 30
+    MEMORY.get()
 }

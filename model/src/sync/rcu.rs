@@ -10,15 +10,34 @@ use super::{
     Release, //
 };
 use core::ptr;
+use std::cell::Cell;
 
 pub(crate) use kernel::sync::{
     read_lock,
     Guard, //
 };
-pub(crate) use machine::rcu::{
-    synchronize as synchronize_rcu,
-    synchronize as synchronize_rcu_expedited, //
-};
+pub(crate) use machine::rcu::synchronize as synchronize_rcu;
+
+thread_local! {
+    /// Grace periods that were hurried.
+    static EXPEDITED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Begins an execution.
+pub(crate) fn begin() {
+    EXPEDITED.set(0);
+}
+
+/// How many grace periods were hurried.
+pub(crate) fn expedited() -> u32 {
+    EXPEDITED.get()
+}
+
+/// As [`synchronize_rcu`], which takes no time here.
+pub(crate) fn synchronize_rcu_expedited() {
+    EXPEDITED.set(EXPEDITED.get() + 1);
+    synchronize_rcu();
+}
 
 /// A pointer that readers follow under an RCU guard.
 ///
