@@ -18,6 +18,8 @@ use crate::{
             self,
             Plan, //
         },
+        nolock,
+        rcu,
         res_lock,
         trace, //
     },
@@ -57,6 +59,9 @@ pub(crate) struct Explore {
     /// The most preemptions of an interleaving, for loom; `LOOM_MAX_PREEMPTIONS` overrides it.
     preemptions: usize,
     kworkers: usize,
+    marks: fn() -> Marks,
+    /// Whether the runtime goes at once when the scenario is over.
+    hasty: bool,
 }
 
 /// Thread switches after which an execution is taken to run for ever.
@@ -81,6 +86,8 @@ impl Explore {
             name,
             preemptions: 3,
             kworkers: 0,
+            marks: || Marks::new(0, 0),
+            hasty: false,
         }
     }
 
@@ -93,6 +100,18 @@ impl Explore {
     /// With threads of their own for kworkers: one does all works, two let them run at once.
     pub(crate) const fn kworkers(mut self, kworkers: usize) -> Self {
         self.kworkers = kworkers;
+        self
+    }
+
+    /// With these marks, and not the default ones.
+    pub(crate) const fn marks(mut self, marks: fn() -> Marks) -> Self {
+        self.marks = marks;
+        self
+    }
+
+    /// With an end that waits for nothing but what the runtime itself waits for.
+    pub(crate) const fn hasty(mut self) -> Self {
+        self.hasty = true;
         self
     }
 
@@ -160,21 +179,19 @@ impl Explore {
         trace::begin();
         res_lock::begin();
         deferred::begin();
+        rcu::begin();
+        nolock::begin();
         mock::begin();
         let sizes = Sizes {
             map_bits: 4,
             index_bits: 4,
         };
         // What panics is left as it is: a drop would wait for ever.
-        let running =
-            ManuallyDrop::new(Running::start(sizes, Marks::new(0, 0)).expect("no runtime"));
+        let running = ManuallyDrop::new(Running::start(sizes, (self.marks)()).expect("no runtime"));
         scenario();
-        runtime().flush();
-        assert!(
-            runtime().stats.sum(|here| &here.charged) == 0,
-            "charges are left"
-        );
-        assert!(runtime().stats.maps.get() == 0);
+        if !self.hasty {
+            check_nothing_is_left();
+        }
         drop(ManuallyDrop::into_inner(running));
         mock::end();
         machine::end()
@@ -264,6 +281,17 @@ impl Figures {
             self.started.elapsed().as_secs_f32(),
         );
     }
+}
+
+/// All that was made is gone when the reaper has done its work.
+fn check_nothing_is_left() {
+    runtime().flush();
+    let stats = &runtime().stats;
+    assert!(stats.sum(|here| &here.charged) == 0, "charges are left");
+    assert!(stats.maps.get() == 0 && stats.bytes() == 0);
+    assert!(runtime().pending() == (0, 0), "what is freed is pending");
+    assert!(stats.sum(|here| &here.allocated) == stats.sum(|here| &here.freed));
+    assert!(stats.sum(|here| &here.deferred) == stats.finished.get());
 }
 
 /// The runtime of this execution.

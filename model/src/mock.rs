@@ -20,6 +20,7 @@ use crate::{
             Guard, //
         },
         Atomic,
+        Cell as PlainCell,
         Full,
         Relaxed, //
     },
@@ -44,8 +45,9 @@ pub(crate) struct Mock {
     limit: Cell<Option<u32>>,
     /// The first read section that begins after its notice of death has begun.
     notice: Cell<Option<u64>>,
-    /// Whether the notice is over, and the memory another's.
-    gone: Cell<bool>,
+    /// Whether the notice is over, and the memory another's: written then, and read by who needs
+    /// the owner.
+    gone: PlainCell<bool>,
 }
 
 // SAFETY: All threads of an execution are one thread of the host.
@@ -99,7 +101,7 @@ impl Mock {
             charged: Atomic::new(0),
             limit: Cell::new(limit),
             notice: Cell::new(None),
-            gone: Cell::new(false),
+            gone: PlainCell::new(false),
         };
         // SAFETY: Allocated for it; it stays to the end of the execution.
         let mock = unsafe {
@@ -242,6 +244,7 @@ impl Value {
 
     /// The number, of a value that is not dropped.
     pub(crate) fn read(&self) -> u64 {
+        assert!(machine::on_heap(self), "a value is where nothing is");
         self.word.load(Relaxed);
         let dropped = VALUES.with(|values| values.borrow()[self.serial]);
         assert!(!dropped, "value {} is read, which is dropped", self.number);

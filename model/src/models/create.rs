@@ -19,14 +19,20 @@ use crate::{
         PLACES,
         ROOM, //
     },
-    storage::error::Refusal,
+    storage::{
+        create::Mode,
+        error::Refusal, //
+    },
     sync::fault::{
         self,
         Plan,
         Point, //
     },
 };
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    Mutex, //
+};
 
 /// Two create one element: both get it, and one of them has created it.
 fn both_create() {
@@ -58,6 +64,26 @@ fn both_create_and_succeed() {
     let thread = machine::spawn(move || assert!(other.create(owner, 1).is_ok()));
     assert!(f.create(owner, 2).is_ok());
     thread.join();
+    assert!(f.elements() == 1);
+}
+
+/// As above, and each wants to be the one that creates it: one of them is.
+fn both_create_new() {
+    let (f, owner) = (Arc::new(Fixture::new()), Mock::new(PLACES[0], 1, None));
+    let other = f.clone();
+    let theirs = Arc::new(Mutex::new(None));
+    let outcome = theirs.clone();
+    let thread = machine::spawn(move || {
+        *outcome.lock().unwrap() = Some(other.update(owner, Mode::NoExist, 1));
+    });
+    let mine = f.update(owner, Mode::NoExist, 2);
+    thread.join();
+    let theirs = theirs.lock().unwrap().expect("no outcome");
+    match (theirs, mine) {
+        (Ok(true), Err(Refusal::Exists)) => assert!(f.get(owner) == Some(1)),
+        (Err(Refusal::Exists), Ok(true)) => assert!(f.get(owner) == Some(2)),
+        outcome => panic!("two creates ended with {outcome:?}"),
+    }
     assert!(f.elements() == 1);
 }
 
@@ -121,6 +147,7 @@ fn create_and_death() {
 #[test]
 fn both_create_loom() {
     Explore::new("create, create").loom(NO_FAULTS, both_create_and_succeed);
+    Explore::new("create, create of what must be new").loom(NO_FAULTS, both_create_new);
 }
 
 #[test]

@@ -65,6 +65,26 @@ fn exist_and_delete() {
     update_and_delete(Mode::Exist, false);
 }
 
+/// The same with room for another element.
+fn exist_and_delete_with_room() {
+    update_and_delete(Mode::Exist, true);
+}
+
+/// The same, and the storage dies with the delete.
+fn exist_and_delete_of_all() {
+    let f = Arc::new(Fixture::new());
+    let owner = Mock::new(PLACES[0], 1, Some(ROOM));
+    assert!(f.create(owner, 1).is_ok());
+    let other = f.clone();
+    let thread = machine::spawn(move || {
+        let _ = other.delete(owner);
+    });
+    let updated = f.update(owner, Mode::Exist, 2);
+    thread.join();
+    assert!(matches!(updated, Ok(false) | Err(Refusal::Missing)));
+    assert!(f.elements() == u64::from(f.get(owner).is_some()));
+}
+
 fn update_and_delete(mode: Mode, room: bool) {
     let (f, keep) = (Arc::new(Fixture::new()), Fixture::new());
     let owner = Mock::new(PLACES[0], 1, Some(ROOM));
@@ -75,6 +95,8 @@ fn update_and_delete(mode: Mode, room: bool) {
         owner.close();
     }
     let other = f.clone();
+    let deleted = Arc::new(std::sync::Mutex::new(None));
+    let theirs = deleted.clone();
     let thread = machine::spawn(move || {
         // There is an element throughout, so one is deleted, and nothing older is found after it.
         let deleted = other.delete(owner);
@@ -84,9 +106,11 @@ fn update_and_delete(mode: Mode, room: bool) {
             Ok(2) => assert!(seen.is_none(), "a delete is undone"),
             _ => panic!("a delete ended with {deleted:?}"),
         }
+        *theirs.lock().unwrap() = Some(deleted);
     });
     let updated = f.store(owner, mode, 2);
     thread.join();
+    let deleted = deleted.lock().unwrap().expect("no outcome");
     match updated {
         // A replacement has the number of what it replaced, and a new element one of its own.
         Ok((seq, created)) => {
@@ -99,6 +123,14 @@ fn update_and_delete(mode: Mode, room: bool) {
     }
     let left = f.get(owner);
     assert!(f.elements() == u64::from(left.is_some()));
+    // The delete of what was there first comes after an update that must replace that, and before
+    // one that can create.
+    if let (Ok((_, created)), Ok(1)) = (updated, deleted) {
+        match mode {
+            Mode::Exist => assert!(left.is_none(), "a delete left the update that it followed"),
+            _ => assert!(!room || created && left == Some(2), "an update is lost"),
+        }
+    }
     let wanted = least + left.map_or(0, |_| f.bytes());
     assert!(owner.charge_now() == wanted, "the charge is not exact");
     drop(f);
@@ -122,6 +154,8 @@ fn update_and_delete_loom() {
     explore("update, delete, no room").loom(NO_FAULTS, update_and_delete_without_room);
     explore("update, delete, room").loom(NO_FAULTS, update_and_delete_with_room);
     explore("update that must replace, delete").loom(NO_FAULTS, exist_and_delete);
+    explore("update that must replace, delete, room").loom(NO_FAULTS, exist_and_delete_with_room);
+    explore("update that must replace, delete of all").loom(NO_FAULTS, exist_and_delete_of_all);
     let model = Explore::new("update, delete, any locks fail").preemptions(1);
     model.loom(&any_locks_fail(1), update_and_delete_without_room);
 }

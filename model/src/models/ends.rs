@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Maps that end in the drop of a value, where nobody waits for them.
+//! Maps that end in the drop of a value, where nobody waits for them; and the end of the module.
 
 use super::NO_FAULTS;
 use crate::{
@@ -15,7 +15,14 @@ use crate::{
         ROOM, //
     },
     storage::map::Map,
-    sync::rcu,
+    sync::{
+        fault::{
+            self,
+            Plan,
+            Point, //
+        },
+        rcu, //
+    },
 };
 use std::sync::Arc;
 
@@ -68,10 +75,74 @@ fn end_in_a_drop_and_last_free() {
     assert!(runtime().stats.maps.get() == 0);
 }
 
+/// The last element of the map that ends is freed by one kworker while another one ends the map.
+/// Which of the two begins goes by which map was made first.
+fn end_beside_the_last_free(ends: Fixture, map: Map<Ender>) {
+    let (one, two) = (Mock::new(PLACES[0], 1, None), Mock::new(PLACES[1], 2, None));
+    assert!(ends.create(one, 1).is_ok() && ends.delete(one) == Ok(1));
+    let rcu = rcu::read_lock();
+    assert!(map.get_or_create(two, || Ender(ends), &rcu).is_ok());
+    assert!(map.delete(two, &rcu).is_ok());
+    drop(rcu);
+    // The kworkers begin with the first thread.
+    machine::spawn(|| ()).join();
+    drop(map);
+    runtime().flush();
+    assert!(runtime().stats.maps.get() == 0);
+}
+
+/// The last free begins.
+fn last_free_and_end_in_a_drop() {
+    let ends = Fixture::new();
+    end_beside_the_last_free(ends, Map::new().expect("no map"));
+}
+
+/// The end begins.
+fn end_in_a_drop_beside_the_last_free() {
+    let map = Map::new().expect("no map");
+    end_beside_the_last_free(Fixture::new(), map);
+}
+
 #[test]
 fn end_in_a_drop_loom() {
     let model = Explore::new("end in a drop, and death").preemptions(1);
     model.loom(NO_FAULTS, end_in_a_drop_and_death);
     let model = Explore::new("end in a drop, and the last free").preemptions(3);
     model.loom(NO_FAULTS, end_in_a_drop_and_last_free);
+    let model = Explore::new("end in a drop, beside the last free").preemptions(1);
+    let model = model.kworkers(2);
+    model.loom(NO_FAULTS, last_free_and_end_in_a_drop);
+    model.loom(NO_FAULTS, end_in_a_drop_beside_the_last_free);
+}
+
+/// The runtime goes while storages wait to be freed, one of which is still in the index.
+fn unload() {
+    let f = Fixture::new();
+    for place in PLACES {
+        let owner = Mock::new(place, 1, None);
+        assert!(f.create(owner, 1).is_ok() && f.delete(owner) == Ok(1));
+    }
+    drop(f);
+    let f = Fixture::new();
+    let owner = Mock::new(PLACES[0], 1, None);
+    assert!(f.create(owner, 1).is_ok());
+    fault::begin(Plan::NONE.fail(Point::IndexLock, 0b11));
+    assert!(f.delete(owner) == Ok(1));
+    drop(f);
+}
+
+/// The runtime goes while another CPU ends the last map.
+fn unload_and_end() {
+    let f = Fixture::new();
+    assert!(f.create(Mock::new(PLACES[0], 1, None), 1).is_ok());
+    machine::spawn(move || drop(f));
+}
+
+#[test]
+fn unload_loom() {
+    Explore::new("unload").hasty().once(unload);
+    let model = Explore::new("unload, map end").hasty().preemptions(2);
+    model.loom(NO_FAULTS, unload_and_end);
+    let model = model.kworkers(1).preemptions(1);
+    model.loom(NO_FAULTS, unload_and_end);
 }

@@ -5,7 +5,10 @@
 use kernel::prelude::*;
 use machine::work;
 use std::{
-    cell::RefCell,
+    cell::{
+        Cell,
+        RefCell, //
+    },
     ops::Deref,
     rc::Rc, //
 };
@@ -13,11 +16,19 @@ use std::{
 thread_local! {
     /// The CPUs that run errands, once for each.
     static RUNNING: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    /// Whether the last ring was urgent.
+    static URGENT: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Begins an execution.
 pub(crate) fn begin() {
     RUNNING.with(|running| running.borrow_mut().clear());
+    URGENT.set(false);
+}
+
+/// Whether the last ring was urgent.
+pub(crate) fn was_urgent() -> bool {
+    URGENT.get()
 }
 
 /// The kworkers. Dropping it waits for all work.
@@ -85,7 +96,7 @@ impl<L: Listener> Bell<L> {
 
     /// Asks for an answer, soon.
     pub(crate) fn ring(&self) {
-        self.is_urgent();
+        URGENT.set(self.is_urgent());
         work::ask(self.work);
     }
 

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What users are told, on one CPU: identities, sizes, errors and counts.
+
+use crate::{
+    explore::{
+        runtime,
+        Explore, //
+    },
+    mock::{
+        Fixture,
+        Mock,
+        PLACES,
+        ROOM, //
+    },
+    storage::{
+        create::Mode,
+        element::{
+            Element,
+            VALUE_SIZE_MAX, //
+        },
+        error::Refusal,
+        map::ByteMap,
+        owner::{
+            Kind,
+            Owner,
+            OwnerId, //
+        },
+        pending::Marks,
+        raw_map::{
+            MapShares,
+            RawMap, //
+        },
+        runtime::{
+            Running,
+            Sizes, //
+        },
+        store::Storage,
+        table::Table,
+        walk::Cursor, //
+    },
+    sync::{
+        fault::{
+            self,
+            Plan,
+            Point, //
+        },
+        rcu::{
+            self,
+            Guard, //
+        },
+        res_lock::LockError, //
+    },
+};
+use kernel::prelude::*;
+use std::{
+    cell::Cell,
+    ptr, //
+};
+
+/// From here on the first calls of these points fail, as many as there are bits.
+fn fail(points: &[(Point, u64)]) {
+    let plan = |plan: Plan, &(point, calls): &(Point, u64)| plan.fail(point, calls);
+    fault::begin(points.iter().fold(Plan::NONE, plan));
+}
+
+/// Owners are told apart by kind and serial number, and found by kind.
+fn identities() {
+    let f = Fixture::new();
+    let free = Mock::new(PLACES[0], 5, None);
+    let charged = Mock::new(PLACES[1], OwnerId::SERIAL_MAX, Some(ROOM));
+    assert!(free.id().serial() == 5 && charged.id().serial() == OwnerId::SERIAL_MAX);
+    for (owner, other) in [(free, charged), (charged, free)] {
+        let at = |kind: &Kind| runtime().owner_at(owner.id().addr(), kind);
+        assert!(owner.id().is_of(owner.kind()) && !owner.id().is_of(other.kind()));
+        assert!(!runtime().has_storage(owner.id()) && at(owner.kind()).is_none());
+        assert!(f.create(owner, 1).is_ok());
+        assert!(runtime().has_storage(owner.id()));
+        assert!(at(owner.kind()) == Some(owner.id()) && at(other.kind()).is_none());
+    }
+    let (mut cursor, rcu) = (Cursor::default(), rcu::read_lock());
+    let mut listed: Vec<_> = std::iter::from_fn(|| f.0.raw().next(&mut cursor, &rcu))
+        .map(|(_, label)| (label.kind, label.id))
+        .collect();
+    listed.sort_unstable();
+    let shown = |owner: &Mock| (owner.kind().number, owner.id().serial());
+    assert!(listed == [shown(free), shown(charged)]);
+    drop(rcu);
+    // Whoever has no storage has nothing to lose.
+    assert!(f.delete(free).is_ok() && !runtime().has_storage(free.id()));
+    assert!(!free.die() && charged.die());
+    assert!(runtime().stats.sum(|here| &here.owner_deaths) == 1);
+}
+
+/// An owner gets another identity, which its elements are found by from then on.
+fn renamed() {
+    let (f, g) = (Fixture::new(), Fixture::new());
+    let (from, to) = (Mock::new(PLACES[0], 1, None), Mock::new(PLACES[0], 2, None));
+    assert!(f.create(from, 1).is_ok() && g.create(from, 2).is_ok());
+    runtime().rename(from.id(), to.id());
+    assert!(f.get(from).is_none() && f.get(to) == Some(1) && g.get(to) == Some(2));
+    assert!(runtime().has_storage(to.id()) && !runtime().has_storage(from.id()));
+}
+
+/// Sizes are in bytes, and all that is allocated is in one of them.
+fn sizes() {
+    const SIZE: usize = 24;
+    let stats = &runtime().stats;
+    let (one, two) = (
+        ByteMap::new(SIZE).expect("no map"),
+        ByteMap::new_cloning(SIZE).expect("no map"),
+    );
+    let (one, clones) = (one.raw(), two.raw());
+    assert!(clones.id() == one.id() + 1 && clones.clones() && !one.clones());
+    assert!(one.value_size() == SIZE && one.element_size() == size_of::<Element>() + SIZE);
+    assert!(one.buckets() == 16);
+    // There are two processors.
+    let counters = 2 * size_of::<MapShares>();
+    let own = (size_of::<RawMap>() + 16 * Table::BUCKET_SIZE + counters) as u64;
+    let element = one.element_size() as u64;
+    let storage = size_of::<Storage>() as u64;
+    assert!(one.bytes() == own && stats.bytes() == 2 * own);
+    let owners = PLACES.map(|place| Mock::new(place, 1, None));
+    let store = |owner, mode| two.put(owner, mode, &[7], &rcu::read_lock()).is_ok();
+    assert!(store(owners[0], Mode::NoExist) && store(owners[1], Mode::NoExist));
+    assert!(clones.unfreed() == 2 && clones.bytes() == own + 2 * element);
+    assert!(stats.bytes() == 2 * (own + element + storage));
+    // What is replaced stays until it is freed.
+    assert!(store(owners[0], Mode::Exist));
+    assert!(clones.unfreed() == 3 && clones.bytes() == own + 3 * element);
+    assert!(runtime().pending() == (1, element));
+    runtime().flush();
+    assert!(clones.unfreed() == 2 && runtime().pending() == (0, 0));
+    assert!(stats.bytes() == 2 * (own + element + storage));
+    // A value that is given in part ends with zeroes.
+    let rcu = rcu::read_lock();
+    let mut wanted = [0; SIZE];
+    wanted[0] = 7;
+    assert!(two.get(owners[0], &rcu) == Some(&wanted[..]));
+}
+
+/// What cannot be made is refused, and leaves nothing.
+fn refused_maps() {
+    let sizes = |map_bits, index_bits| {
+        let sizes = Sizes {
+            map_bits,
+            index_bits,
+        };
+        Running::start(sizes, Marks::new(0, 0)).err()
+    };
+    for bits in [0, 3, 21] {
+        assert!(sizes(bits, 4) == Some(EINVAL) && sizes(4, bits) == Some(EINVAL));
+    }
+    assert!(ByteMap::new(0).err() == Some(EINVAL));
+    assert!(ByteMap::new_cloning(VALUE_SIZE_MAX + 1).err() == Some(E2BIG));
+    assert!(ByteMap::new(VALUE_SIZE_MAX).is_ok());
+    for point in [Point::TableAlloc, Point::MapAlloc] {
+        fail(&[(point, 1)]);
+        assert!(ByteMap::new(8).err() == Some(ENOMEM));
+    }
+    assert!(runtime().stats.maps.get() == 0 && runtime().stats.bytes() == 0);
+}
+
+/// Each refusal is an error of its own.
+fn errors() {
+    let errors = [
+        (Refusal::from(LockError::Deadlock), EDEADLK),
+        (Refusal::from(LockError::Timeout), ETIMEDOUT),
+        (Refusal::NoMemory, ENOMEM),
+        (Refusal::Exists, EEXIST),
+        (Refusal::Missing, ENOENT),
+        (Refusal::OwnerDead, ESRCH),
+        (Refusal::Unsupported, EOPNOTSUPP),
+    ];
+    for (refusal, error) in errors {
+        assert!(Error::from(refusal) == error);
+    }
+}
+
+/// What happens in a map is counted there, each in its turn.
+fn counts() {
+    let f = Fixture::cloning();
+    let (counters, stats) = (f.0.raw().counters(), &runtime().stats);
+    let owners: Vec<_> = (0..5)
+        .map(|n| Mock::new(PLACES[0] + n * 0x1000, 1, Some(ROOM)))
+        .collect();
+    // What is not there is not looked for in vain: nothing is allocated.
+    assert!(f.update(owners[0], Mode::Exist, 0) == Err(Refusal::Missing));
+    assert!(stats.sum(|here| &here.allocated) == 0);
+    fail(&[
+        (Point::ElementAlloc, 1),
+        (Point::StorageAlloc, 1),
+        (Point::LinkLock, 3),
+    ]);
+    let refusals = [
+        Refusal::NoMemory,
+        Refusal::NoMemory,
+        Refusal::Lock(LockError::Deadlock),
+        Refusal::Lock(LockError::Timeout),
+    ];
+    for refusal in refusals {
+        assert!(f.create(owners[0], 1) == Err(refusal));
+    }
+    assert!(counters.nomem.get() == 2 && counters.deadlocks.get() == 1);
+    assert!(counters.timeouts.get() == 1);
+    // One is refused before it is allocated.
+    assert!(stats.sum(|here| &here.allocated) == 3);
+    assert!(f.create(owners[0], 1) == Ok((1, true)));
+    assert!(f.update(owners[0], Mode::Any, 2) == Ok(false));
+    assert!(f.update(owners[0], Mode::NoExist, 3) == Err(Refusal::Exists));
+    assert!(counters.sum(|here| &here.created) == 2 && counters.sum(|here| &here.replaced) == 1);
+    assert!(counters.elements() == 1);
+    assert!(f.delete(owners[0]) == Ok(2));
+    assert!(counters.sum(|here| &here.deleted) == 1 && counters.elements() == 0);
+    // What the lock of a list or a table is not to be had for is unlinked later.
+    runtime().flush();
+    assert!(counters.sum(|here| &here.deferred) == 0 && stats.finished.get() == 0);
+    for point in [Point::UnlinkLock, Point::BucketLock] {
+        assert!(f.create(owners[0], 1).is_ok());
+        fail(&[(point, 1)]);
+        assert!(f.delete(owners[0]) == Ok(1));
+    }
+    assert!(counters.sum(|here| &here.deferred) == 2 && stats.sum(|here| &here.deferred) == 2);
+    runtime().flush();
+    assert!(stats.finished.get() == 2);
+    fail(&[(Point::IndexLock, 1)]);
+    assert!(f.create(owners[0], 1).is_ok() && f.delete(owners[0]) == Ok(1));
+    assert!(counters.sum(|here| &here.deferred) == 2 && stats.sum(|here| &here.deferred) == 3);
+    runtime().flush();
+    assert!(stats.finished.get() == 3);
+    // Two are born, and one of them cannot be given a copy.
+    assert!(f.create(owners[1], 4).is_ok());
+    runtime().inherit(owners[1].id(), owners[2]);
+    assert!(
+        counters.sum(|here| &here.clones) == 1 && counters.sum(|here| &here.clone_failures) == 0
+    );
+    fail(&[(Point::ElementAlloc, 1)]);
+    runtime().inherit(owners[1].id(), owners[3]);
+    assert!(
+        counters.sum(|here| &here.clones) == 1 && counters.sum(|here| &here.clone_failures) == 1
+    );
+    assert!(f.get(owners[2]) == Some(4) && f.get(owners[3]).is_none());
+    // Nobody has anything from one who has nothing.
+    runtime().inherit(owners[3].id(), owners[4]);
+    assert!(f.get(owners[4]).is_none() && counters.sum(|here| &here.clones) == 1);
+    // A death takes the locks that nobody holds.
+    assert!(owners[1].die());
+    assert!(
+        counters.sum(|here| &here.owner_deaths) == 1 && stats.sum(|here| &here.owner_deaths) == 1
+    );
+    assert!(counters.sum(|here| &here.deferred) == 2 && stats.sum(|here| &here.deferred) == 3);
+    // All that was allocated but what lives is dropped and freed.
+    runtime().flush();
+    let gone = stats.sum(|here| &here.allocated) - 1;
+    assert!(stats.sum(|here| &here.freed) == gone && stats.sum(|here| &here.freed) == gone);
+}
+
+/// What another owner left at the address is ended by whoever finds it, and its charge forgotten.
+fn stale() {
+    let (f, stats) = (Fixture::new(), &runtime().stats);
+    let (old, new) = (
+        Mock::new(PLACES[0], 1, Some(ROOM)),
+        Mock::new(PLACES[0], 2, Some(ROOM)),
+    );
+    assert!(f.create(old, 1).is_ok() && stats.sum(|here| &here.stale) == 0);
+    assert!(f.create(new, 2) == Ok((2, true)) && stats.sum(|here| &here.stale) == 1);
+    assert!(stats.sum(|here| &here.charged) == new.charge_now().into());
+    runtime().owner_gone(old.id());
+    assert!(stats.sum(|here| &here.stale) == 1 && f.get(new) == Some(2));
+    runtime().owner_gone(new.id());
+    assert!(stats.sum(|here| &here.stale) == 2 && f.get(new).is_none());
+    assert!(stats.sum(|here| &here.charged) == 0 && stats.sum(|here| &here.owner_deaths) == 0);
+}
+
+/// The notice gives back what is charged, and is lost after that.
+fn lost() {
+    let (f, owner) = (Fixture::new(), Mock::new(PLACES[0], 1, Some(ROOM)));
+    assert!(f.create(owner, 1).is_ok() && owner.charge_now() != 0);
+    // SAFETY: The mock is not used as an owner any more.
+    unsafe { runtime().owner_lost(owner.id()) };
+    assert!(owner.charge_now() == 0 && runtime().stats.sum(|here| &here.charged) == 0);
+    assert!(f.get(owner) == Some(1));
+}
+
+/// Owners whose addresses differ in any bits are spread over the buckets.
+fn spread() {
+    let f = Fixture::new();
+    let id = |addr: usize| Mock::new(addr, 1, None).id();
+    for step in [6, 8, 12, 16, 20, 24, 28, 32].map(|bits| 1usize << bits) {
+        let beside = |n: &usize| {
+            f.0.raw()
+                .share_bucket(id(PLACES[0]), id(PLACES[0] + n * step))
+        };
+        let beside = (1..=64).filter(beside).count();
+        assert!((1..=12).contains(&beside), "{beside} of 64 in one of 16");
+    }
+    assert!(f.0.raw().share_bucket(id(PLACES[0]), id(PLACES[0])));
+}
+
+thread_local! {
+    /// What was taken off owners that leave charging as it is.
+    static TAKEN_OFF: Cell<u32> = const { Cell::new(0) };
+}
+
+static MODEST: Kind = Kind {
+    number: 7,
+    number_of: Modest::number_of,
+    uncharge: Some(Modest::uncharge),
+};
+
+/// An owner that has nothing but what it must have.
+struct Modest;
+
+impl Modest {
+    /// # Safety
+    ///
+    /// As [`Kind::number_of`].
+    unsafe fn number_of(id: OwnerId, _rcu: &Guard) -> u64 {
+        id.serial()
+    }
+
+    /// # Safety
+    ///
+    /// As [`Kind::uncharge`].
+    unsafe fn uncharge(_id: OwnerId, bytes: u32) {
+        TAKEN_OFF.set(TAKEN_OFF.get() + bytes);
+    }
+}
+
+// SAFETY: There is one, which does not die, and which no other follows.
+unsafe impl Owner for Modest {
+    type Gate<'a> = ();
+
+    fn kind(&self) -> &'static Kind {
+        &MODEST
+    }
+
+    fn id(&self) -> OwnerId {
+        OwnerId::new(ptr::without_provenance::<u64>(PLACES[0]), &MODEST, 3)
+    }
+
+    fn gate(&self, _rcu: &Guard) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+/// An owner without a limit is never refused, and all that was charged is taken off it.
+fn modest() {
+    let map = ByteMap::new(8).expect("no map");
+    TAKEN_OFF.set(0);
+    assert!(map
+        .put(&Modest, Mode::NoExist, &[1], &rcu::read_lock())
+        .is_ok());
+    let charged = runtime().stats.sum(|here| &here.charged);
+    assert!(charged == (size_of::<Storage>() + map.raw().element_size()) as u64);
+    drop(map);
+    assert!(u64::from(TAKEN_OFF.get()) == charged);
+}
+
+#[test]
+fn figures() {
+    let scenarios: [(&str, fn()); 10] = [
+        ("identities", identities),
+        ("renamed", renamed),
+        ("sizes", sizes),
+        ("refused maps", refused_maps),
+        ("errors", errors),
+        ("counts", counts),
+        ("stale", stale),
+        ("lost", lost),
+        ("spread", spread),
+        ("modest", modest),
+    ];
+    for (name, scenario) in scenarios {
+        Explore::new(name).once(scenario);
+    }
+}
