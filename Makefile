@@ -38,6 +38,9 @@ stress:
 torture:
 	@scripts/torture
 
+mutants:
+	@scripts/mutants
+
 fuzz:
 	@scripts/vm $(arch) --timeout 7200 -- ostor-fuzz --ops 5000000
 
@@ -64,6 +67,8 @@ make bench       count the instructions of each operation
 make stress      run the stress test
 make torture     have locks and allocations fail, ten minutes on each of four
                  kernels, two of which check memory and locks
+make mutants     change the storage in each of many small ways, one at a time:
+                 the models must notice; takes hours
 make fuzz        make 5,000,000 ioctls of all sorts
 make lint        run every static check
 make doc         make the documentation of the Rust code
@@ -82,4 +87,4 @@ help:
 	@:
 
 .DEFAULT_GOAL := module
-.PHONY: module demo test test-matrix bench stress torture fuzz lint doc clean distclean help
+.PHONY: module demo test test-matrix bench stress torture mutants fuzz lint doc clean distclean help

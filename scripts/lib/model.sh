@@ -5,6 +5,7 @@
 # root.sh, and its lock held.
 
 MODEL=$CHECKOUT/model
+MODEL_COPY=$MODEL-mutated
 
 # cargo in the model, or in a copy of it: model_cargo [-C DIRECTORY] ARGUMENT…
 model_cargo() {
@@ -24,4 +25,21 @@ model_variables() {
 	for name in LOOM_MAX_PREEMPTIONS LOOM_LONG SHUTTLE_STEPS SEQUENCE_SEEDS; do
 		[ -z "${!name:-}" ] || MODEL_ENV+=("$name=${!name}")
 	done
+}
+
+# A fresh copy of what the models are built of. What no change to it concerns is
+# not built again: times are kept. What is built of the copy must never be taken
+# for the models themselves, so it has another name.
+copy_model() {
+	rm -rf "${CACHE:?}/$MODEL_COPY"
+	mkdir -p "$CACHE/$MODEL_COPY"
+	(cd "$PROJECT" && tar -cf - --exclude=target rust model) | tar -xf - -C "$CACHE/$MODEL_COPY"
+	sed -i 's/^name = "model"$/name = "model-mutated"/' "$CACHE/$MODEL_COPY"/model/Cargo.{toml,lock}
+}
+
+# patch_model PATCH: the copy, changed just now whatever the clock of a checkout
+# says.
+patch_model() {
+	in_root patch -s --fuzz=0 -p1 -d "$IN_CACHE/$MODEL_COPY" <"$1" || return
+	sed -n 's|^+++ b/||p' "$1" | (cd "$CACHE/$MODEL_COPY" && xargs touch)
 }
