@@ -55,5 +55,6 @@ splat_pattern() {
 # lines. Fails if there is none.
 show_splats() {
 	grep -qaE "$(splat_pattern)" "$1" || return 1
-	grep -aE -B 3 -A 30 "$(splat_pattern)" "$1" | head -n 200 | tr -d '\r'
+	# Where there are more lines, head leaves grep with a broken pipe.
+	grep -aE -B 3 -A 30 "$(splat_pattern)" "$1" | head -n 200 | tr -d '\r' || true
 }
