@@ -5,6 +5,7 @@
 //! An assertion that fails ends its thread without running destructors, so what tests share with
 //! the module is on the heap.
 
+mod ages;
 mod chains;
 mod fault_points;
 mod half_made;
@@ -12,6 +13,7 @@ mod hooks;
 mod inject;
 mod lock_order;
 mod mock;
+mod own_owner;
 mod storage_charge;
 mod storage_crowd;
 mod storage_faults;

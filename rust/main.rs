@@ -74,17 +74,33 @@ flavour!(
 );
 
 #[cfg(OSTOR_TEST_MODULE)]
-flavour!(
+macro_rules! test_flavour {
+    ($name:literal, $description:literal) => {
+        flavour!(
+            $name,
+            $description,
+            mute_deaths: u32 {
+                default: 0,
+                description: "Kinds whose notices of death are lost: the sum of 1 << OSTOR_KIND_*",
+            },
+            mute_proof: u32 {
+                default: 0,
+                description: "Kinds whose notices of death are lost while the module is loaded, likewise",
+            },
+        );
+    };
+}
+
+#[cfg(all(OSTOR_TEST_MODULE, not(OSTOR_BUSTED)))]
+test_flavour!(
     "owner_storage_test",
-    "Owner-attached storage, test flavour: KUnit suites and fault points",
-    mute_deaths: u32 {
-        default: 0,
-        description: "Kinds whose notices of death are lost: the sum of 1 << OSTOR_KIND_*",
-    },
-    mute_proof: u32 {
-        default: 0,
-        description: "Kinds whose notices of death are lost while the module is loaded, likewise",
-    },
+    "Owner-attached storage, test flavour: KUnit suites and fault points"
+);
+
+#[cfg(OSTOR_BUSTED)]
+test_flavour!(
+    "owner_storage_busted",
+    "Owner-attached storage, test flavour, broken on purpose: never to be used"
 );
 
 #[cfg(OSTOR_CREATION)]
@@ -124,11 +140,15 @@ struct OwnerStorage {
     device: MiscDeviceRegistration<device::Handle>,
     unused: sync::module::Unused,
     hooks: AllHooks,
+    #[cfg(OSTOR_TEST)]
+    last_puts: owner::last_put::LastPuts,
     runtime: storage::runtime::Running,
 }
 
 impl kernel::InPlaceModule for OwnerStorage {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        #[cfg(OSTOR_BUSTED)]
+        pr_alert!("broken on purpose: {}\n", env!("OSTOR_BUSTED"));
         let sizes = storage::runtime::Sizes {
             map_bits: module_parameters::map_bits.value(),
             index_bits: module_parameters::index_bits.value(),
@@ -143,6 +163,8 @@ impl kernel::InPlaceModule for OwnerStorage {
             runtime: storage::runtime::Running::start(sizes, marks)?,
             #[cfg(OSTOR_TEST)]
             faults <- sync::fault::knobs::files(),
+            #[cfg(OSTOR_TEST)]
+            last_puts: owner::last_put::LastPuts::attach(),
             hooks: AllHooks::attach(mute()),
             device <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"owner_storage",

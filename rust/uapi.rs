@@ -52,6 +52,7 @@ plain! {
     ostor_bench: 64,
     ostor_fault: 88,
     ostor_crowd: 72,
+    ostor_ages: 80,
     ostor_tally: 328,
     ostor_context_cpu: 680,
     ostor_context: 64,
@@ -81,3 +82,5 @@ pub(crate) const CONTEXT: u32 = _IOW::<ostor_context>(MAGIC, 0x0d);
 pub(crate) const CYCLE: u32 = _IOWR::<ostor_cycle>(MAGIC, 0x0e);
 #[cfg(OSTOR_TEST)]
 pub(crate) const CROWD: u32 = _IOWR::<ostor_crowd>(MAGIC, 0x0f);
+#[cfg(OSTOR_TEST)]
+pub(crate) const AGES: u32 = _IOWR::<ostor_ages>(MAGIC, 0x10);

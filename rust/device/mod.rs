@@ -2,6 +2,8 @@
 
 //! `/dev/owner_storage`. What each command does is said in `include/uapi/linux/owner_storage.h`.
 
+#[cfg(OSTOR_TEST)]
+mod ages;
 mod bench;
 mod contexts;
 #[cfg(OSTOR_TEST)]
@@ -136,6 +138,8 @@ impl MiscDevice for Handle {
             uapi::FAULT => faults::fault(&arg),
             #[cfg(OSTOR_TEST)]
             uapi::CROWD => crowd::crowd(&arg),
+            #[cfg(OSTOR_TEST)]
+            uapi::AGES => ages::ages(handle.map()?, &arg),
             uapi::CONTEXT => contexts::run(handle.map()?, file, &arg),
             uapi::CYCLE => cycle::run(&arg),
             _ => return Err(ENOTTY),

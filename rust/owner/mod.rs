@@ -10,9 +10,11 @@ pub(crate) mod creation;
 pub(crate) mod crowd;
 pub(crate) mod hook;
 pub(crate) mod kinds;
+#[cfg(OSTOR_TEST)]
+pub(crate) mod last_put;
 pub(crate) mod netns;
 mod object;
 pub(crate) mod phantom;
-mod proof;
+pub(crate) mod proof;
 pub(crate) mod socket;
 mod task;

@@ -82,7 +82,9 @@ pub(super) struct Findings {
 pub(super) fn run(is_seen: &mut dyn FnMut() -> bool) -> Result<Findings> {
     let runtime = Runtime::get().ok_or(ENODEV)?;
     let map = ByteMap::new_cloning(size_of::<u64>())?;
-    let (task, cgroup, socket) = (end_task(&map), end_cgroup(&map), end_socket(&map));
+    let task = end_task(|task| store(&map, task));
+    let cgroup = end_cgroup(|cgroup| store(&map, cgroup));
+    let socket = end_socket(&map);
     let child = end_accepted(&map);
 
     let is_noticed = |kind: &Kind, made: bool| !made || kinds::was_noticed(kind);
@@ -128,11 +130,12 @@ fn store(map: &ByteMap, owner: &impl Owner) -> Result {
     Ok(())
 }
 
-fn end_task(map: &ByteMap) -> Result {
+/// Makes a task, passes it to `store`, and ends it. May sleep.
+pub(crate) fn end_task(store: impl FnOnce(&Task) -> Result) -> Result {
     // SAFETY: An FFI call with no requirement in task context.
     let task = from_err_ptr(unsafe { shim::ostor_proof_task() })?;
     // SAFETY: A thread that has not run yet stays until it is stopped.
-    let stored = store(map, unsafe { &*task.cast_const().cast::<Task>() });
+    let stored = store(unsafe { &*task.cast_const().cast::<Task>() });
     // SAFETY: Made above, and not used any more.
     unsafe { bindings::kthread_stop(task) };
     stored
@@ -182,13 +185,14 @@ impl Drop for Tcp {
     }
 }
 
-fn end_cgroup(map: &ByteMap) -> Result {
+/// Makes a cgroup, passes it to `store`, and removes it. May sleep.
+pub(crate) fn end_cgroup(store: impl FnOnce(&Cgroup) -> Result) -> Result {
     let mount = Mount::new()?;
     // SAFETY: An FFI call with a mount that is there.
     let cgroup = unsafe { shim::ostor_proof_cgroup(mount.0.as_ptr()) };
     // SAFETY: A reference, or an error.
     let cgroup = unsafe { Cgroup::adopt(cgroup) }?;
-    let stored = store(map, &*cgroup);
+    let stored = store(&cgroup);
     // SAFETY: As above.
     let removed = unsafe { shim::ostor_proof_cgroup_remove(mount.0.as_ptr()) };
     stored.and(kernel::error::to_result(removed))

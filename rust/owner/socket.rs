@@ -106,6 +106,13 @@ impl Socket {
         unsafe { Self::adopt(socket) }
     }
 
+    /// Has the socket wait for a grace period when its last reference is put, as those of UDP do.
+    #[cfg(OSTOR_TEST)]
+    pub(crate) fn free_by_rcu(&self) {
+        // SAFETY: Valid by the type invariant, and known to the caller alone.
+        unsafe { shim::ostor_sock_free_by_rcu(self.as_ptr()) };
+    }
+
     /// Ends bare sockets, one inside a tracer's callback for another one's end, so that ftrace drops
     /// the ends of all but two. Returns when the backstop is attached. May sleep.
     #[cfg(OSTOR_TEST)]

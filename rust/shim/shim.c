@@ -156,11 +156,11 @@ void ostor_init_work(struct work_struct *work, void (*fn)(struct work_struct *wo
 	INIT_WORK(work, fn);
 }
 
-bool ostor_in_work(void (*fn)(struct work_struct *work))
+struct work_struct *ostor_work_here(void (*fn)(struct work_struct *work))
 {
-	struct work_struct *work = current_work();
+	struct work_struct *work = in_task() ? current_work() : NULL;
 
-	return work && work->func == fn;
+	return work && work->func == fn ? work : NULL;
 }
 
 bool ostor_task_work_add(struct callback_head *head, void (*fn)(struct callback_head *head))

@@ -59,8 +59,8 @@ void ostor_queue_delayed_work(struct workqueue_struct *wq, struct delayed_work *
 void ostor_init_work(struct work_struct *work, void (*fn)(struct work_struct *work));
 struct workqueue_struct *ostor_alloc_workqueue(void);
 
-/* Whether this is a kworker that runs @fn. */
-bool ostor_in_work(void (*fn)(struct work_struct *work));
+/* What a kworker runs @fn for, if this is one and in no interrupt; else NULL. */
+struct work_struct *ostor_work_here(void (*fn)(struct work_struct *work));
 void ostor_cond_resched(void);
 
 /*
@@ -103,6 +103,12 @@ u32 ostor_nmi_depth(void);
 void *ostor_fork_fault_attach(const char *function);
 void ostor_fork_fault_detach(void *probe);
 void ostor_fork_fault_arm(void);
+
+/* The cgroup whose own count @ref is, or NULL: those of its controllers are others. */
+struct cgroup *ostor_cgroup_of_ref(struct percpu_ref *ref);
+
+/* From its end on, the socket waits for a grace period. */
+void ostor_sock_free_by_rcu(struct sock *sk);
 #endif
 
 /* The kernel's tracepoints and functions. */

@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the test flavour alone needs. */
+#include <linux/cgroup.h>
 #include <linux/ftrace.h>
 #include <linux/kprobes.h>
+#include <linux/module.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/stringify.h>
 #include <net/sock.h>
 
 #include "shim.h"
+
+#ifdef OSTOR_BUSTED
+/* How the module was broken. The loader taints the kernel for it, as for any test. */
+MODULE_INFO(busted, __stringify(OSTOR_BUSTED));
+MODULE_INFO(test, "Y");
+#endif
 
 static DEFINE_PER_CPU(u32, ostor_cpu_section);
 
@@ -135,3 +144,15 @@ void ostor_fork_fault_arm(void)
 {
 }
 #endif
+
+struct cgroup *ostor_cgroup_of_ref(struct percpu_ref *ref)
+{
+	struct cgroup_subsys_state *css = container_of(ref, struct cgroup_subsys_state, refcnt);
+
+	return css == &css->cgroup->self ? css->cgroup : NULL;
+}
+
+void ostor_sock_free_by_rcu(struct sock *sk)
+{
+	sock_set_flag(sk, SOCK_RCU_FREE);
+}

@@ -23,11 +23,48 @@ use crate::sync::{
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
+#[cfg(OSTOR_TEST)]
+use super::kept;
+#[cfg(OSTOR_TEST)]
+use core::cell::Cell;
+
 /// The values of one map that are to be dropped.
 pub(super) struct Drops {
     values: LList,
     /// Bytes of their elements.
     bytes: Counter,
+    #[cfg(OSTOR_TEST)]
+    watch: Watch,
+}
+
+/// What is dropped now, to see whether that ends the owner that it was attached to.
+#[cfg(OSTOR_TEST)]
+struct Watch {
+    map: Cell<u64>,
+    /// Where the owner of the value is, or was.
+    owner: Cell<usize>,
+    /// Whether the map was told of.
+    is_told: Cell<bool>,
+}
+
+#[cfg(OSTOR_TEST)]
+// SAFETY: The run alone uses it, of which there is one at a time.
+unsafe impl Sync for Watch {}
+
+#[cfg(OSTOR_TEST)]
+impl Watch {
+    /// The value of an element is to be dropped.
+    fn set(&self, elem: &Element) {
+        self.map.set(elem.map().id());
+        self.owner.set(elem.node.addr());
+    }
+
+    /// An owner ends in the drop.
+    fn note_end_of(&self, owner: usize) {
+        if self.owner.get() == owner && !self.is_told.replace(true) {
+            kept::tell(self.map.get());
+        }
+    }
 }
 
 impl Drops {
@@ -36,6 +73,12 @@ impl Drops {
         Self {
             values: LList::new(),
             bytes: Counter::new(),
+            #[cfg(OSTOR_TEST)]
+            watch: Watch {
+                map: Cell::new(0),
+                owner: Cell::new(0),
+                is_told: Cell::new(false),
+            },
         }
     }
 
@@ -77,8 +120,10 @@ impl Runner for Drops {
         for link in self.values.take() {
             let elem = link.cast::<Element>();
             // SAFETY: Taken from the list, which has elements of this map that nobody can reach.
-            let bytes = unsafe { elem.as_ref() }.map().element_size();
-            self.bytes.sub(bytes as u64);
+            let header = unsafe { elem.as_ref() };
+            self.bytes.sub(header.map().element_size() as u64);
+            #[cfg(OSTOR_TEST)]
+            self.watch.set(header);
             // SAFETY: Likewise.
             unsafe { freed.free(elem) };
             deferred::cond_resched();
@@ -86,7 +131,14 @@ impl Runner for Drops {
     }
 }
 
-/// Whether this is a kworker that drops values of a map.
+/// Whether this is a kworker that drops values of a map. Task context.
 pub(super) fn in_drop() -> bool {
-    Errand::<Drops>::is_running_here()
+    Errand::<Drops>::here(|_| ()).is_some()
+}
+
+/// The last reference to the owner at `addr` has gone, in whatever context: tells if it went in the
+/// drop of a value that was attached to this owner, once a map.
+#[cfg(OSTOR_TEST)]
+pub(crate) fn note_end_of_owner(addr: usize) {
+    Errand::<Drops>::here(|drops| drops.watch.note_end_of(addr));
 }

@@ -70,6 +70,9 @@ impl Drop for OwnedMap {
 /// or died with its owner or the map, in a kworker, where its drop may sleep. The same happens to a
 /// value that was not stored after all. Dropping the map waits for all that, and may sleep.
 ///
+/// A value must not keep its own owner by a reference: the two then stay until the map is dropped.
+/// `Documentation/owners.rst` says what to do instead.
+///
 /// All operations work in any context. References to values live as long as the RCU guard under
 /// which they were found.
 #[cfg_attr(

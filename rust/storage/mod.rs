@@ -29,7 +29,11 @@ pub(crate) mod create;
 pub(crate) mod drops;
 pub(crate) mod element;
 pub(crate) mod error;
+#[cfg(OSTOR_TEST)]
+pub(crate) mod held;
 pub(crate) mod inherit;
+#[cfg(OSTOR_TEST)]
+pub(crate) mod kept;
 pub(crate) mod map;
 pub(crate) mod owner;
 pub(crate) mod pending;

@@ -230,6 +230,12 @@ impl Reaper {
             unlinked = unlink_all(unlinked, lane, runtime);
         }
         if !unlinked.is_empty() {
+            #[cfg(OSTOR_TEST)]
+            unlinked.iter().for_each(|link| {
+                // SAFETY: The reaper owns what it took from the list, and the link comes first in
+                // it.
+                unsafe { link.cast::<Remains>().as_ref() }.age.advance();
+            });
             fault::pause(Point::GracePeriod);
             self.wait_for_readers();
             self.free_all(lane, unlinked, runtime);
@@ -257,7 +263,9 @@ impl Reaper {
         for link in dead {
             let remains = link.cast::<Remains>();
             // SAFETY: The reaper owns what it took from the list, and no reader is left.
-            let bytes = match unsafe { remains.as_ref() }.kind() {
+            let object = unsafe { remains.as_ref() };
+            object.age.advance();
+            let bytes = match object.kind() {
                 Kind::Element => {
                     let elem = remains.cast::<Element>();
                     // SAFETY: `remains` is the first field of an element.

@@ -4,6 +4,7 @@
 
 use super::charge::Paid;
 use crate::sync::{
+    age::Age,
     llist::Link,
     Cell, //
 };
@@ -31,9 +32,14 @@ pub(super) struct Remains {
     kind: Kind,
     /// The lists it is still on. Its owner's, see [`Element`](super::element::Element).
     todo: Cell<u8>,
+    /// How old the dead are. In the test flavour, it is where padding is in the other one.
+    pub(super) age: Age,
     /// Whether an element is charged. Here, since here is room.
     pub(super) paid: Paid,
 }
+
+// No age takes room.
+const _: () = assert!(size_of::<Remains>() == 16);
 
 impl Remains {
     /// Of an object that is on no list.
@@ -42,6 +48,7 @@ impl Remains {
             link: Link::new(),
             kind,
             todo: Cell::new(0),
+            age: Age::new(),
             paid: Paid::no(),
         }
     }

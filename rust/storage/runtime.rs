@@ -2,6 +2,8 @@
 
 //! What all maps share: the owner index, the reaper, the statistics.
 
+#[cfg(OSTOR_TEST)]
+use super::drops;
 use super::{
     element::Element,
     owner::{
@@ -186,6 +188,8 @@ impl Runtime {
     /// As [`Runtime::owner_died`]; `other` must have been the owner's for all its life.
     #[inline(always)]
     pub(crate) unsafe fn owner_died_as(&self, id: OwnerId, other: OwnerId) -> bool {
+        #[cfg(OSTOR_TEST)]
+        drops::note_end_of_owner(id.addr());
         if self.index.is_bare(id.addr()) {
             // Most owners have no storage.
             return false;

@@ -523,6 +523,29 @@ impl Table {
     }
 }
 
+#[cfg(OSTOR_TEST)]
+impl Table {
+    /// The number of the bucket of an address.
+    fn bucket_number(&self, addr: usize) -> usize {
+        let first = self.buckets.as_ptr().addr();
+        (ptr::from_ref(self.bucket(addr)).addr() - first) / Self::BUCKET_SIZE
+    }
+
+    /// Walks all members, dead ones too, from the bucket of an address on. Says of each whether it
+    /// is one: whether its own address has the bucket that it was found in.
+    pub(super) fn iter_from<'a>(
+        &'a self,
+        addr: usize,
+        rcu: &'a Guard,
+    ) -> impl Iterator<Item = (&'a Node, bool)> {
+        let first = self.bucket_number(addr);
+        Iterator::chain(first..self.len(), 0..first).flat_map(move |at| {
+            self.iter(at, rcu)
+                .map(move |node| (node, self.bucket_number(node.addr()) == at))
+        })
+    }
+}
+
 /// How far a lookup has come.
 ///
 /// What is live and was not found was pushed since: else it was pushed before the head at which the

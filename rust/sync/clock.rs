@@ -10,6 +10,12 @@ use kernel::{
     }, //
 };
 
+#[cfg(OSTOR_TEST)]
+use kernel::time::{
+    delay::udelay,
+    Delta, //
+};
+
 /// Measures a stretch of `CLOCK_MONOTONIC`. Not in NMI.
 pub(crate) struct Stopwatch(Instant<Monotonic>);
 
@@ -33,4 +39,18 @@ impl Stopwatch {
 pub(crate) fn now_ns() -> u64 {
     // SAFETY: An FFI call with no requirement.
     unsafe { bindings::ktime_get_mono_fast_ns() }
+}
+
+/// Is busy for so many microseconds. Any context.
+#[cfg(OSTOR_TEST)]
+pub(crate) fn busy_wait(us: u32) {
+    /// Most of one delay.
+    const STEP: u32 = 1000;
+
+    let mut left = us;
+    while left > 0 {
+        let step = left.min(STEP);
+        udelay(Delta::from_micros(step.into()));
+        left -= step;
+    }
 }

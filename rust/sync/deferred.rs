@@ -268,10 +268,16 @@ impl<R: Runner> Errand<R> {
         };
     }
 
-    /// Whether this is the run of an errand of this type.
-    pub(crate) fn is_running_here() -> bool {
+    /// Calls `f` if this is the run of an errand of this type, with what runs. Any context, but not in
+    /// a run that has freed its errand; an interrupt that comes into a run is none.
+    pub(crate) fn here<T>(f: impl FnOnce(&R) -> T) -> Option<T> {
         // SAFETY: An FFI call with no requirement.
-        unsafe { shim::ostor_in_work(Some(Self::in_worker)) }
+        let work = unsafe { shim::ostor_work_here(Some(Self::in_worker)) };
+        NonNull::new(work).map(|work| {
+            let work = Opaque::cast_from(work.as_ptr());
+            // SAFETY: What runs `in_worker` has an errand around it, which is there by the contract.
+            f(unsafe { &(*kernel::container_of!(work, Self, work)).runner })
+        })
     }
 
     /// # Safety

@@ -5,6 +5,7 @@
 //! Nothing here knows what is stored or who owns it. `model/` can stand in for this room with the
 //! same names, so that [`crate::storage`] compiles unchanged on a host.
 
+pub(crate) mod age;
 pub(crate) mod busy;
 pub(crate) mod chain;
 pub(crate) mod clock;

@@ -20,8 +20,8 @@
  *   with EFAULT if it cannot.
  * - OSTOR_IOC_UPDATE, _DELETE, and a _GET_OR_CREATE that creates write @seq and
  *   @created after they took effect. They succeed without them.
- * - OSTOR_IOC_RECURSE, _BENCH, _FAULT, _CONTEXT, _CYCLE and _CROWD write all
- *   that is (out) when they have run, and can fail with EFAULT then.
+ * - OSTOR_IOC_RECURSE, _BENCH, _FAULT, _CONTEXT, _CYCLE, _CROWD and _AGES write
+ *   all that is (out) when they have run, and can fail with EFAULT then.
  * - All others change nothing but the memory of the caller. A list that fails
  *   with EFAULT may have written some of its entries and values.
  */
@@ -538,6 +538,42 @@ struct ostor_crowd {
 	__u64 reserved[2];
 };
 
+/* Number of ages that OSTOR_IOC_AGES counts. */
+#define OSTOR_AGES		4
+
+/* Most objects that one OSTOR_IOC_AGES looks at, half of them elements. */
+#define OSTOR_AGES_HELD_MAX	64
+
+/* Longest stay of one OSTOR_IOC_AGES in its read section. */
+#define OSTOR_AGES_HOLD_MAX_US	100000
+
+/**
+ * struct ostor_ages - argument of OSTOR_IOC_AGES
+ * @owner:	the owner with whose buckets it begins
+ * @hold_us:	microseconds that the read section stays, busy, 0 to
+ *		OSTOR_AGES_HOLD_MAX_US
+ * @pad:	must be zero
+ * @ages:	(out) how many objects had been unlinked for so many grace periods
+ *		at the end of the section; the last one also has those above
+ * @reused:	(out) how many had been freed, and their memory used again
+ * @reserved:	must be zero
+ *
+ * Looks at elements of the map of this file and at storages in the index of owners,
+ * live and dead, bucket by bucket, in one RCU read section, in the module's test
+ * flavour. Age 0 is what is linked, and age 1 what waits for the
+ * grace period that this section holds up. There must be nothing in @reused and
+ * above age 1 in @ages: it was freed under a reader. Errors: ENOTTY (not the test
+ * flavour), EINVAL, those of struct ostor_owner, EFAULT.
+ */
+struct ostor_ages {
+	struct ostor_owner owner;
+	__u32 hold_us;
+	__u32 pad;
+	__u64 ages[OSTOR_AGES];
+	__u64 reused;
+	__u64 reserved[2];
+};
+
 /* Flags of OSTOR_IOC_CONTEXT. */
 #define OSTOR_CONTEXT_BELOW	1	/* a thread on each CPU runs them as well */
 
@@ -706,5 +742,6 @@ struct ostor_cycle {
 #define OSTOR_IOC_CONTEXT	_IOW(OSTOR_IOC_MAGIC, 0x0d, struct ostor_context)
 #define OSTOR_IOC_CYCLE		_IOWR(OSTOR_IOC_MAGIC, 0x0e, struct ostor_cycle)
 #define OSTOR_IOC_CROWD		_IOWR(OSTOR_IOC_MAGIC, 0x0f, struct ostor_crowd)
+#define OSTOR_IOC_AGES		_IOWR(OSTOR_IOC_MAGIC, 0x10, struct ostor_ages)
 
 #endif /* _UAPI_LINUX_OWNER_STORAGE_H */

@@ -42,3 +42,11 @@ macro_rules! pr_warn {
         eprint!($($arg)*)
     };
 }
+
+/// A warning that must not come, and ends the execution.
+#[macro_export]
+macro_rules! warn_on {
+    ($cond:expr) => {
+        assert!(!$cond)
+    };
+}

@@ -82,8 +82,26 @@ pub(crate) fn step() {
         w.next_handler()
     });
     if let Some(handler) = handler {
+        count_handlers(1);
         handler();
+        count_handlers(-1);
     }
+}
+
+fn count_handlers(by: i32) {
+    with(|w| {
+        let cpu = w.cpu();
+        let handlers = &mut w.cpus[cpu].handlers;
+        *handlers = handlers.wrapping_add_signed(by);
+    });
+}
+
+/// Whether nothing has come in the middle of what this CPU does.
+pub fn in_task() -> bool {
+    with(|w| {
+        let cpu = w.cpu();
+        w.cpus[cpu].handlers == 0
+    })
 }
 
 impl World {

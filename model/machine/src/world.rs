@@ -92,6 +92,8 @@ pub(crate) struct Cpu {
     pub(crate) wants: Option<usize>,
     /// How often its interrupts were turned off.
     pub(crate) irqs_off: u32,
+    /// How many handlers it runs, one in the middle of the other.
+    pub(crate) handlers: u32,
 }
 
 type Condition = Box<dyn Fn(&World) -> bool>;
@@ -354,6 +356,7 @@ impl World {
             holds: Vec::new(),
             wants: None,
             irqs_off: 0,
+            handlers: 0,
         });
     }
 

@@ -3,8 +3,12 @@
 //! Bells that the machine's kworkers answer, and errands that they run.
 
 use kernel::prelude::*;
-use machine::work;
+use machine::{
+    interrupt,
+    work, //
+};
 use std::{
+    any::Any,
     cell::{
         Cell,
         RefCell, //
@@ -14,8 +18,8 @@ use std::{
 };
 
 thread_local! {
-    /// The CPUs that run errands, once for each.
-    static RUNNING: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    /// The CPUs that run errands, and what each of them runs.
+    static RUNNING: RefCell<Vec<(usize, Rc<dyn Any>)>> = const { RefCell::new(Vec::new()) };
     /// Whether the last ring was urgent.
     static URGENT: Cell<bool> = const { Cell::new(false) };
 }
@@ -149,13 +153,14 @@ impl<R: Runner> Errand<R> {
             let runs = runner.clone();
             let work = work::add(move |_| {
                 let cpu = machine::cpu();
-                RUNNING.with(|running| running.borrow_mut().push(cpu));
+                RUNNING.with(|running| running.borrow_mut().push((cpu, runs.clone())));
                 runs.run();
-                RUNNING.with(|running| {
+                let ended = RUNNING.with(|running| {
                     let mut running = running.borrow_mut();
-                    let last = running.iter().rposition(|other| *other == cpu);
-                    last.map(|last| running.remove(last));
+                    let last = running.iter().rposition(|(other, _)| *other == cpu);
+                    last.map(|last| running.remove(last))
                 });
+                drop(ended);
             });
             Ok::<_, core::convert::Infallible>(Self { work, runner })
         })
@@ -170,9 +175,18 @@ impl<R: Runner> Errand<R> {
         assert!(!work::ask(self.work), "asked for a second time");
     }
 
-    /// Whether this is the run of an errand of this type.
-    pub(crate) fn is_running_here() -> bool {
-        RUNNING.with(|running| running.borrow().contains(&machine::cpu()))
+    /// Calls `f` if this is the run of an errand of this type, with what runs.
+    pub(crate) fn here<T>(f: impl FnOnce(&R) -> T) -> Option<T> {
+        if !interrupt::in_task() {
+            return None;
+        }
+        let runner = RUNNING.with(|running| {
+            let cpu = machine::cpu();
+            let running = running.borrow();
+            let mine = running.iter().rfind(|(other, _)| *other == cpu);
+            mine.and_then(|(_, runner)| runner.clone().downcast::<R>().ok())
+        });
+        runner.map(|runner| f(&runner))
     }
 }
 

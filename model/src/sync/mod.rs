@@ -2,6 +2,7 @@
 
 //! Stands in for `rust/sync/`, with its names.
 
+pub(crate) mod age;
 mod cell;
 #[path = "../../../rust/sync/chain.rs"]
 pub(crate) mod chain;

@@ -4,8 +4,8 @@
 use std::mem::{offset_of, size_of};
 
 use uapi::{
-    COMMANDS, ostor_bench, ostor_context, ostor_context_cpu, ostor_crowd, ostor_cycle, ostor_elem,
-    ostor_fault, ostor_list, ostor_list_owner, ostor_map_create, ostor_op, ostor_owner,
+    COMMANDS, ostor_ages, ostor_bench, ostor_context, ostor_context_cpu, ostor_crowd, ostor_cycle,
+    ostor_elem, ostor_fault, ostor_list, ostor_list_owner, ostor_map_create, ostor_op, ostor_owner,
     ostor_recurse,
 };
 
@@ -233,6 +233,15 @@ const KNOWN: &[Known] = &[
         name: "CROWD",
         weight: 50,
         fields: &[Field::Below(offset_of!(ostor_crowd, count), 1024)],
+        addresses: &[],
+    },
+    Known {
+        name: "AGES",
+        weight: 500,
+        fields: &[
+            Field::Owner(offset_of!(ostor_ages, owner)),
+            Field::OneOf(offset_of!(ostor_ages, hold_us), &[0, 0, 100, 10_000]),
+        ],
         addresses: &[],
     },
     Known {

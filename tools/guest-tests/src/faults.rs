@@ -7,13 +7,14 @@ use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use ostor::device::{self, Map, Mode, Owner, fault_name, fault_points, set_fault};
+use ostor::device::{self, Ages, Map, Mode, Owner, fault_name, fault_points, set_fault};
 use ostor::process::Child;
 use ostor::sys::ioctl;
-use uapi::{ostor_crowd, ostor_fault};
+use uapi::{ostor_ages, ostor_crowd, ostor_fault};
 
 use crate::harness::{assert_elements_become, assert_refused, new_map};
 use crate::needs;
@@ -30,6 +31,8 @@ crate::suite![
     a_copy_without_its_second_step,
     a_crowd,
     crowds_that_are_refused,
+    ages,
+    ages_that_are_refused,
 ];
 
 const DEBUGFS: &str = "/sys/kernel/debug/owner_storage/fault";
@@ -98,11 +101,13 @@ fn only_the_test_flavour_has_them() -> Result<()> {
         ioctl::fault(device.as_fd(), &mut ostor_fault::default()),
         // No owner is no crowd.
         ioctl::crowd(device.as_fd(), &mut ostor_crowd::default()),
+        // The file is no map.
+        ioctl::ages(device.as_fd(), &mut ostor_ages::default()),
     ];
     let expected = if is_test {
-        [Ok(()), Err(Errno::EINVAL)]
+        [Ok(()), Err(Errno::EINVAL), Err(Errno::EINVAL)]
     } else {
-        [Err(Errno::ENOTTY); 2]
+        [Err(Errno::ENOTTY); 3]
     };
     assert_eq!(results, expected);
     assert_eq!(Path::new(DEBUGFS).exists(), is_test);
@@ -318,5 +323,42 @@ fn crowds_that_are_refused() -> Result<()> {
     assert_eq!(refused, Err(Errno::EINVAL));
     points.set("element_alloc", |arg| (arg.space, arg.times) = (100, 1))?;
     assert_refused(device::crowd(&points.device, 1000), Errno::ENOMEM);
+    Ok(())
+}
+
+/// An element and its storage, which are linked.
+fn ages() -> Result<()> {
+    let _points = Points::new()?;
+    let (map, owner) = (new_map()?, Child::idle()?);
+    map.update(Owner::task(&owner), b"held", Mode::NoExist)?;
+    let ages = Ages::of(&map, Owner::task(&owner), Duration::from_millis(1))?;
+    assert!(ages.counts[0] >= 2 && ages.freed() == 0, "{ages:?}");
+    Ok(())
+}
+
+fn ages_that_are_refused() -> Result<()> {
+    let points = Points::new()?;
+    let map = new_map()?;
+    let refused = |fd: &dyn AsFd, arg: ostor_ages| {
+        let mut arg = arg;
+        assert_eq!(ioctl::ages(fd.as_fd(), &mut arg), Err(Errno::EINVAL));
+    };
+    let right = ostor_ages::default();
+    refused(&points.device, right);
+    refused(
+        &map,
+        ostor_ages {
+            hold_us: uapi::OSTOR_AGES_HOLD_MAX_US + 1,
+            ..right
+        },
+    );
+    refused(&map, ostor_ages { pad: 1, ..right });
+    refused(
+        &map,
+        ostor_ages {
+            reserved: [0, 1],
+            ..right
+        },
+    );
     Ok(())
 }

@@ -41,6 +41,17 @@ pub fn stats_back_to(before: &ostor_stats) -> Result<ostor_stats> {
     Ok(now)
 }
 
+/// The bytes that are charged once they are what `before` counted, or as they stand
+/// at the deadline.
+pub fn charged_back_to(before: &ostor_stats) -> Result<u64> {
+    let mut charged = 0;
+    until(|| {
+        charged = device::stats()?.charged;
+        Ok(charged == before.charged)
+    })?;
+    Ok(charged)
+}
+
 /// What is alive, in the order of [`ALIVE`].
 pub fn alive(stats: &ostor_stats) -> [u64; ALIVE.len()] {
     [

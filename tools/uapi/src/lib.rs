@@ -43,6 +43,7 @@ mod tests {
         is(OSTOR_CMD_CONTEXT, WRITE, 13, 64);
         is(OSTOR_CMD_CYCLE, READ | WRITE, 14, 112);
         is(OSTOR_CMD_CROWD, READ | WRITE, 15, 72);
+        is(OSTOR_CMD_AGES, READ | WRITE, 16, 80);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! The device as safe Rust: maps, owners, elements, and errors that say what
 //! happened, why, and what to do.
 
+mod ages;
 mod bench;
 mod contexts;
 mod crowd;
@@ -19,6 +20,7 @@ mod tally;
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsFd;
 
+pub use ages::Ages;
 pub use bench::{Bench, BenchKind, Cost};
 pub use contexts::{Context, Run};
 pub use crowd::crowd;

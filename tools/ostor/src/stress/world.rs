@@ -147,6 +147,12 @@ impl World {
         Ok(kind)
     }
 
+    /// Closes all maps, those of other processes as far as they are this one's.
+    pub(crate) fn close_maps(&mut self) {
+        self.shared.clear();
+        self.own.clear();
+    }
+
     fn number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }

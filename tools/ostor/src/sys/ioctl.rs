@@ -12,9 +12,9 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::Result;
 use nix::errno::Errno;
 use uapi::{
-    ostor_bench, ostor_context, ostor_context_cpu, ostor_crowd, ostor_cycle, ostor_elem,
-    ostor_entry, ostor_fault, ostor_list, ostor_list_owner, ostor_map_create, ostor_map_info,
-    ostor_op, ostor_owned, ostor_recurse, ostor_stats,
+    ostor_ages, ostor_bench, ostor_context, ostor_context_cpu, ostor_crowd, ostor_cycle,
+    ostor_elem, ostor_entry, ostor_fault, ostor_list, ostor_list_owner, ostor_map_create,
+    ostor_map_info, ostor_op, ostor_owned, ostor_recurse, ostor_stats,
 };
 
 use super::page::Page;
@@ -155,6 +155,11 @@ pub fn fault(fd: BorrowedFd<'_>, arg: &mut ostor_fault) -> Result<()> {
 /// `OSTOR_IOC_CROWD`
 pub fn crowd(fd: BorrowedFd<'_>, arg: &mut ostor_crowd) -> Result<()> {
     plain(fd, uapi::OSTOR_CMD_CROWD, arg)
+}
+
+/// `OSTOR_IOC_AGES`
+pub fn ages(fd: BorrowedFd<'_>, arg: &mut ostor_ages) -> Result<()> {
+    plain(fd, uapi::OSTOR_CMD_AGES, arg)
 }
 
 /// A command on one element, whose value stands in `value`.

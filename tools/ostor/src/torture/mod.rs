@@ -3,15 +3,20 @@
 //! operation runs, while locks and allocations of the module fail.
 
 mod accept;
+mod holder;
+mod interrupted;
 mod limit;
+mod watchdog;
 mod workers;
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
 use nix::errno::Errno;
 use ostor::device::{self, Kind};
+use ostor::settle;
 
 use crate::cli::TortureArgs;
 use crate::exit::Exit;
@@ -23,7 +28,9 @@ use crate::stress::findings::Findings;
 use crate::stress::player::Injected;
 use crate::stress::world::{SharedMaps, World};
 use accept::Accepting;
+use interrupted::Interrupted;
 use limit::{Limit, Span};
+use watchdog::Watchdog;
 use workers::Workers;
 
 /// How often the one who waits looks.
@@ -72,17 +79,22 @@ pub(crate) fn run(args: &TortureArgs, output: &Output) -> Result<Exit> {
         }
     }
     let accepting = accepting(&kinds, &mut findings)?;
+    let interrupted = Interrupted::new(kinds[0], &mut findings)?;
+    let tells_ages = holder::is_served()?;
     let maps = SharedMaps::create(&kinds)?;
-    let world = World::create(&maps, &kinds)?;
+    let mut world = World::create(&maps, &kinds)?;
     let device = device::open()?;
 
     // The last to be made is the first to go, whatever happens.
     let faults = plan.chances.as_ref().map(Faults::turn_on).transpose()?;
-    let limit = Limit::new(plan.span);
+    let limit = Arc::new(Limit::new(plan.span));
+    let _watchdog = Watchdog::new(limit.clone());
     let workers = Workers {
         world: &world,
         device: &device,
         accepting: accepting.as_ref(),
+        interrupted: &interrupted,
+        tells_ages,
         injected: plan.injected(),
         seed: plan.seed,
         limit: &limit,
@@ -99,7 +111,15 @@ pub(crate) fn run(args: &TortureArgs, output: &Output) -> Result<Exit> {
     if let Some(accepting) = accepting {
         accepting.finish(&mut findings)?;
     }
-    drop((world, maps, device));
+    drop((interrupted, maps));
+    world.close_maps();
+    // Its owners live: nobody gives back for them what their maps have not.
+    findings.expect(
+        "bytes charged to the living",
+        settle::charged_back_to(&before)?,
+        before.charged,
+    );
+    drop((world, device));
     findings.expect_nothing_left(&before)?;
     findings.print("torture", output)
 }

@@ -4,11 +4,14 @@
 use std::fs::File;
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Result;
 use ostor::random::Random;
 
 use super::accept::Accepting;
+use super::holder;
+use super::interrupted::Interrupted;
 use super::limit::Limit;
 use crate::stress::findings::Findings;
 use crate::stress::player::{Injected, Player};
@@ -24,12 +27,18 @@ const ROLES: [Role; 5] = [
     Role::OwnerKiller,
 ];
 
+/// How long the others are left alone between two interruptions.
+const PEACE: Duration = Duration::from_millis(400);
+
 /// What they need.
 pub(super) struct Workers<'a> {
     pub(super) world: &'a World,
     pub(super) device: &'a File,
     /// Nothing, where the kernel does not tell of accepted sockets.
     pub(super) accepting: Option<&'a Accepting>,
+    pub(super) interrupted: &'a Interrupted,
+    /// Whether the module tells how old what a reader holds gets.
+    pub(super) tells_ages: bool,
     pub(super) injected: Injected,
     pub(super) seed: u64,
     pub(super) limit: &'a Limit,
@@ -45,10 +54,14 @@ impl Workers<'_> {
                 let all = &all;
                 scope.spawn(move || add(all, self.play(role, stream)));
             }
+            let all = &all;
             if let Some(accepting) = self.accepting {
-                let all = &all;
                 scope.spawn(move || add(all, self.accept(accepting)));
             }
+            if self.tells_ages {
+                scope.spawn(move || add(all, self.hold()));
+            }
+            scope.spawn(move || add(all, self.interrupt()));
             let stop = Stop(self.limit);
             let watched = watch();
             drop(stop);
@@ -77,6 +90,28 @@ impl Workers<'_> {
                 findings.problem(format!("accept: {error:#}"));
             }
             self.stop_if_hopeless(&findings);
+        }
+        findings
+    }
+
+    fn hold(&self) -> Findings {
+        let mut random = Random::new(self.seed, ROLES.len() as u64);
+        let mut findings = Findings::default();
+        while self.limit.take_turn() {
+            holder::look(self.world, &mut random, &mut findings);
+            self.stop_if_hopeless(&findings);
+        }
+        findings
+    }
+
+    fn interrupt(&self) -> Findings {
+        let mut random = Random::new(self.seed, ROLES.len() as u64 + 1);
+        let mut findings = Findings::default();
+        while self.limit.take_turn() {
+            self.interrupted
+                .one(&mut random, self.injected, &mut findings);
+            self.stop_if_hopeless(&findings);
+            thread::sleep(PEACE);
         }
         findings
     }
