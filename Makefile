@@ -41,6 +41,9 @@ torture:
 mutants:
 	@scripts/mutants
 
+busted:
+	@scripts/busted
+
 fuzz:
 	@scripts/vm $(arch) --timeout 7200 -- ostor-fuzz --ops 5000000
 
@@ -69,6 +72,8 @@ make torture     have locks and allocations fail, ten minutes on each of four
                  kernels, two of which check memory and locks
 make mutants     change the storage in each of many small ways, one at a time:
                  the models must notice; takes hours
+make busted      break the module in one way after the other, and have the torture
+                 find each
 make fuzz        make 5,000,000 ioctls of all sorts
 make lint        run every static check
 make doc         make the documentation of the Rust code
@@ -87,4 +92,4 @@ help:
 	@:
 
 .DEFAULT_GOAL := module
-.PHONY: module demo test test-matrix bench stress torture mutants fuzz lint doc clean distclean help
+.PHONY: module demo test test-matrix bench stress torture mutants busted fuzz lint doc clean distclean help

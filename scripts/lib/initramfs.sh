@@ -53,7 +53,8 @@ ensure_initramfs() {
 	local way keys='' ways=''
 	for way in "$@"; do
 		ensure_module "$way"
-		keys+=" $MODULE_KEY" ways+="-$way"
+		# One place does for all that are broken: each is large.
+		keys+=" $way $MODULE_KEY" ways+="-${way%%:*}"
 	done
 	[ "$TOOLS_KEY" != none ] || ways+=-bare
 	initramfs_paths "$ways"

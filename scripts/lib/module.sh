@@ -1,25 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# The module, built in the root against a test kernel. Needs kernel.sh, and the
-# kernel's lock held.
+# The module, built in the root against a test kernel. Needs kernel.sh, and for one
+# with a fault mutation.sh; and the kernel's lock held.
+
+# Where the patches are that busted builds are made with.
+BUSTED=(torture/busted model/mutations)
 
 # Everything of the checkout that the module could be made from.
 module_sources() {
 	(cd "$PROJECT" && find . \( -name .git -o -name target -o -path ./tools -o -path ./model -o -path ./litmus \
-		-o -path ./build -o -path ./scripts -o -path ./.ci -o -path ./Documentation \) -prune -o \
+		-o -path ./build -o -path ./torture -o -path ./scripts -o -path ./.ci -o -path ./Documentation \) -prune -o \
 		-type f ! -name '*.md' -print0 | sort -z | xargs -0 sha256sum)
 }
 
-# module_paths WAY: plain, test (with the KUnit suites and fault points), creation
-# (the plain one with the driver of scripts/creation-speed) or clippy. Each has an
-# output directory of its own, so that they never mix.
+# module_paths WAY: plain, test (with the KUnit suites and fault points), busted:NAME
+# (that one of a copy of the sources, into which a patch puts a fault, or none if it is
+# "nothing"), creation (the plain one with the driver of scripts/creation-speed) or
+# clippy. Each has an output directory of its own, so that they never mix.
 module_paths() {
-	MODULE_WAY=$1
-	MODULE=$CHECKOUT/module/$KERNEL_NAME-$MODULE_WAY
+	MODULE_WAY=$1 MODULE_COPY='' MODULE_PATCH=''
+	MODULE=$CHECKOUT/module/$KERNEL_NAME-${MODULE_WAY/:/-}
 	case $MODULE_WAY in
 	plain) MODULE_ARGS=() ;;
 	test) MODULE_ARGS=(OSTOR_TEST=1) ;;
+	busted:*)
+		local name=${MODULE_WAY#*:}
+		MODULE_COPY=$MODULE/source MODULE_ARGS=(OSTOR_BUSTED="$name")
+		[ "$name" = nothing ] || MODULE_PATCH=$(mutation_patch "$name" "${BUSTED[@]}") ||
+			die "there is no fault \"$name\"." "See scripts/busted --list." ;;
 	creation) MODULE_ARGS=(OSTOR_CREATION=1) ;;
 	clippy) MODULE_ARGS=(CLIPPY=1) ;;
 	esac
@@ -27,8 +36,17 @@ module_paths() {
 
 # make for the module, in the root.
 module_make() {
-	in_root make -C "$IN_CACHE/$KERNEL/build" M="$IN_PROJECT" MO="$IN_CACHE/$MODULE" \
+	local source=$IN_PROJECT
+	[ -z "$MODULE_COPY" ] || source=$IN_CACHE/$MODULE_COPY
+	in_root make -C "$IN_CACHE/$KERNEL/build" M="$source" MO="$IN_CACHE/$MODULE" \
 		ARCH="$MAKE_ARCH" LLVM=1 "${MODULE_ARGS[@]}" "$@"
+}
+
+# The sources of a busted build.
+copy_module() {
+	mkdir -p "$CACHE/$MODULE_COPY"
+	(cd "$PROJECT" && tar -cf - Kbuild include kunit rust) | tar -xf - -C "$CACHE/$MODULE_COPY"
+	[ -z "$MODULE_PATCH" ] || apply_mutation "$MODULE_PATCH" "$MODULE_COPY"
 }
 
 build_module() {
@@ -38,11 +56,15 @@ build_module() {
 		mkdir -p "$CACHE/$MODULE"
 		set_stamp "$CACHE/$MODULE/built-with" "$(kernel_key)"
 	fi
+	if [ -n "$MODULE_COPY" ]; then
+		rm -rf "${CACHE:?}/$MODULE_COPY"
+		copy_module
+	fi
 	module_make -j"$(nproc)" modules
 }
 
 make_module() {
-	STEP_LINES=200 STEP_WARNINGS=1 run_step "module-$KERNEL_NAME-$MODULE_WAY" 30 10 count_lines \
+	STEP_LINES=200 STEP_WARNINGS=1 run_step "module-$KERNEL_NAME-${MODULE_WAY/:/-}" 30 10 count_lines \
 		"Building the module ($MODULE_WAY) for $KERNEL_NAME" build_module
 }
 
@@ -50,7 +72,7 @@ make_module() {
 ensure_module() {
 	module_paths "$1"
 	lock shared "$CHECKOUT_LOCK"
-	MODULE_KEY=$({ module_sources; kernel_key; } | hash_of)
-	ensure "$CHECKOUT_LOCK-module-$KERNEL_NAME-$MODULE_WAY" \
+	MODULE_KEY=$({ module_sources; kernel_key; [ -z "$MODULE_PATCH" ] || cat "$PROJECT/$MODULE_PATCH"; } | hash_of)
+	ensure "$CHECKOUT_LOCK-module-$KERNEL_NAME-${MODULE_WAY/:/-}" \
 		"$CACHE/$MODULE.stamp" "$MODULE_KEY" make_module
 }

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Patches that break the sources on purpose, each with a head that says what it
+# changes and what is to see it. Needs root.sh, and its lock held to apply one.
+
+# mutation_patch NAME DIRECTORY…: its path, below the project; fails if no
+# directory has it.
+mutation_patch() {
+	local name=$1 dir
+	shift
+	for dir in "$@"; do
+		if [ -f "$PROJECT/$dir/$name.patch" ]; then
+			printf '%s\n' "$dir/$name.patch"
+			return
+		fi
+	done
+	return 1
+}
+
+# mutation_field PATCH NAME: what the patch's head says.
+mutation_field() {
+	sed -n "s/^$2: //p" "$PROJECT/$1" | head -n 1
+}
+
+# apply_mutation PATCH COPY: COPY is below the cache.
+apply_mutation() {
+	in_root patch -s --fuzz=0 -p1 -d "$IN_CACHE/$2" -i "$IN_PROJECT/$1" ||
+		die "$1 does not fit any more." "Change it as the code was changed."
+	# Changed just now, whatever the clock of a checkout says.
+	sed -n 's|^+++ b/||p' "$PROJECT/$1" | (cd "$CACHE/$2" && xargs touch)
+}
