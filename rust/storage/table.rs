@@ -268,8 +268,7 @@ impl Table {
     /// Finds the live member for `id`. Any context; takes no lock.
     #[inline]
     pub(crate) fn find<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Node> {
-        // The closures are moved: none needs an address for the sake of the rare second walk.
-        self.find_by(id.addr(), move |node| node.matches(id), rcu)
+        self.look(id, rcu).found
     }
 
     /// As [`Table::find`], for a function that calls nothing: without a call for the rare second walk
@@ -291,6 +290,7 @@ impl Table {
     /// context; takes no lock.
     #[inline(always)]
     pub(super) fn look<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Seen<'a> {
+        // The closures are moved: none needs an address for the sake of the rare second walk.
         self.look_by(id.addr(), move |node| node.matches(id), rcu)
     }
 
@@ -336,7 +336,7 @@ impl Table {
     ) -> Seen<'a> {
         let bucket = self.bucket(addr);
         // Pairs with the full ordering of deaths, as in `CatchUp`: the loads so far come first. So
-        // who has seen a member replaced finds the one that it was replaced by.
+        // a reader that has seen a member replaced finds the one that it was replaced by.
         barrier::smp_mb(Read);
         if !ptr::eq(bucket.head.load(), seen.first) {
             return bucket.look_on(seen, wanted, rcu);
@@ -360,7 +360,7 @@ impl Table {
 
     /// Finds a live member with this address, whatever its stamp is. Any context; takes no lock.
     pub(super) fn find_at<'a>(&self, addr: usize, rcu: &'a Guard) -> Option<&'a Node> {
-        self.find_by(addr, move |node| node.key.load(Relaxed) == addr, rcu)
+        self.look_at(addr, rcu).found
     }
 
     /// Finds a live member with this address and an identity of `kind`. Any context; takes no lock.
