@@ -23,6 +23,7 @@ use crate::{
         ostor_elem,
         ostor_owner,
         OSTOR_ANY,
+        OSTOR_BY_PIDFD,
         OSTOR_EXIST,
         OSTOR_NOEXIST, //
     }, //
@@ -108,8 +109,8 @@ fn done_anyway(arg: &Arg, req: ostor_elem, seq: u64, created: bool) -> Result {
 ///
 /// When a thread other than the leader calls `execve()`, a pidfd of the process names that thread
 /// from then on. The leader that was found before can be dead when its gate is tried, and its
-/// elements gone, though the process lives. So an owner that is refused, or that has no element, is
-/// looked up again, until it is the same one.
+/// elements gone, though the process lives. So the owner of a pidfd that is refused, or that has no
+/// element, is looked up again, until it is the same one.
 fn with_owner<T>(
     map: &DeviceMap,
     req: &ostor_owner,
@@ -118,7 +119,8 @@ fn with_owner<T>(
     let mut owner = resolve(req)?;
     loop {
         let result = map.raw().with_patience(|| run(&owner));
-        if !matches!(result, Err(ESRCH | ENOENT)) {
+        let may_be_another = req.by == OSTOR_BY_PIDFD && matches!(result, Err(ESRCH | ENOENT));
+        if !may_be_another {
             return result;
         }
         let named = resolve(req)?;

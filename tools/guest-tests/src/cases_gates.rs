@@ -8,6 +8,7 @@
 //! `mkdir` of a cgroup, a new namespace or `socket()` that fails leaves behind cannot be
 //! tested from user space; the KUnit suite `ostor_half_made` has forks and cgroups.
 
+use std::hint;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -18,10 +19,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::{Pid, gettid};
 use ostor::device::{self, Context, Map, Mode, Op, OpKind, Owner, Run, Tally};
 use ostor::kernel::Kernel;
-use ostor::process::Link;
+use ostor::process::{Child, Link};
 use ostor::settle;
 use ostor::sys::process::{Names, pidfd_open};
 
@@ -137,8 +139,12 @@ fn an_exec_never_loses_a_task() -> Result<()> {
 /// be dead, and its value gone, when the lookup comes to it.
 fn an_exec_never_loses_a_value() -> Result<()> {
     needs::two_cpus()?;
-    // What a lookup does last before it looks: there it is made to stay.
+    let cpu = *cpus()?.last().context("there is no CPU")?;
+    // What a lookup does last before it looks. There it is preempted, and has to wait
+    // for so many others that a dead leader's grace period is over when it goes on.
     let _slowed = Slowed::start("fput")?;
+    let busy = (0..BUSY).map(|_| Child::start(move || spin_on(cpu)));
+    let _busy = busy.collect::<Result<Vec<_>, _>>()?;
     let (map, mut executing) = (new_map()?, Executing::start()?);
     let mut thread = executing.next_thread()?;
     let process = executing.pidfd.try_clone()?;
@@ -147,7 +153,7 @@ fn an_exec_never_loses_a_value() -> Result<()> {
         map.update(Owner::task(&thread), b"x", Mode::Any)?;
         let stop = AtomicBool::new(false);
         let (looked, next) = thread::scope(|scope| {
-            let looks = scope.spawn(|| look(&map, Owner::task(&process), &stop));
+            let looks = scope.spawn(|| look(&map, Owner::task(&process), cpu, &stop));
             let next = executing.execute();
             stop.store(true, Ordering::Relaxed);
             (looks.join().expect("it does not panic"), next)
@@ -160,8 +166,28 @@ fn an_exec_never_loses_a_value() -> Result<()> {
     Ok(())
 }
 
+/// Processes that keep a CPU busy.
+const BUSY: usize = 16;
+
+/// Has the calling thread run on one CPU only.
+fn stay_on(cpu: usize) -> nix::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    sched_setaffinity(Pid::from_raw(0), &set)
+}
+
+fn spin_on(cpu: usize) -> i32 {
+    if stay_on(cpu).is_err() {
+        return 1;
+    }
+    loop {
+        hint::spin_loop();
+    }
+}
+
 /// Looks for the owner's value until told to stop: it is always there.
-fn look(map: &Map, owner: Owner<'_>, stop: &AtomicBool) -> device::Result<()> {
+fn look(map: &Map, owner: Owner<'_>, cpu: usize, stop: &AtomicBool) -> Result<()> {
+    stay_on(cpu)?;
     while !stop.load(Ordering::Relaxed) {
         map.get(owner)?;
     }
