@@ -36,10 +36,3 @@ copy_model() {
 	(cd "$PROJECT" && tar -cf - --exclude=target rust model) | tar -xf - -C "$CACHE/$MODEL_COPY"
 	sed -i 's/^name = "model"$/name = "model-mutated"/' "$CACHE/$MODEL_COPY"/model/Cargo.{toml,lock}
 }
-
-# patch_model PATCH: the copy, changed just now whatever the clock of a checkout
-# says.
-patch_model() {
-	in_root patch -s --fuzz=0 -p1 -d "$IN_CACHE/$MODEL_COPY" <"$1" || return
-	sed -n 's|^+++ b/||p' "$1" | (cd "$CACHE/$MODEL_COPY" && xargs touch)
-}

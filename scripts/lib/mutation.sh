@@ -23,10 +23,14 @@ mutation_field() {
 	sed -n "s/^$2: //p" "$PROJECT/$1" | head -n 1
 }
 
-# apply_mutation PATCH COPY: COPY is below the cache.
-apply_mutation() {
-	in_root patch -s --fuzz=0 -p1 -d "$IN_CACHE/$2" -i "$IN_PROJECT/$1" ||
-		die "$1 does not fit any more." "Change it as the code was changed."
+# apply_patch FILE COPY: COPY is below the cache. Fails if the patch does not fit.
+apply_patch() {
+	in_root patch -s --fuzz=0 -p1 -d "$IN_CACHE/$2" <"$1" || return
 	# Changed just now, whatever the clock of a checkout says.
-	sed -n 's|^+++ b/||p' "$PROJECT/$1" | (cd "$CACHE/$2" && xargs touch)
+	sed -n 's|^+++ b/||p' "$1" | (cd "$CACHE/$2" && xargs touch)
+}
+
+# apply_mutation PATCH COPY: the same with a patch of the project.
+apply_mutation() {
+	apply_patch "$PROJECT/$1" "$2" || die "$1 does not fit any more." "Change it as the code was changed."
 }
