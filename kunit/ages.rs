@@ -31,7 +31,7 @@ mod tests {
         })
     }
 
-    /// The reaper comes to what is dead, and waits for whoever holds it.
+    /// The reaper comes to what is dead, and waits for the reader that holds it.
     #[test]
     fn what_is_held_does_not_become_older_than_one() -> Result {
         let f = Fixture::new()?;

@@ -119,7 +119,7 @@ pub struct World {
     pub(crate) coming: Vec<Coming>,
     /// Steps so far, of all CPUs.
     pub(crate) steps: u64,
-    /// Who has written to which address, as bits, while that is watched.
+    /// The CPUs that have written to each address, as bits, while that is watched.
     pub(crate) writers: Option<BTreeMap<usize, u32>>,
     /// Who waits for what, by CPU.
     waiters: BTreeMap<usize, (Thread, Condition)>,

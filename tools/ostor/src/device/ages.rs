@@ -35,7 +35,7 @@ impl Ages {
     }
 
     /// How many were freed while they were held: the grace period that must pass
-    /// before that waits for whoever holds them.
+    /// before that waits for the reader that holds them.
     pub fn freed(&self) -> u64 {
         self.reused + self.counts[2..].iter().sum::<u64>()
     }
