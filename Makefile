@@ -69,7 +69,8 @@ make test-matrix run the tests on kernels of other configurations: PREEMPT_RT,
 make bench       count the instructions of each operation
 make stress      run the stress test
 make torture     have locks and allocations fail, ten minutes on each of four
-                 kernels, two of which check memory and locks
+                 kernels, two of which check memory and locks, and five on two
+                 more: PREEMPT_RT, one processor
 make mutants     change the storage in each of many small ways, one at a time:
                  the models must notice; takes hours
 make busted      break the module in one way after the other, and have the torture
