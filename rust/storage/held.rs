@@ -17,9 +17,8 @@ use crate::sync::rcu::Guard;
 pub(crate) struct Held<'a> {
     remains: &'a Remains,
     node: &'a Node,
-    /// The owner's address when the section came to it; 0, which is nobody's, if it was no member
-    /// then.
-    addr: usize,
+    /// The owner's address when the section came to it, if it was a member then.
+    addr: Option<usize>,
 }
 
 impl<'a> Held<'a> {
@@ -27,7 +26,7 @@ impl<'a> Held<'a> {
         Self {
             remains,
             node,
-            addr: if is_member { node.addr() } else { 0 },
+            addr: is_member.then(|| node.addr()),
         }
     }
 
@@ -37,7 +36,7 @@ impl<'a> Held<'a> {
     /// To be asked at the end of the section. If the member was freed in spite of it, this reads
     /// what is left there, or KASAN reports it.
     pub(crate) fn age(&self) -> Option<i8> {
-        (self.addr != 0 && self.addr == self.node.addr()).then(|| self.remains.age.get())
+        (self.addr == Some(self.node.addr())).then(|| self.remains.age.get())
     }
 }
 

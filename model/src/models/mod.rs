@@ -15,6 +15,7 @@ mod marks;
 mod nested;
 mod overtaken;
 mod random;
+mod seen;
 mod sequence;
 mod walk;
 

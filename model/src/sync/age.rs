@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Ages, which nothing asks for here: the machine itself sees what is freed too early.
+//! Ages: the reaper writes them, and nothing goes by them.
 
-/// An age that stays 0.
-pub(crate) struct Age;
+use std::cell::Cell;
+
+/// The age of an object. It is no memory of the machine: a reader looks at it when the reaper may
+/// write it, whatever is ordered.
+pub(crate) struct Age(Cell<i8>);
 
 impl Age {
-    /// The age of any object.
+    /// Of an object that is not linked yet.
     pub(crate) const fn new() -> Self {
-        Self
+        Self(Cell::new(0))
     }
 
-    /// Notes nothing.
-    pub(crate) fn advance(&self) {}
+    /// One more.
+    pub(crate) fn advance(&self) {
+        self.0.set(self.0.get() + 1);
+    }
 
-    /// What was noted.
+    /// The age now.
     pub(crate) fn get(&self) -> i8 {
-        0
+        self.0.get()
     }
 }
