@@ -164,11 +164,6 @@ impl Paid {
         self.0.store(PAID, Relaxed);
     }
 
-    /// Whether it is charged now.
-    pub(super) fn is_paid(&self) -> bool {
-        self.0.load(Relaxed) == PAID
-    }
-
     /// Hands a charge to the element; false if somebody has claimed it, and the caller keeps it.
     pub(super) fn give(&self) -> bool {
         fault::pause(Point::PaidGive);

@@ -139,10 +139,10 @@ impl Storage {
         }
     }
 
-    /// Charges the owner for an element that others can find, if such owners are charged and this one
-    /// is not yet. False if that would pass its limit.
+    /// Charges the owner for a new element that others can find already, if such owners are charged.
+    /// False if that would pass its limit.
     pub(super) fn pay(&self, elem: &Element, owner: &impl Owner, stats: &Stats) -> bool {
-        if self.kind.uncharge.is_none() || elem.remains.paid.is_paid() {
+        if self.kind.uncharge.is_none() {
             return true;
         }
         let bytes = elem.map().charge();
