@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::output::{Output, grouped, table};
 use crate::progress::Progress;
 
-/// The value size that the figures of BPF were measured with.
+/// As the values of scripts/creation-speed.
 const VALUE_SIZE: u32 = 64;
 
 /// Iterations of a run. What a run deletes is freed before the next one, so with
@@ -33,8 +33,8 @@ later:    what freeing what was deleted costs the reaper, to tens.
 repeats:  whether another run took exactly as long.
 most:     in the slowest run: the allocator had to find memory, or, without
           --icount, something else ran.
-BPF:      storage of the same owners in Linux 7.3.4, 64-byte values, measured
-          under -icount: comparable only under --icount. None for cgroups.";
+
+`scripts/creation-speed` measures BPF storage beside this module.";
 
 /// One line of the table.
 struct Line {
@@ -57,30 +57,14 @@ const LINES: [Line; 6] = [
     Line::new("create + delete, a later one", BenchKind::CreateLater, 2),
 ];
 
-/// What has no owner, and what it costs.
-const OWNERLESS: [(Line, u64); 2] = [
-    (
-        Line::new("rqspinlock lock + unlock", BenchKind::Lock, 1),
-        31,
-    ),
-    (
-        Line::new("nolock allocate + free, 128 bytes", BenchKind::Alloc, 1),
-        217,
-    ),
+/// What has no owner.
+const OWNERLESS: [Line; 2] = [
+    Line::new("rqspinlock lock + unlock", BenchKind::Lock, 1),
+    Line::new("nolock allocate + free, 128 bytes", BenchKind::Alloc, 1),
 ];
 
-/// The kinds of owners that are measured, and BPF's figures for each line.
-const OWNERS: [(Kind, [Option<u64>; LINES.len()]); 3] = [
-    (
-        Kind::Task,
-        [Some(28), Some(28), Some(227), None, Some(2225), Some(1388)],
-    ),
-    (Kind::Cgroup, [None; LINES.len()]),
-    (
-        Kind::Socket,
-        [Some(34), Some(34), Some(222), None, Some(1572), Some(1061)],
-    ),
-];
+/// The kinds of owners that are measured.
+const OWNERS: [Kind; 3] = [Kind::Task, Kind::Cgroup, Kind::Socket];
 
 /// What was measured, in nanoseconds per operation.
 #[derive(Serialize)]
@@ -99,7 +83,6 @@ struct Measured {
     /// In the slowest run.
     #[serde(skip)]
     most_ns: u64,
-    bpf_ns: Option<u64>,
 }
 
 /// `ostor bench`
@@ -111,37 +94,28 @@ pub(crate) fn run(args: &BenchArgs, output: &Output) -> Result<Exit> {
         map: Map::create(VALUE_SIZE)?,
         runs: if args.quick { QUICK_RUNS } else { RUNS },
     };
-    let (served, missing): (Vec<_>, Vec<_>) = OWNERS
-        .into_iter()
-        .partition(|(kind, _)| kind.is_served(&stats));
+    let (served, missing): (Vec<_>, Vec<_>) =
+        OWNERS.into_iter().partition(|kind| kind.is_served(&stats));
     let total = served.len() * LINES.len() + OWNERLESS.len();
     let mut measured = Vec::new();
     let mut progress = Progress::new("bench", total as u64);
-    for (kind, bpf) in served {
+    for kind in served {
         let object = Object::new(kind)?;
-        for (line, bpf) in LINES.iter().zip(bpf) {
-            measured.push(session.measure(line, Some(&object), bpf)?);
+        for line in &LINES {
+            measured.push(session.measure(line, Some(&object))?);
             progress.at(measured.len() as u64);
         }
         object.end()?;
     }
-    for (line, bpf) in &OWNERLESS {
-        measured.push(session.measure(line, None, Some(*bpf))?);
+    for line in &OWNERLESS {
+        measured.push(session.measure(line, None)?);
         progress.at(measured.len() as u64);
     }
     drop(progress);
 
-    let head = [
-        "owner",
-        "operation",
-        "ns",
-        "later",
-        "repeats",
-        "most",
-        "BPF",
-    ];
+    let head = ["owner", "operation", "ns", "later", "repeats", "most"];
     let mut text = table(head, measured.iter().map(Measured::row)).to_string();
-    for (kind, _) in missing {
+    for kind in missing {
         text.push_str(&format!("\nno {kind}: {}", kind.why_not_served()));
     }
     output.result(&measured, format!("{text}\n\n{NOTE}"))?;
@@ -161,12 +135,7 @@ struct Session {
 }
 
 impl Session {
-    fn measure(
-        &self,
-        line: &Line,
-        object: Option<&Object>,
-        bpf_ns: Option<u64>,
-    ) -> Result<Measured> {
+    fn measure(&self, line: &Line, object: Option<&Object>) -> Result<Measured> {
         let bench = Bench {
             kind: line.kind,
             owner: object.map_or(Owner::Current, Object::owner),
@@ -192,7 +161,6 @@ impl Session {
             later_ns: rounded(later_ns[0], 10) * 10,
             repeatable: ns[0] == ns[1],
             most_ns: ns[self.runs - 1],
-            bpf_ns,
         })
     }
 }
@@ -204,7 +172,7 @@ fn rounded(total: u64, count: u64) -> u64 {
 }
 
 impl Measured {
-    fn row(&self) -> [String; 7] {
+    fn row(&self) -> [String; 6] {
         [
             self.owner.map_or("-", Kind::name).to_owned(),
             self.what.to_owned(),
@@ -212,7 +180,6 @@ impl Measured {
             grouped(self.later_ns),
             if self.repeatable { "yes" } else { "no" }.to_owned(),
             grouped(self.most_ns),
-            self.bpf_ns.map_or_else(|| "-".to_owned(), grouped),
         ]
     }
 }
