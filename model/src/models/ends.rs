@@ -24,7 +24,10 @@ use crate::{
         rcu, //
     },
 };
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    OnceLock, //
+};
 
 /// A value that ends a map with its drop.
 struct Ender(#[expect(dead_code, reason = "held for its drop")] Fixture);
@@ -75,6 +78,24 @@ fn end_in_a_drop_and_last_free() {
     assert!(runtime().stats.maps.get() == 0);
 }
 
+/// A value with the last reference to its own map.
+struct Own(#[expect(dead_code, reason = "held for its drop")] Arc<OnceLock<Map<Own>>>);
+
+/// The map ends in the drop of its last value, where nobody can wait for that value.
+fn end_in_a_drop_of_its_own() {
+    let owner = Mock::new(PLACES[0], 1, None);
+    let of_test = Arc::new(OnceLock::new());
+    let of_value = of_test.clone();
+    let map = of_test.get_or_init(|| Map::new().expect("no map"));
+    let rcu = rcu::read_lock();
+    assert!(map.get_or_create(owner, || Own(of_value), &rcu).is_ok());
+    assert!(map.delete(owner, &rcu).is_ok());
+    drop(rcu);
+    drop(of_test);
+    runtime().flush();
+    assert!(runtime().stats.maps.get() == 0);
+}
+
 /// The last element of the map that ends is freed by one kworker while another one ends the map.
 /// Which of the two begins goes by which map was made first.
 fn end_beside_the_last_free(ends: Fixture, map: Map<Ender>) {
@@ -105,6 +126,7 @@ fn end_in_a_drop_beside_the_last_free() {
 
 #[test]
 fn end_in_a_drop_loom() {
+    Explore::new("end in a drop of its own").once(end_in_a_drop_of_its_own);
     let model = Explore::new("end in a drop, and death").preemptions(1);
     model.loom(NO_FAULTS, end_in_a_drop_and_death);
     let model = Explore::new("end in a drop, and the last free").preemptions(3);
