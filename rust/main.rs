@@ -23,15 +23,18 @@ mod uapi;
 #[path = "../kunit/mod.rs"]
 mod kunit;
 
-use crate::owner::kinds::{
-    AllHooks,
-    Mute, //
+use crate::{
+    owner::kinds::{
+        AllHooks,
+        Mute, //
+    },
+    sync::compat::{
+        self,
+        MiscDeviceRegistration, //
+    }, //
 };
 use kernel::{
-    miscdevice::{
-        MiscDeviceOptions,
-        MiscDeviceRegistration, //
-    },
+    miscdevice::MiscDeviceOptions,
     prelude::*, //
 };
 
@@ -112,8 +115,8 @@ flavour!(
 #[cfg(OSTOR_TEST_MODULE)]
 fn mute() -> Mute {
     Mute {
-        proof: module_parameters::mute_proof.value(),
-        later: module_parameters::mute_deaths.value(),
+        proof: compat::param(module_parameters::mute_proof.value()),
+        later: compat::param(module_parameters::mute_deaths.value()),
     }
 }
 
@@ -150,12 +153,12 @@ impl kernel::InPlaceModule for OwnerStorage {
         #[cfg(OSTOR_BUSTED)]
         pr_alert!("broken on purpose: {}\n", env!("OSTOR_BUSTED"));
         let sizes = storage::runtime::Sizes {
-            map_bits: module_parameters::map_bits.value(),
-            index_bits: module_parameters::index_bits.value(),
+            map_bits: compat::param(module_parameters::map_bits.value()),
+            index_bits: compat::param(module_parameters::index_bits.value()),
         };
         let marks = storage::pending::Marks::new(
-            module_parameters::pending_hurry.value(),
-            module_parameters::pending_limit.value(),
+            compat::param(module_parameters::pending_hurry.value()),
+            compat::param(module_parameters::pending_limit.value()),
         );
         // Notices before users: who is created is seen to die. Fields are initialised in the order
         // they are written here, and dropped in the order of the type.

@@ -22,6 +22,7 @@ use crate::{
         clock::Stopwatch,
         deferred,
         fault::Point,
+        irq,
         nolock,
         rcu::{
             self,
@@ -35,10 +36,7 @@ use crate::{
     }, //
 };
 use core::hint::black_box;
-use kernel::{
-    interrupt::local_interrupt_disable,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 /// Iterations under one RCU guard.
 const CHUNK: u64 = 256;
@@ -127,13 +125,13 @@ fn measure<R>(n: u64, mut op: impl FnMut(&Guard) -> R) -> Result<u64> {
         let chunk = left.min(CHUNK);
         let rcu = rcu::read_lock();
         // Neither ticks nor the reaper are what is measured.
-        let irqs_off = local_interrupt_disable();
-        let watch = Stopwatch::start();
-        for _ in 0..chunk {
-            op(&rcu);
-        }
-        ns += watch.elapsed_ns();
-        drop(irqs_off);
+        ns += irq::with_irqs_off(|| {
+            let watch = Stopwatch::start();
+            for _ in 0..chunk {
+                op(&rcu);
+            }
+            watch.elapsed_ns()
+        });
         drop(rcu);
         left -= chunk;
         deferred::cond_resched();

@@ -41,6 +41,7 @@ use crate::{
     },
     storage::owner::Owner,
     sync::{
+        compat::EOPNOTSUPP,
         fault::{
             self,
             Point, //

@@ -5,6 +5,7 @@
 use crate::{
     sync::{
         clock,
+        compat::EDEADLK,
         counter::Counter, //
     },
     uapi::{

@@ -5,9 +5,12 @@
 
 use crate::{
     shim,
-    sync::fault::{
-        self,
-        Point, //
+    sync::{
+        compat::EOPNOTSUPP,
+        fault::{
+            self,
+            Point, //
+        }, //
     }, //
 };
 use core::{

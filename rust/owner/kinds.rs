@@ -28,6 +28,7 @@ use crate::{
         runtime::Runtime, //
     },
     sync::{
+        compat::EOPNOTSUPP,
         fault::{
             self,
             Point, //

@@ -57,8 +57,9 @@ impl NetNs {
 #[inline(always)]
 fn id(net: *mut bindings::net) -> OwnerId {
     // SAFETY: Valid, and set before anybody can find the namespace.
-    let cookie = unsafe { (*net).net_cookie };
-    OwnerId::new(net, &KIND, cookie)
+    let cookie = unsafe { net.byte_add(shim::OSTOR_NET_COOKIE).cast::<u64>().read() };
+    // The type may be opaque here, with no alignment; it has pointers in it.
+    OwnerId::new(net.cast::<*mut ()>(), &KIND, cookie)
 }
 
 // SAFETY:

@@ -35,6 +35,7 @@ use crate::{
     },
     sync::{
         clock::Stopwatch,
+        compat::EOPNOTSUPP,
         rcu, //
     }, //
 };

@@ -203,6 +203,9 @@ bool ostor_sock_charge(struct sock *sk, u32 bytes);
 void ostor_sock_uncharge(struct sock *sk, u32 bytes);
 u32 ostor_sock_omem_left(const struct sock *sk);
 
+/* Where a namespace's cookie is: not all kernel crates translate struct net. */
+static const size_t OSTOR_NET_COOKIE = offsetof(struct net, net_cookie);
+
 struct net *ostor_net_of_fd(int fd);
 void ostor_net_get(struct net *net);
 void ostor_net_put(struct net *net);

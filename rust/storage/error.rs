@@ -2,13 +2,15 @@
 
 //! Why an operation did nothing.
 
-use crate::sync::res_lock::LockError;
+use crate::sync::{
+    compat::EOPNOTSUPP,
+    res_lock::LockError, //
+};
 use kernel::prelude::{
     Error,
     EEXIST,
     ENOENT,
     ENOMEM,
-    EOPNOTSUPP,
     ESRCH, //
 };
 

@@ -18,6 +18,7 @@ use super::{
     unlink, //
 };
 use crate::sync::{
+    compat::barrier,
     counter::Counter,
     deferred::{
         self,
@@ -43,10 +44,7 @@ use crate::sync::{
     Atomic, Completion, Full, Relaxed,
 };
 use core::ptr::NonNull;
-use kernel::{
-    prelude::*,
-    sync::barrier, //
-};
+use kernel::prelude::*;
 
 /// What happened in a map.
 pub(crate) struct Counters {

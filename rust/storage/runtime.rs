@@ -23,6 +23,7 @@ use super::{
     }, //
 };
 use crate::sync::{
+    compat::barrier,
     counter::Counter,
     deferred,
     fault::Point,
@@ -40,10 +41,7 @@ use core::{
     ops::RangeInclusive,
     ptr, //
 };
-use kernel::{
-    prelude::*,
-    sync::barrier, //
-};
+use kernel::prelude::*;
 
 /// How large the tables are: numbers of buckets, as powers of two.
 #[derive(Copy, Clone)]

@@ -18,6 +18,10 @@ use crate::sync::{
         CatchUp,
         Member, //
     },
+    compat::barrier::{
+        self,
+        ordering::Read, //
+    },
     fault::{
         self,
         Point, //
@@ -40,13 +44,7 @@ use core::{
         NonNull, //
     }, //
 };
-use kernel::{
-    prelude::*,
-    sync::barrier::{
-        self,
-        ordering::Read, //
-    }, //
-};
+use kernel::prelude::*;
 
 /// What a member of a table has in it.
 ///

@@ -7,18 +7,20 @@
 //! neither of the two. The head tells, for it has changed: the reader has been *overtaken*, and has
 //! to look at what was pushed.
 
-use super::rcu::{
-    Guard,
-    RcuPtr, //
+use super::{
+    compat::barrier::{
+        self,
+        ordering::Read, //
+    },
+    rcu::{
+        Guard,
+        RcuPtr, //
+    }, //
 };
 use core::{
     marker::PhantomData,
     mem,
     ptr, //
-};
-use kernel::sync::barrier::{
-    self,
-    ordering::Read, //
 };
 
 /// A member of a chain.

@@ -9,6 +9,7 @@ pub(crate) mod age;
 pub(crate) mod busy;
 pub(crate) mod chain;
 pub(crate) mod clock;
+pub(crate) mod compat;
 mod completion;
 pub(crate) mod context;
 pub(crate) mod counter;

@@ -11,17 +11,23 @@ use super::{
     Release, //
 };
 use core::ptr;
+use kernel::bindings;
 
 pub(crate) use kernel::sync::rcu::{
     read_lock,
-    synchronize_rcu,
     Guard, //
 };
+
+/// Waits for a grace period. May sleep.
+pub(crate) fn synchronize_rcu() {
+    // SAFETY: An FFI call with no requirement but that it may sleep.
+    unsafe { bindings::synchronize_rcu() };
+}
 
 /// As [`synchronize_rcu`], soon, at the cost of an interrupt on each CPU. May sleep.
 pub(crate) fn synchronize_rcu_expedited() {
     // SAFETY: An FFI call with no requirement but that it may sleep.
-    unsafe { kernel::bindings::synchronize_rcu_expedited() };
+    unsafe { bindings::synchronize_rcu_expedited() };
 }
 
 /// A pointer that readers follow under an RCU guard: `__rcu` in C.

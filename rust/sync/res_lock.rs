@@ -5,6 +5,7 @@
 //! C header: [`include/asm-generic/rqspinlock.h`](srctree/include/asm-generic/rqspinlock.h)
 
 use super::{
+    compat::EDEADLK,
     fault::{
         self,
         Point, //

@@ -22,6 +22,13 @@ pub(crate) mod rcu;
 pub(crate) mod res_lock;
 pub(crate) mod trace;
 
+pub(crate) mod compat {
+    pub(crate) use kernel::{
+        prelude::EOPNOTSUPP,
+        sync::barrier, //
+    };
+}
+
 pub(crate) use cell::Cell;
 pub(crate) use completion::Completion;
 pub(crate) use kernel::sync::atomic::{
