@@ -63,9 +63,16 @@ prepare_kunit() {
 	begin_build "$CACHE/$KUNIT_BUILD"
 }
 
+# run_kunit ARGUMENT…: prints what the kernel printed, unread. Fails if it could not
+# be built.
 run_kunit() {
 	in_root -C "$IN_CACHE/$KUNIT_TREE" tools/testing/kunit/kunit.py run \
 		--build_dir "$IN_CACHE/$KUNIT_BUILD" --make_options LLVM=1 --jobs "$(nproc)" \
 		--kunitconfig "$IN_PROJECT/kunit/$KUNIT_WAY.kunitconfig" --timeout 300 \
-		"${KUNIT_ARGS[@]}" "$@"
+		--raw_output=all "${KUNIT_ARGS[@]}" "$@"
+}
+
+# selects ARGUMENT…: whether kunit.py is to run some of the tests only.
+selects() {
+	[[ ${1:--} != -* || " $* " = *' --filter'[=_\ ]* ]]
 }
