@@ -1,72 +1,161 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Running tests in stages and adding up what came out. A stage is a command of
-# one of two kinds: "counted" prints how many tests passed and failed, maybe more
-# than once, and "one" is one test. The script sets STAGES, their number.
+# Running tests in stages, whose results become one KTAP document: tests.ktap in
+# STAGE_LOGS. A stage is a command of one of two kinds: "ktap" prints a document of
+# its own, and "one" is one test. The script sets STAGES, their number. Needs
+# ktap.sh, and for stages that print KTAP what kunit.py needs.
 
 STAGE_LOGS=$LOGS/test
-PASSED=0 FAILED=0 SKIPPED=0
 STAGES=${STAGES:-0} STAGE=0
 
-# tally KIND LOG STATUS: sets passed, failed and skipped of the caller. A stage
-# that ends badly counts as a failure, whatever it printed before, and so does
-# one that should have counted and did not.
-tally() {
-	if [ "$1" = one ]; then
-		skipped=0 passed=1 failed=0
-		[ "$3" -eq 0 ] || passed=0 failed=1
-		return
-	fi
-	read -r passed failed skipped < <(awk '
-	/[0-9]+ passed[,;] [0-9]+ failed/ {
-		for (i = 2; i <= NF; i++) {
-			if ($i ~ /^passed/) p += $(i - 1)
-			if ($i ~ /^failed/) f += $(i - 1)
-			if ($i ~ /^(skipped|ignored)/) s += $(i - 1)
-		}
-	}
-	END { printf "%d %d %d\n", p, f, s }' "$2")
-	[ "$3" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
-	[ $((passed + failed + skipped)) -gt 0 ] || failed=1
+# The status of a stage that has run nothing, since it could not build what it needs.
+STATUS_NOT_BUILT=99
+# Which stage that was, if there is one, and how many after it were not tried.
+NOT_BUILT='' NOT_TRIED=0
+
+# How much of a log is shown, in lines.
+LOG_LINES=60
+
+# begin_stage NAME
+begin_stage() {
+	mkdir -p "$STAGE_LOGS"
+	[ "$STAGE" -gt 0 ] || ktap_start "$STAGES" >"$STAGE_LOGS/tests.ktap"
+	STAGE=$((STAGE + 1))
+	: >"$STAGE_LOGS/$1.log"
+	: >"$STAGE_LOGS/$1.out"
 }
 
-# run_stage NAME SECONDS KIND TITLE COMMAND…: all output goes to a log; what is
-# meant for people, on standard error, is shown too.
+# end_stage RESULT NAME [DETAILS] <KTAP: the result, after what the stage printed.
+end_stage() {
+	{
+		cat
+		ktap_line "$1" "$STAGE" "${@:2}"
+	} >>"$STAGE_LOGS/tests.ktap"
+}
+
+# log_end LOG: as diagnostics.
+log_end() {
+	tail -n "$LOG_LINES" "$1" | ktap_diagnostics
+}
+
+# logged LOG OUTPUT COMMAND…: all output goes to LOG, standard output to OUTPUT too;
+# what is meant for people, on standard error, is shown.
+logged() {
+	local log=$1 output=$2
+	shift 2
+	{ "$@" </dev/null | tee -a "$log" >"$output"; } 2>&1 | tee -a "$log" >&2
+}
+
+# add_status STATUS LOG OUTPUT: something went wrong outside of all tests, a fault in
+# the guest's log for instance. It becomes a test of its own of the document OUTPUT.
+add_status() {
+	local tests
+	tests=$(grep -cE '^(not )?ok [0-9]' "$3" || true)
+	sed -i "s/^1\.\.$tests\$/1..$((tests + 1))/" "$3"
+	{
+		log_end "$2"
+		ktap_line 'not ok' $((tests + 1)) "exit status" "$1"
+	} >>"$3"
+}
+
+# tally_ktap NAME STATUS: sets passed, failed, skipped and shown of the caller; shown is
+# the file that has what failed. A document that is not whole would spoil the common
+# one, so that its stage is a failed test.
+tally_ktap() {
+	local name=$1 status=$2 output=$STAGE_LOGS/$1.out broken
+	kunit_counts "$output"
+	if [ "$broken" -gt 0 ] || [ $((passed + failed + skipped)) -eq 0 ]; then
+		say "  It printed no results, or not all that it was to print."
+		tally_one "$name" "$status" "it printed no results, or not all that it was to print"
+		return
+	fi
+	if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
+		add_status "$status" "$STAGE_LOGS/$name.log" "$output"
+		failed=1
+	fi
+	if [ "$failed" -gt 0 ]; then
+		shown=$STAGE_LOGS/$name.failed
+		kunit_parse "$output" --failed 2>&1 | sed 's/^\[[0-9:]*\] //' >"$shown" || true
+	fi
+	ktap_nest "$name" <"$output" | end_stage "$([ "$failed" -eq 0 ] || printf 'not ')ok" "$name"
+}
+
+# tally_one NAME STATUS [WHY-IT-FAILED]: likewise, of what is one test.
+tally_one() {
+	local name=$1 status=$2
+	skipped=0 passed=0 failed=1
+	if [ "$status" -ne 0 ] || [ -n "${3:-}" ]; then
+		log_end "$STAGE_LOGS/$name.log" | end_stage 'not ok' "$name" "${3:-status $status}"
+	else
+		passed=1 failed=0
+		ktap_diagnostics <"$STAGE_LOGS/$name.out" | end_stage ok "$name"
+	fi
+}
+
+# stage_not_built NAME LOG: LOG has the reason, which was shown already.
+stage_not_built() {
+	NOT_BUILT=$1 FAILED=$((FAILED + 1))
+	log_end "$2" | end_stage 'not ok' "$1" "what it needs could not be built"
+	say "  FAILED: what it needs could not be built."
+}
+
+# skip_stage NAME: after one that was not built.
+skip_stage() {
+	begin_stage "$1"
+	SKIPPED=$((SKIPPED + 1)) NOT_TRIED=$((NOT_TRIED + 1))
+	end_stage ok "$1" "SKIP not tried, since what $NOT_BUILT needs could not be built" </dev/null
+}
+
+# show_skipped NAME: a KUnit test with a #[cfg] that does not hold has no reason.
+show_skipped() {
+	sed -nE 's/^ *ok [0-9]+ (- )?(.*) # SKIP ?/  skipped: \2: /p' "$STAGE_LOGS/$1.out" |
+		sed "s/: $/: not with this kernel's options/" >&2
+}
+
+# run_stage NAME SECONDS KIND TITLE COMMAND…
 run_stage() {
 	local name=$1 seconds=$2 kind=$3 title=$4 status=0 started=$SECONDS passed failed skipped
 	shift 4
 	local log=$STAGE_LOGS/$name.log expect=$CACHE/expect/test-$name
-	mkdir -p "$STAGE_LOGS"
+	local shown=$log
+	begin_stage "$name"
 	[ ! -f "$expect" ] || seconds=$(cat "$expect")
-	STAGE=$((STAGE + 1))
 	say ''
 	say "[$STAGE/$STAGES] $name: $title (usually $(duration "$seconds"))"
-	: >"$log"
-	# shellcheck disable=SC2094
-	start_child "$@" >>"$log" 2> >(tee -a "$log" >&2) </dev/null
+	start_child logged "$log" "$STAGE_LOGS/$name.out" "$@"
 	end_child || status=$?
-	tally "$kind" "$log" "$status"
-	[ "$skipped" -eq 0 ] || sed -nE 's/^test (.*[^ ]) +\.\.\. ignored$/  skipped: \1/p' "$log" >&2
+	if [ "$status" -eq "$STATUS_NOT_BUILT" ]; then
+		stage_not_built "$name" "$log"
+		return
+	fi
+	"tally_$kind" "$name" "$status"
+	show_skipped "$name"
 	PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) SKIPPED=$((SKIPPED + skipped))
 	if [ "$failed" -gt 0 ]; then
-		say "  FAILED: $(counts "$passed" "$failed" "$skipped"), status $status; the end of $log:"
-		tail -n 60 "$log" | sed 's/^/  | /' >&2
+		say "  FAILED: $(counts "$passed" "$failed" "$skipped"), status $status; the end of $shown:"
+		tail -n "$LOG_LINES" "$shown" | sed 's/^/  | /' >&2
 	else
 		say "  ok: $(counts "$passed" "$failed" "$skipped") in $(duration $((SECONDS - started)))"
 		printf '%d\n' $((SECONDS - started)) >"$expect"
 	fi
 }
 
-# fail_stage NAME REASON: instead of run_stage.
-fail_stage() {
-	STAGE=$((STAGE + 1))
-	FAILED=$((FAILED + 1))
-	say ''
-	say "[$STAGE/$STAGES] $1: FAILED: $2"
+# write_report FORMAT FILE: FORMAT is an option of kunit.py, which fails if a test failed.
+write_report() {
+	local report=$STAGE_LOGS/tests.$1 log=$STAGE_LOGS/report.log
+	rm -f "$report"
+	kunit_parse "$STAGE_LOGS/tests.ktap" --summary "--$1=/share/${report##*/}" >"$log" 2>&1 || true
+	if [ ! -s "$report" ] || ! cat "$report" >"$2"; then
+		say "There is no report in $2: kunit.py could not write it, see $log."
+		return 1
+	fi
 }
 
-counts() {
-	printf '%d passed, %d failed' "$1" "$2"
-	[ "$3" -eq 0 ] || printf ', %d skipped' "$3"
+# end_stages: the last line. Fails if a test failed.
+end_stages() {
+	say ''
+	[ "$NOT_TRIED" -eq 0 ] || say "Stages that were not tried: $NOT_TRIED."
+	[ "$FAILED" -eq 0 ] || say "The logs are in $STAGE_LOGS."
+	ktap_end
 }
