@@ -253,6 +253,10 @@ fn counts() {
     runtime().flush();
     let gone = stats.sum(|here| &here.allocated) - 1;
     assert!(stats.sum(|here| &here.freed) == gone);
+    // The copy lives to the end of the map.
+    assert!(counters.elements() == 1);
+    f.0.raw().begin_end();
+    assert!(counters.elements() == 0);
 }
 
 /// What another owner left at the address is ended by whoever finds it, and its charge forgotten.
