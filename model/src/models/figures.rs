@@ -74,7 +74,8 @@ fn identities() {
         let at = |kind: &Kind| runtime().owner_at(owner.id().addr(), kind);
         assert!(owner.id().is_of(owner.kind()) && !owner.id().is_of(other.kind()));
         assert!(!runtime().has_storage(owner.id()) && at(owner.kind()).is_none());
-        assert!(f.create(owner, 1).is_ok());
+        let is_found = || f.0.raw().find(owner.id(), &rcu::read_lock()).is_some();
+        assert!(!is_found() && f.create(owner, 1).is_ok() && is_found());
         assert!(runtime().has_storage(owner.id()));
         assert!(at(owner.kind()) == Some(owner.id()) && at(other.kind()).is_none());
     }
@@ -276,6 +277,20 @@ fn stale() {
     assert!(stats.sum(|here| &here.charged) == 0 && stats.sum(|here| &here.owner_deaths) == 0);
 }
 
+/// An owner that dies is known by either of two identities, and no other is it.
+fn known_as() {
+    let (f, stats) = (Fixture::new(), &runtime().stats);
+    let [one, two, other] = [1, 2, 3].map(|serial| Mock::new(PLACES[0], serial, None));
+    for (owner, deaths, stale) in [(one, 1, 0), (two, 2, 0), (other, 2, 1)] {
+        assert!(f.create(owner, 1).is_ok());
+        // SAFETY: The mocks are no owners any more.
+        let had_storage = unsafe { runtime().owner_died_as(one.id(), two.id()) };
+        assert!(had_storage == (stale == 0) && f.get(owner).is_none());
+        assert!(stats.sum(|here| &here.owner_deaths) == deaths);
+        assert!(stats.sum(|here| &here.stale) == stale);
+    }
+}
+
 /// The notice gives back what is charged, and is lost after that.
 fn lost() {
     let (f, owner) = (Fixture::new(), Mock::new(PLACES[0], 1, Some(ROOM)));
@@ -363,7 +378,7 @@ fn modest() {
 
 #[test]
 fn figures() {
-    let scenarios: [(&str, fn()); 10] = [
+    let scenarios: [(&str, fn()); 11] = [
         ("identities", identities),
         ("renamed", renamed),
         ("sizes", sizes),
@@ -371,6 +386,7 @@ fn figures() {
         ("errors", errors),
         ("counts", counts),
         ("stale", stale),
+        ("known as", known_as),
         ("lost", lost),
         ("spread", spread),
         ("modest", modest),
