@@ -36,8 +36,9 @@ qemu_command() {
 	x86_64)
 		machine=(qemu-system-x86_64 -machine pc)
 		# A guest that gets no time for a tenth of a second while it looks
-		# whether its timer ticks would panic.
-		cmdline='console=ttyS0 no_timer_check' ;;
+		# whether its timer ticks would panic; and one that gets none
+		# between two clocks would say that its TSC is unstable.
+		cmdline='console=ttyS0 no_timer_check tsc=nowatchdog' ;;
 	arm64)
 		machine=(qemu-system-aarch64 -machine 'virt,gic-version=3')
 		# NMIs are interrupts of a high priority there, and must be asked for.
