@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! KUnit suites, in the test flavour only.
+//! KUnit suites, in the test flavour only, and for kernels that have KUnit.
 //!
 //! An assertion that fails ends its thread without running destructors, so what tests share with
 //! the module is on the heap.

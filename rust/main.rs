@@ -11,6 +11,14 @@
 //! only those below it.
 
 #![crate_name = "owner_storage"]
+#![cfg_attr(
+    all(OSTOR_TEST, not(OSTOR_KUNIT)),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "some of the test flavour is for the suites, which a kernel without KUnit cannot run"
+    )
+)]
 
 mod device;
 mod owner;
@@ -19,7 +27,7 @@ mod storage;
 mod sync;
 mod uapi;
 
-#[cfg(OSTOR_TEST)]
+#[cfg(OSTOR_KUNIT)]
 #[path = "../kunit/mod.rs"]
 mod kunit;
 
