@@ -72,12 +72,13 @@ quoted() {
 }
 
 # pack_command RUN LOAD SHARE COMMAND…: RUN/initrd, for one boot. LOAD is the
-# name of the module to load, or empty.
+# name of the module to load, or empty; with SHARE ensure_share has been called.
 pack_command() {
-	local run=$1 load=$2 share=$3
+	local run=$1 load=$2 share=$3 archives=("$CACHE/$INITRAMFS.cpio")
 	shift 3
+	[ -z "$share" ] || [ -z "$SHARE_ARCHIVE" ] || archives+=("$SHARE_ARCHIVE")
 	mkdir -p "$CACHE/$run/command"
 	printf "load='%s' share='%s'\nset --%s\n" "$load" "$share" "$(quoted "$@")" >"$CACHE/$run/command/command"
 	pack "$IN_CACHE/$run/command" "$IN_CACHE/$run/command.cpio"
-	cat "$CACHE/$INITRAMFS.cpio" "$CACHE/$run/command.cpio" >"$CACHE/$run/initrd"
+	cat "${archives[@]}" "$CACHE/$run/command.cpio" >"$CACHE/$run/initrd"
 }

@@ -1,21 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # The kernel's source, and test kernels made from it and from configuration
-# fragments. Needs root.sh, and its lock held.
+# fragments; or Debian's kernel, as the flavour "stock". Needs root.sh, and its lock
+# held.
 
-# kernel_paths ARCH FLAVOUR: where the things of one test kernel are, and the
-# seconds and steps that building it usually takes.
+# shellcheck source=SCRIPTDIR/stock.sh
+. "$SCRIPTS/lib/stock.sh"
+
+# kernel_paths ARCH FLAVOUR: where the things of one test kernel are, how modules
+# for it are made, and the seconds and steps that building it usually takes.
 kernel_paths() {
 	ARCH=$1 FLAVOUR=$2
 	KERNEL_NAME=$ARCH-$FLAVOUR
 	KERNEL=kernel/$KERNEL_NAME
 	KERNEL_IMAGE=$CACHE/$KERNEL/image
 	case $ARCH in
-	x86_64) MAKE_ARCH=x86_64 BUILT_IMAGE=arch/x86/boot/bzImage TYPICAL_KERNEL=(560 2780) ;;
-	arm64) MAKE_ARCH=arm64 BUILT_IMAGE=arch/arm64/boot/Image TYPICAL_KERNEL=(450 2210) ;;
+	x86_64) MAKE_ARCH=x86_64 DEBIAN_ARCH=amd64 BUILT_IMAGE=arch/x86/boot/bzImage TYPICAL_KERNEL=(560 2780) ;;
+	arm64) MAKE_ARCH=arm64 DEBIAN_ARCH=arm64 BUILT_IMAGE=arch/arm64/boot/Image TYPICAL_KERNEL=(450 2210) ;;
 	*) die "there is no test kernel for \"$ARCH\"." "Known are x86_64 and arm64." ;;
 	esac
+	if [ "$FLAVOUR" = stock ]; then
+		# Its build tree names its compiler.
+		MODULE_COMPILER=()
+		return
+	fi
+	MODULE_COMPILER=(LLVM=1)
 	# In this order, so that the later one wins.
 	FRAGMENTS=("$SCRIPTS/config/base.config" "$SCRIPTS/config/$ARCH.config")
 	[ "$FLAVOUR" = default ] || FRAGMENTS+=("$SCRIPTS/config/$FLAVOUR.config")
@@ -127,6 +137,10 @@ make_kernel() {
 
 # Of the options only: what a comment says rebuilds nothing.
 kernel_key() {
+	if [ "$FLAVOUR" = stock ]; then
+		stock_key
+		return
+	fi
 	{
 		grep -hE '^(CONFIG_|# CONFIG_[A-Za-z0-9_]+ is not set)' "${FRAGMENTS[@]}"
 		echo "$SOURCE"
@@ -136,6 +150,10 @@ kernel_key() {
 
 # ensure_kernel: the kernel of kernel_paths, built; its lock is held after.
 ensure_kernel() {
+	if [ "$FLAVOUR" = stock ]; then
+		ensure "kernel-$KERNEL_NAME" "$CACHE/$KERNEL/stamp" "$(kernel_key)" make_stock
+		return
+	fi
 	ensure_source
 	ensure "kernel-$KERNEL_NAME" "$CACHE/$KERNEL/stamp" "$(kernel_key)" make_kernel
 }

@@ -39,7 +39,7 @@ module_make() {
 	local source=$IN_PROJECT
 	[ -z "$MODULE_COPY" ] || source=$IN_CACHE/$MODULE_COPY
 	in_root make -C "$IN_CACHE/$KERNEL/build" M="$source" MO="$IN_CACHE/$MODULE" \
-		ARCH="$MAKE_ARCH" LLVM=1 "${MODULE_ARGS[@]}" "$@"
+		ARCH="$MAKE_ARCH" "${MODULE_COMPILER[@]}" "${MODULE_ARGS[@]}" "$@"
 }
 
 # The sources of a busted build.

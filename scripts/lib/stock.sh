@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034
+#
+# Debian's own kernel ("stock"), of the suite that the root's kernel source is of:
+# its image, and its headers, completed by scripts/complete-tree. The packages are
+# unpacked in the cache; nothing is installed in the root. Needs kernel.sh.
+
+# The version that the tests were run on. If the mirror no longer has it, its newest
+# one of the same series is taken.
+STOCK_TESTED=7.3.4+deb13
+
+# What mounts a shared folder, in the order in which one needs the other. Test
+# kernels have it built in.
+SHARE_MODULES=(netfs 9pnet 9pnet_virtio 9p)
+
+# stock_apt COMMAND ARGUMENT…: apt in the root, with lists in the cache.
+stock_apt() {
+	local command=$1 apt=$IN_CACHE/$KERNEL/apt
+	shift
+	in_root -C "$apt" "$command" -q -o Dir::Cache="$apt" -o Dir::State::Lists="$apt/lists" \
+		-o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \
+		-o APT::Sandbox::User=root "$@"
+}
+
+# stock_lists: of the one suite that has these kernels.
+stock_lists() {
+	local apt=$CACHE/$KERNEL/apt
+	rm -rf "$apt"
+	mkdir -p "$apt"/{lists,archives}/partial
+	grep -F " ${ROOT_SUITES[-1]} " "$ROOT/etc/apt/sources.list" >"$apt/sources.list"
+	stock_apt apt-get update
+}
+
+# series: "7.3", whose source the root has.
+series() {
+	sed -n 's/^linux-source-\([0-9.]*\) .*/\1/p' "$ROOT/toolchain"
+}
+
+# stock_offered: the versions that the mirror has, such as 7.3.4+deb13.
+stock_offered() {
+	stock_apt apt-cache pkgnames "linux-headers-$(series)" |
+		sed -nE "s/^linux-headers-($(series)(\.[0-9]+)*\+[a-z0-9]+)-$DEBIAN_ARCH\$/\1/p"
+}
+
+# choose_stock TESTED: TESTED if it is among the versions on standard input, or the
+# newest one, or nothing if there are none.
+choose_stock() {
+	sort -V | awk -v tested="$1" '
+	{ newest = $0 }
+	$0 == tested { found = 1 }
+	END { print found ? tested : newest }'
+}
+
+fetch_stock() {
+	local version release deb
+	stock_lists
+	version=$(stock_offered | choose_stock "$STOCK_TESTED")
+	[ -n "$version" ] || die "the Debian mirror has no kernel of Linux $(series) for $DEBIAN_ARCH." \
+		"A kernel built from source does instead: scripts/vm --kernel default"
+	release=$version-$DEBIAN_ARCH
+	stock_apt apt-get download "linux-headers-$release:$DEBIAN_ARCH" "linux-headers-$version-common" \
+		"linux-kbuild-$version" "linux-binary-$release:$DEBIAN_ARCH"
+	# The root has the source of one version.
+	source_paths
+	version=$(in_root sh -c 'dpkg-deb -f "$1"/linux-headers-*-common_*.deb Version' version "$IN_CACHE/$KERNEL/apt")
+	[ "$version" = "${SOURCE#linux/}" ] || stock_apt apt-get download "linux-source-$(series)=$version"
+	for deb in "$CACHE/$KERNEL"/apt/*.deb; do
+		in_root dpkg-deb -x "$IN_CACHE${deb#"$CACHE"}" "$IN_CACHE/$KERNEL/packages"
+	done
+	printf '%s\n' "$release" >"$CACHE/$KERNEL/release"
+}
+
+complete_stock() {
+	local release tarball
+	release=$(cat "$CACHE/$KERNEL/release")
+	tarball=usr/src/linux-source-$(series).tar.xz
+	if [ -f "$CACHE/$KERNEL/packages/$tarball" ]; then
+		tarball=$IN_CACHE/$KERNEL/packages/$tarball
+	else
+		tarball=/$tarball
+	fi
+	in_root scripts/complete-tree "$IN_CACHE/$KERNEL/packages/usr/src/linux-headers-$release" \
+		"$tarball" "$IN_CACHE/$KERNEL/build"
+	mv "$CACHE/$KERNEL/packages/usr/lib/modules/$release/vmlinuz" "$KERNEL_IMAGE"
+	rm -rf "${CACHE:?}/$KERNEL"/{packages,apt}
+}
+
+make_stock() {
+	local hint="A kernel built from source does instead: scripts/vm --kernel default"
+	rm -rf "${CACHE:?}/$KERNEL"
+	STEP_HINT="If a download failed, check the network and run the same command again." \
+		run_step "stock-$ARCH" 10 25 count_lines "Fetching Debian's kernel for $ARCH" fetch_stock
+	[ "$(cat "$CACHE/$KERNEL/release")" = "$STOCK_TESTED-$DEBIAN_ARCH" ] ||
+		say "It is $(cat "$CACHE/$KERNEL/release"), since the mirror no longer has $STOCK_TESTED, which was tested."
+	STEP_HINT=$hint run_step "complete-$ARCH" 115 25 count_lines \
+		"Completing its headers: compiling the kernel crate" complete_stock
+}
+
+# stock_key: what a comment says rebuilds nothing.
+stock_key() {
+	{
+		echo "$STOCK_TESTED"
+		toolchain_key
+		sed '/^[[:space:]]*#/d' "$SCRIPTS/complete-tree" "$SCRIPTS/lib/exports.sh"
+	} | hash_of
+}
+
+fetch_share() {
+	local release archive=$KERNEL/share dir files=("${SHARE_MODULES[@]/%/.ko.xz}") number
+	release=$(cat "$CACHE/$KERNEL/release")
+	dir=$archive/lib/modules/$release/share
+	stock_lists
+	stock_apt apt-get download "linux-modules-$release:$DEBIAN_ARCH"
+	rm -rf "${CACHE:?}/$archive"
+	mkdir -p "$CACHE/$dir"
+	in_root sh -euc '
+		deb=$1 dir=$2
+		shift 2
+		dpkg-deb --fsys-tarfile "$deb"/linux-modules-*.deb |
+			tar -C "$dir" -xf - --wildcards --transform "s|.*/||" "$@"
+		xz -d "$dir"/*' share "$IN_CACHE/$KERNEL/apt" "$IN_CACHE/$dir" "${files[@]/#/*/}"
+	# The guest loads them in the order of their names.
+	for number in "${!SHARE_MODULES[@]}"; do
+		mv "$CACHE/$dir/${SHARE_MODULES[number]}.ko" "$CACHE/$dir/$number-${SHARE_MODULES[number]}.ko"
+	done
+	pack "$IN_CACHE/$archive" "$IN_CACHE/$archive.cpio"
+	rm -rf "${CACHE:?}/$archive" "${CACHE:?}/$KERNEL/apt"
+}
+
+make_share() {
+	run_step "share-$ARCH" 20 10 count_lines "Fetching the modules that share a folder with a guest" fetch_share
+}
+
+# ensure_share: SHARE_ARCHIVE, the part of the initramfs that mounting a shared
+# folder needs on this kernel, if there is one. Needs initramfs.sh.
+ensure_share() {
+	SHARE_ARCHIVE=
+	[ "$FLAVOUR" = stock ] || return 0
+	SHARE_ARCHIVE=$CACHE/$KERNEL/share.cpio
+	ensure "share-$KERNEL_NAME" "$CACHE/$KERNEL/share.stamp" "$(kernel_key) ${SHARE_MODULES[*]} $(declare -f fetch_share | hash_of)" make_share
+}
