@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The commands of this project; `make help` lists them. kbuild reads Kbuild.
-# Without KDIR, all is built and run in a Debian root with a test kernel, which
-# scripts/ makes on first use and keeps in a cache.
+# Without KDIR, all is built and run in a Debian root with a test kernel or Debian's
+# own, which scripts/ makes or fetches on first use and keeps in a cache.
 
 ifneq ($(KDIR),)
 # A kernel built with clang wants its modules built with clang.
@@ -21,7 +21,7 @@ endif
 arch = $(if $(ARCH),--arch $(ARCH))
 
 demo:
-	@scripts/vm $(arch) --timeout 600 -- ostor demo
+	@scripts/vm $(arch) --kernel stock --timeout 600 -- ostor demo
 
 test:
 	@scripts/test $(arch)
@@ -61,8 +61,9 @@ distclean:
 
 define HELP
 make             build owner_storage.ko; KDIR=TREE builds it against the built
-                 kernel tree TREE, with the compilers of this machine
-make demo        run the demonstration on a test kernel in a virtual machine
+                 kernel tree TREE, with the compilers of this machine;
+                 scripts/complete-headers makes one of Debian's headers
+make demo        run the demonstration on Debian's kernel in a virtual machine
 make test        run every test; the last line has the counts
 make test-matrix run the tests on kernels of other configurations: PREEMPT_RT,
                  one processor, no memory cgroups, CFI, MODVERSIONS
