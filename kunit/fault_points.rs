@@ -2,6 +2,7 @@
 
 //! The fault points: what they can do, and that whoever should pass them does.
 
+use crate::sync::compat::EDEADLK;
 use kernel::prelude::*;
 
 #[kunit_tests(ostor_fault_points)]

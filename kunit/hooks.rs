@@ -2,6 +2,7 @@
 
 //! Notices of death that ftrace drops.
 
+use crate::sync::compat::ENODATA;
 use kernel::prelude::*;
 
 #[kunit_tests(ostor_hooks)]

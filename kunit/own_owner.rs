@@ -2,6 +2,10 @@
 
 //! That a value which keeps its own owner is noticed, when the map ends and both go.
 
+use crate::sync::compat::{
+    ENODATA,
+    EOPNOTSUPP, //
+};
 use kernel::prelude::*;
 
 #[kunit_tests(ostor_own_owner)]

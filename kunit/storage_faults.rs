@@ -2,6 +2,7 @@
 
 //! Locks and allocations that fail.
 
+use crate::sync::compat::EDEADLK;
 use kernel::prelude::*;
 
 #[kunit_tests(ostor_storage_faults)]

@@ -2,6 +2,7 @@
 
 //! Death, end, and races that a probe makes happen.
 
+use crate::sync::compat::EDEADLK;
 use kernel::prelude::*;
 
 #[kunit_tests(ostor_storage_life)]

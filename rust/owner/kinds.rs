@@ -28,7 +28,10 @@ use crate::{
         runtime::Runtime, //
     },
     sync::{
-        compat::EOPNOTSUPP,
+        compat::{
+            ENODATA,
+            EOPNOTSUPP, //
+        },
         fault::{
             self,
             Point, //

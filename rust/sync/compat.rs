@@ -9,6 +9,7 @@ use core::borrow::Borrow;
 pub(crate) use kernel::{
     error::code::{
         EDEADLK,
+        ENODATA,
         EOPNOTSUPP, //
     },
     miscdevice::MiscDeviceRegistration,
@@ -20,6 +21,7 @@ pub(crate) use self::linux_7_2::{
     barrier,
     MiscDeviceRegistration,
     EDEADLK,
+    ENODATA,
     EOPNOTSUPP, //
 };
 
@@ -47,6 +49,7 @@ mod linux_7_2 {
     };
 
     pub(crate) const EDEADLK: Error = error(bindings::EDEADLK);
+    pub(crate) const ENODATA: Error = error(bindings::ENODATA);
     pub(crate) const EOPNOTSUPP: Error = error(bindings::EOPNOTSUPP);
 
     /// An [`Error`]: only the kernel crate has what makes one of a number in a constant.
@@ -129,7 +132,8 @@ mod linux_7_2 {
                 // SAFETY: The slot is writable, pinned and not shared yet.
                 unsafe {
                     let (misc, fops) = (&raw mut (*slot).misc, &raw mut (*slot).fops);
-                    let (misc, fops) = (misc.cast(), fops.cast());
+                    let misc = misc.cast::<bindings::miscdevice>();
+                    let fops = fops.cast::<bindings::file_operations>();
                     let mut raw: bindings::miscdevice = options.into_raw::<T>();
                     ptr::copy_nonoverlapping(raw.fops, fops, 1);
                     (*fops).owner = crate::THIS_MODULE.as_ptr();

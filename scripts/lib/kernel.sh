@@ -2,8 +2,7 @@
 # shellcheck shell=bash disable=SC2034
 #
 # The kernel's source, and test kernels made from it and from configuration
-# fragments; or Debian's kernel, as the flavour "stock". Needs root.sh, and its lock
-# held.
+# fragments; or Debian's kernels, as flavours too. Needs root.sh, and its lock held.
 
 # shellcheck source=SCRIPTDIR/stock.sh
 . "$SCRIPTS/lib/stock.sh"
@@ -20,7 +19,7 @@ kernel_paths() {
 	arm64) MAKE_ARCH=arm64 DEBIAN_ARCH=arm64 BUILT_IMAGE=arch/arm64/boot/Image TYPICAL_KERNEL=(450 2210) ;;
 	*) die "there is no test kernel for \"$ARCH\"." "Known are x86_64 and arm64." ;;
 	esac
-	if [ "$FLAVOUR" = stock ]; then
+	if is_stock "$FLAVOUR"; then
 		# Its build tree names its compiler.
 		MODULE_COMPILER=()
 		return
@@ -137,7 +136,7 @@ make_kernel() {
 
 # Of the options only: what a comment says rebuilds nothing.
 kernel_key() {
-	if [ "$FLAVOUR" = stock ]; then
+	if is_stock "$FLAVOUR"; then
 		stock_key
 		return
 	fi
@@ -150,7 +149,7 @@ kernel_key() {
 
 # ensure_kernel: the kernel of kernel_paths, built; its lock is held after.
 ensure_kernel() {
-	if [ "$FLAVOUR" = stock ]; then
+	if is_stock "$FLAVOUR"; then
 		ensure "kernel-$KERNEL_NAME" "$CACHE/$KERNEL/stamp" "$(kernel_key)" make_stock
 		return
 	fi

@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034
 #
-# Debian's own kernel ("stock"), of the suite that the root's kernel source is of:
-# its image, and its headers, completed by scripts/complete-tree. The packages are
-# unpacked in the cache; nothing is installed in the root. Needs kernel.sh.
+# Debian's own kernels, of the suite that the root's kernel source is of: the image,
+# and the headers, completed by scripts/complete-tree. The packages are unpacked in
+# the cache; nothing is installed in the root. Needs kernel.sh.
 
-# The version that the tests were run on. If the mirror no longer has it, its newest
-# one of the same series is taken.
-STOCK_TESTED=7.3.4+deb13
+# The versions that the tests were run on, by flavour. If the mirror no longer has
+# one, its newest one of the same series is taken.
+declare -A STOCK_TESTED=(
+	[stock]=7.3.4+deb13
+	[stock72]=7.2.12+deb13
+)
+
+is_stock() {
+	[ -n "${STOCK_TESTED[$1]:-}" ]
+}
 
 # What mounts a shared folder, in the order in which one needs the other. Test
 # kernels have it built in.
@@ -31,9 +38,9 @@ stock_lists() {
 	stock_apt apt-get update
 }
 
-# series: "7.3", whose source the root has.
+# series: "7.3", or the like.
 series() {
-	sed -n 's/^linux-source-\([0-9.]*\) .*/\1/p' "$ROOT/toolchain"
+	cut -d. -f 1,2 <<<"${STOCK_TESTED[$FLAVOUR]}"
 }
 
 # stock_offered: the versions that the mirror has, such as 7.3.4+deb13.
@@ -54,7 +61,7 @@ choose_stock() {
 fetch_stock() {
 	local version release deb
 	stock_lists
-	version=$(stock_offered | choose_stock "$STOCK_TESTED")
+	version=$(stock_offered | choose_stock "${STOCK_TESTED[$FLAVOUR]}")
 	[ -n "$version" ] || die "the Debian mirror has no kernel of Linux $(series) for $DEBIAN_ARCH." \
 		"A kernel built from source does instead: scripts/vm --kernel default"
 	release=$version-$DEBIAN_ARCH
@@ -89,17 +96,17 @@ make_stock() {
 	local hint="A kernel built from source does instead: scripts/vm --kernel default"
 	rm -rf "${CACHE:?}/$KERNEL"
 	STEP_HINT="If a download failed, check the network and run the same command again." \
-		run_step "stock-$ARCH" 10 25 count_lines "Fetching Debian's kernel for $ARCH" fetch_stock
-	[ "$(cat "$CACHE/$KERNEL/release")" = "$STOCK_TESTED-$DEBIAN_ARCH" ] ||
-		say "It is $(cat "$CACHE/$KERNEL/release"), since the mirror no longer has $STOCK_TESTED, which was tested."
-	STEP_HINT=$hint run_step "complete-$ARCH" 115 25 count_lines \
+		run_step "$FLAVOUR-$ARCH" 10 25 count_lines "Fetching Debian's kernel for $ARCH" fetch_stock
+	[ "$(cat "$CACHE/$KERNEL/release")" = "${STOCK_TESTED[$FLAVOUR]}-$DEBIAN_ARCH" ] ||
+		say "It is $(cat "$CACHE/$KERNEL/release"), since the mirror no longer has ${STOCK_TESTED[$FLAVOUR]}, which was tested."
+	STEP_HINT=$hint run_step "complete-$FLAVOUR-$ARCH" 115 25 count_lines \
 		"Completing its headers: compiling the kernel crate" complete_stock
 }
 
 # stock_key: what a comment says rebuilds nothing.
 stock_key() {
 	{
-		echo "$STOCK_TESTED"
+		echo "${STOCK_TESTED[$FLAVOUR]}"
 		toolchain_key
 		sed '/^[[:space:]]*#/d' "$SCRIPTS/complete-tree" "$SCRIPTS/lib/exports.sh"
 	} | hash_of
@@ -128,14 +135,14 @@ fetch_share() {
 }
 
 make_share() {
-	run_step "share-$ARCH" 20 10 count_lines "Fetching the modules that share a folder with a guest" fetch_share
+	run_step "share-$FLAVOUR-$ARCH" 20 10 count_lines "Fetching the modules that share a folder with a guest" fetch_share
 }
 
 # ensure_share: SHARE_ARCHIVE, the part of the initramfs that mounting a shared
 # folder needs on this kernel, if there is one. Needs initramfs.sh.
 ensure_share() {
 	SHARE_ARCHIVE=
-	[ "$FLAVOUR" = stock ] || return 0
+	is_stock "$FLAVOUR" || return 0
 	SHARE_ARCHIVE=$CACHE/$KERNEL/share.cpio
 	ensure "share-$KERNEL_NAME" "$CACHE/$KERNEL/share.stamp" "$(kernel_key) ${SHARE_MODULES[*]} $(declare -f fetch_share | hash_of)" make_share
 }

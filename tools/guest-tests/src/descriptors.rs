@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A map lives exactly as long as a descriptor of it does, wherever that is.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use nix::errno::Errno;
 use ostor::device::{self, Map, Mode, Owner};
 use ostor::process::Child;
@@ -24,6 +24,7 @@ crate::suite![
     a_passed_descriptor_is_the_map,
     a_descriptor_on_its_way_keeps_the_map,
     closing_while_the_owners_die,
+    an_open_device_holds_the_module,
 ];
 
 fn duplicate(map: &Map) -> Result<Map> {
@@ -176,5 +177,22 @@ fn closing_while_the_owners_die() -> Result<()> {
             .try_for_each(|child| child.reap().map(drop))?;
         drop(second);
     }
+    Ok(())
+}
+
+/// Without that, `rmmod` takes the functions of an open file away. The kernel crate of
+/// Linux 7.2 forgets it.
+fn an_open_device_holds_the_module() -> Result<()> {
+    let held = || -> Result<u32> {
+        let counts = ["owner_storage", "owner_storage_test"]
+            .map(|name| fs::read_to_string(format!("/sys/module/{name}/refcnt")));
+        let count = counts.into_iter().find_map(Result::ok);
+        Ok(count.context("no module is loaded")?.trim().parse()?)
+    };
+    let before = held()?;
+    let devices = [device::open()?, device::open()?];
+    assert_eq!(held()?, before + 2);
+    drop(devices);
+    assert_eq!(held()?, before);
     Ok(())
 }
