@@ -36,10 +36,10 @@ use crate::{
         AllHooks,
         Mute, //
     },
-    sync::compat::{
-        self,
-        MiscDeviceRegistration, //
-    }, //
+    sync::{
+        compat::MiscDeviceRegistration,
+        params, //
+    },
 };
 use kernel::{
     miscdevice::MiscDeviceOptions,
@@ -48,32 +48,13 @@ use kernel::{
 
 /// The flavours of the module differ in name and description.
 macro_rules! flavour {
-    ($name:literal, $description:literal $(, $($param:tt)*)?) => {
+    ($name:literal, $description:literal) => {
         module! {
             type: OwnerStorage,
             name: $name,
             authors: ["The owner_storage developers"],
             description: $description,
             license: "GPL",
-            params: {
-                map_bits: u32 {
-                    default: 10,
-                    description: "Buckets of a map, as a power of two (4 to 20)",
-                },
-                index_bits: u32 {
-                    default: 12,
-                    description: "Buckets of the owner index, as a power of two (4 to 20)",
-                },
-                pending_hurry: u32 {
-                    default: 0,
-                    description: "KiB of dead elements from which on grace periods are hurried (0: a 1024th of memory)",
-                },
-                pending_limit: u32 {
-                    default: 0,
-                    description: "KiB of dead elements from which on creation waits or gets ENOMEM (0: a 128th of memory)",
-                },
-                $($($param)*)?
-            },
         }
     };
 }
@@ -84,32 +65,14 @@ flavour!(
     "Owner-attached storage: values attached to tasks, cgroups and sockets"
 );
 
-#[cfg(OSTOR_TEST_MODULE)]
-macro_rules! test_flavour {
-    ($name:literal, $description:literal) => {
-        flavour!(
-            $name,
-            $description,
-            mute_deaths: u32 {
-                default: 0,
-                description: "Kinds whose notices of death are lost: the sum of 1 << OSTOR_KIND_*",
-            },
-            mute_proof: u32 {
-                default: 0,
-                description: "Kinds whose notices of death are lost while the module is loaded, likewise",
-            },
-        );
-    };
-}
-
 #[cfg(all(OSTOR_TEST_MODULE, not(OSTOR_BUSTED)))]
-test_flavour!(
+flavour!(
     "owner_storage_test",
     "Owner-attached storage, test flavour: KUnit suites and fault points"
 );
 
 #[cfg(OSTOR_BUSTED)]
-test_flavour!(
+flavour!(
     "owner_storage_busted",
     "Owner-attached storage, test flavour, broken on purpose: never to be used"
 );
@@ -120,15 +83,15 @@ flavour!(
     "Owner-attached storage, with the driver of scripts/creation-speed"
 );
 
-#[cfg(OSTOR_TEST_MODULE)]
+#[cfg(OSTOR_TEST)]
 fn mute() -> Mute {
     Mute {
-        proof: compat::param(module_parameters::mute_proof.value()),
-        later: compat::param(module_parameters::mute_deaths.value()),
+        proof: params::mute_proof(),
+        later: params::mute_deaths(),
     }
 }
 
-#[cfg(not(OSTOR_TEST_MODULE))]
+#[cfg(not(OSTOR_TEST))]
 fn mute() -> Mute {
     Mute { proof: 0, later: 0 }
 }
@@ -161,13 +124,10 @@ impl kernel::InPlaceModule for OwnerStorage {
         #[cfg(OSTOR_BUSTED)]
         pr_alert!("broken on purpose: {}\n", env!("OSTOR_BUSTED"));
         let sizes = storage::runtime::Sizes {
-            map_bits: compat::param(module_parameters::map_bits.value()),
-            index_bits: compat::param(module_parameters::index_bits.value()),
+            map_bits: params::map_bits(),
+            index_bits: params::index_bits(),
         };
-        let marks = storage::pending::Marks::new(
-            compat::param(module_parameters::pending_hurry.value()),
-            compat::param(module_parameters::pending_limit.value()),
-        );
+        let marks = storage::pending::Marks::new(params::pending_hurry(), params::pending_limit());
         // Notices before users: who is created is seen to die. Fields are initialised in the order
         // they are written here, and dropped in the order of the type.
         try_pin_init!(Self {

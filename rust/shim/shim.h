@@ -22,6 +22,16 @@ struct mem_cgroup;
 /* Exported by both flavours, so that the loader refuses the second one. */
 extern const bool owner_storage_is_loaded;
 
+/* Parameters of the module; their ranges were checked when it was loaded. */
+u32 ostor_param_map_bits(void);
+u32 ostor_param_index_bits(void);
+u32 ostor_param_pending_hurry(void);
+u32 ostor_param_pending_limit(void);
+#ifdef OSTOR_TEST
+u32 ostor_param_mute_deaths(void);
+u32 ostor_param_mute_proof(void);
+#endif
+
 /* rqspinlock */
 int ostor_res_lock_irqsave(rqspinlock_t *lock, unsigned long *flags);
 bool ostor_res_trylock_irqsave(rqspinlock_t *lock, unsigned long *flags);

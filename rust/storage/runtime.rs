@@ -37,13 +37,11 @@ use crate::sync::{
     },
     Atomic, Full, Relaxed,
 };
-use core::{
-    ops::RangeInclusive,
-    ptr, //
-};
+use core::ptr;
 use kernel::prelude::*;
 
-/// How large the tables are: numbers of buckets, as powers of two.
+/// How large the tables are: numbers of buckets, as powers of two. The module's parameters have
+/// been checked to be from 4 to 20.
 #[derive(Copy, Clone)]
 pub(crate) struct Sizes {
     /// Of each map.
@@ -367,13 +365,8 @@ impl Runtime {
 pub(crate) struct Running(KBox<Runtime>);
 
 impl Running {
-    /// Starts the runtime, once at a time. Fails with `EINVAL` if a size is out of bounds.
+    /// Starts the runtime, once at a time.
     pub(crate) fn start(sizes: Sizes, marks: Marks) -> Result<Self> {
-        const BITS: RangeInclusive<u32> = 4..=20;
-
-        if !BITS.contains(&sizes.map_bits) || !BITS.contains(&sizes.index_bits) {
-            return Err(EINVAL);
-        }
         let runtime = KBox::new(
             Runtime {
                 index: Table::new(sizes.index_bits)?,

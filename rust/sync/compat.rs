@@ -3,8 +3,6 @@
 //! What differs between the kernel crates of Linux 7.2 and 7.3. The rest of the module takes these
 //! names from here, as 7.3 has them.
 
-use core::borrow::Borrow;
-
 #[cfg(not(OSTOR_LINUX_7_2))]
 pub(crate) use kernel::{
     error::code::{
@@ -24,11 +22,6 @@ pub(crate) use self::linux_7_2::{
     ENODATA,
     EOPNOTSUPP, //
 };
-
-/// The value of a parameter, which 7.2 lends.
-pub(crate) fn param(value: impl Borrow<u32>) -> u32 {
-    *value.borrow()
-}
 
 #[cfg(OSTOR_LINUX_7_2)]
 mod linux_7_2 {

@@ -21,6 +21,7 @@ pub(crate) mod llist;
 pub(crate) mod lock_order;
 pub(crate) mod module;
 pub(crate) mod nolock;
+pub(crate) mod params;
 pub(crate) mod per_cpu;
 pub(crate) mod probes;
 pub(crate) mod rcu;

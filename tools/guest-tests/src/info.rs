@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The figures of a map and of the module.
 
+use std::fs;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use ostor::device::{self, Kind, Map, Mode, Owner};
 use ostor::process::Child;
 use ostor::settle;
@@ -20,6 +22,7 @@ crate::suite![
     bytes_come_and_go,
     the_module_counts_what_lives,
     the_module_counts_what_was,
+    parameters_can_be_read,
 ];
 
 fn a_new_map() -> Result<()> {
@@ -154,5 +157,26 @@ fn the_module_counts_what_was() -> Result<()> {
     assert_eq!(after.owner_deaths, before.owner_deaths + 1);
     assert_eq!(after.dropped, before.dropped + 2);
     assert_eq!(after.pad, 0);
+    Ok(())
+}
+
+/// By everyone; they are set when the module is loaded.
+fn parameters_can_be_read() -> Result<()> {
+    let dirs = fs::read_dir("/sys/module")?.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let is_ours = entry.file_name().to_str()?.starts_with("owner_storage");
+        is_ours.then(|| entry.path().join("parameters"))
+    });
+    let dir = dirs.last().context("the module is not loaded")?;
+    let read = |name: &str| -> Result<u32> {
+        let path = dir.join(name);
+        assert_eq!(fs::metadata(&path)?.mode() & 0o777, 0o444, "{name}");
+        let text = fs::read_to_string(&path)?;
+        Ok(text.trim_end().parse()?)
+    };
+    assert_eq!(1 << read("map_bits")?, new_map()?.info()?.buckets);
+    for name in ["index_bits", "pending_hurry", "pending_limit"] {
+        read(name)?;
+    }
     Ok(())
 }

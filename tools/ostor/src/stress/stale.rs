@@ -8,7 +8,6 @@
 //! notices of death it ignores.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -79,11 +78,7 @@ fn muted() -> Result<u32> {
         return Err(UsageError(text).into());
     }
     let path = format!("{TEST_MODULE}/parameters/mute_deaths");
-    let text = match fs::read_to_string(&path) {
-        // Not to be read, so what it did has to show that it is set.
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(u32::MAX),
-        text => text.with_context(|| format!("cannot read {path}"))?,
-    };
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let muted = text
         .trim()
         .parse()

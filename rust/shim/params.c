@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The parameters of the module. They are not declared by the kernel crate's
+ * module! macro: its parameters cannot be read in sysfs (it sets perm to 0 and
+ * has no get()), and its setters know types but no ranges.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kstrtox.h>
+#include <linux/module.h>
+#include <linux/sysfs.h>
+
+#include "shim.h"
+
+struct ostor_param {
+	u32 value;
+	u32 least;
+	u32 most;
+};
+
+/* The kernel's own message names the parameter and the value, not the range. */
+static int ostor_param_set(const char *text, const struct kernel_param *kp)
+{
+	struct ostor_param *param = kp->arg;
+	u32 value;
+
+	if (kstrtou32(text, 0, &value) || value < param->least || value > param->most) {
+		pr_err("parameter %s=%s is no number from %u to %u\n", kp->name, text,
+		       param->least, param->most);
+		return -EINVAL;
+	}
+	param->value = value;
+	return 0;
+}
+
+static int ostor_param_get(char *buffer, const struct kernel_param *kp)
+{
+	const struct ostor_param *param = kp->arg;
+
+	return sysfs_emit(buffer, "%u\n", param->value);
+}
+
+static const struct kernel_param_ops ostor_param_ops = {
+	.set = ostor_param_set,
+	.get = ostor_param_get,
+};
+
+/* A parameter that Rust reads with ostor_param_NAME(). */
+#define OSTOR_PARAM(name, initial, first, last)					\
+	static struct ostor_param ostor_##name = {				\
+		.value = (initial), .least = (first), .most = (last),		\
+	};									\
+	u32 ostor_param_##name(void)						\
+	{									\
+		return ostor_##name.value;					\
+	}
+
+OSTOR_PARAM(map_bits, 10, 4, 20)
+module_param_cb(map_bits, &ostor_param_ops, &ostor_map_bits, 0444);
+MODULE_PARM_DESC(map_bits, "Buckets of a map, as a power of two (4 to 20)");
+
+OSTOR_PARAM(index_bits, 12, 4, 20)
+module_param_cb(index_bits, &ostor_param_ops, &ostor_index_bits, 0444);
+MODULE_PARM_DESC(index_bits, "Buckets of the owner index, as a power of two (4 to 20)");
+
+OSTOR_PARAM(pending_hurry, 0, 0, U32_MAX)
+module_param_cb(pending_hurry, &ostor_param_ops, &ostor_pending_hurry, 0444);
+MODULE_PARM_DESC(pending_hurry,
+		 "KiB of dead elements from which on grace periods are hurried (0: a 1024th of memory)");
+
+OSTOR_PARAM(pending_limit, 0, 0, U32_MAX)
+module_param_cb(pending_limit, &ostor_param_ops, &ostor_pending_limit, 0444);
+MODULE_PARM_DESC(pending_limit,
+		 "KiB of dead elements from which on creation waits or gets ENOMEM (0: a 128th of memory)");
+
+#ifdef OSTOR_TEST
+/* Sums of 1 << OSTOR_KIND_*. */
+#define OSTOR_ALL_KINDS 31
+
+OSTOR_PARAM(mute_deaths, 0, 0, OSTOR_ALL_KINDS)
+module_param_cb(mute_deaths, &ostor_param_ops, &ostor_mute_deaths, 0444);
+MODULE_PARM_DESC(mute_deaths,
+		 "Kinds whose notices of death are lost: the sum of 1 << OSTOR_KIND_*");
+
+OSTOR_PARAM(mute_proof, 0, 0, OSTOR_ALL_KINDS)
+module_param_cb(mute_proof, &ostor_param_ops, &ostor_mute_proof, 0444);
+MODULE_PARM_DESC(mute_proof,
+		 "Kinds whose notices of death are lost while the module is loaded, likewise");
+#endif
