@@ -4,21 +4,34 @@
 # Without KDIR, all is built and run in a Debian root with a test kernel or Debian's
 # own, which scripts/ makes or fetches on first use and keeps in a cache.
 
-ifneq ($(KDIR),)
+# Names of architectures that others use.
+arch-of-x86 := x86_64
+arch-of-amd64 := x86_64
+arch-of-aarch64 := arm64
+arch-name := $(or $(arch-of-$(ARCH)),$(ARCH))
+
+ifneq ($(origin KDIR),undefined)
+ifeq ($(strip $(KDIR)),)
+$(error KDIR is empty: give the path of a kernel build tree, or leave KDIR out)
+endif
+# As one word of the shell's.
+kdir := '$(subst ','\'',$(KDIR))'
 # A kernel built with clang wants its modules built with clang.
-LLVM ?= $(if $(shell grep -sx CONFIG_CC_IS_CLANG=y $(KDIR)/.config),1)
+LLVM ?= $(if $(shell grep -sx CONFIG_CC_IS_CLANG=y $(kdir)/.config),1)
+kbuild = +@MAKE='$(MAKE)' scripts/in-kdir $(kdir) M=$(CURDIR) MO=$(CURDIR)/build \
+	$(if $(LLVM),LLVM=$(LLVM)) $(if $(ARCH),ARCH=$(arch-name))
 
 module:
-	@scripts/check-kdir $(KDIR)
+	@scripts/check-kdir $(kdir)
 	@mkdir -p build && echo '*' >build/.gitignore
-	$(MAKE) -C $(KDIR) M=$(CURDIR) MO=$(CURDIR)/build $(if $(LLVM),LLVM=$(LLVM)) modules
+	$(kbuild) modules
 else
 module:
 	@scripts/module $(arch)
 endif
 
 # On x86_64 if it is not given; the tests then run on both.
-arch = $(if $(ARCH),--arch $(ARCH))
+arch = $(if $(ARCH),--arch $(arch-name))
 
 demo:
 	@scripts/vm $(arch) --kernel stock --timeout 600 -- ostor demo

@@ -8,22 +8,6 @@
 set -euo pipefail
 umask 022
 
-PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
-SCRIPTS=$PROJECT/scripts
-CACHE=${OWNER_STORAGE_CACHE:-${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/owner_storage}
-mkdir -p "$CACHE"
-CACHE=$(cd "$CACHE" && pwd -P)
-
-# Where the two are seen inside the root.
-IN_CACHE=/cache IN_PROJECT=/work
-
-# What is built from this checkout is kept apart from what another one built:
-# make compares times, and those of two checkouts say nothing about each other.
-CHECKOUT=checkout/$(basename "$PROJECT")-$(printf %s "$PROJECT" | sha256sum | cut -c1-8)
-CHECKOUT_LOCK=$(basename "$CHECKOUT")
-LOGS=$CACHE/log/$CHECKOUT_LOCK
-mkdir -p "$CACHE/lock" "$CACHE/expect" "$LOGS"
-
 say() {
 	printf '%s\n' "$*" >&2
 }
@@ -36,9 +20,43 @@ die() {
 	exit "${DIE_STATUS:-1}"
 }
 
+PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+SCRIPTS=$PROJECT/scripts
+ELSEWHERE="Set OWNER_STORAGE_CACHE to a directory for the cache."
+CACHE=${OWNER_STORAGE_CACHE:-${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}}
+[ -n "$CACHE" ] || die "HOME is not set, so there is no place for the cache." "$ELSEWHERE"
+[ -n "${OWNER_STORAGE_CACHE:-}" ] || CACHE+=/owner_storage
+mkdir -p "$CACHE" 2>/dev/null && [ -w "$CACHE" ] || die "the cache, $CACHE, cannot be written." "$ELSEWHERE"
+CACHE=$(cd "$CACHE" && pwd -P)
+
+# Where the two are seen inside the root.
+IN_CACHE=/cache IN_PROJECT=/work
+
+# What is built from this checkout is kept apart from what another one built:
+# make compares times, and those of two checkouts say nothing about each other.
+CHECKOUT=checkout/$(basename "$PROJECT")-$(printf %s "$PROJECT" | sha256sum | cut -c1-8)
+CHECKOUT_LOCK=$(basename "$CHECKOUT")
+LOGS=$CACHE/log/$CHECKOUT_LOCK
+mkdir -p "$CACHE/lock" "$CACHE/expect" "$LOGS"
+
 # need_value OPTION COUNT: the option that takes a value has one.
 need_value() {
 	[ "$2" -ge 2 ] || die "$1 needs a value." "See --help."
+}
+
+# need_count OPTION VALUE: the value is a number above 0.
+need_count() {
+	[[ $2 =~ ^[1-9][0-9]{0,8}$ ]] || die "$1 $2 is no number above 0." "See --help."
+}
+
+# arch_name NAME: the project's name of an architecture that has several. One that
+# is not known stays as it is, and is refused where it is used.
+arch_name() {
+	case $1 in
+	x86 | amd64) echo x86_64 ;;
+	aarch64) echo arm64 ;;
+	*) echo "$1" ;;
+	esac
 }
 
 # usage FILE: the comment at a script's head is its help page.
@@ -83,8 +101,17 @@ set_stamp() {
 	mv "$1.new" "$1"
 }
 
+# need_space MB: the file system of the cache has this many free.
+need_space() {
+	local free
+	free=$(($(stat -f -c '%a * %S' "$CACHE") >> 20))
+	[ "$free" -ge "$1" ] || die "$CACHE has $free MB free, and building what is missing takes up to $1 MB." \
+		"scripts/clean --old removes what has not been used for a month." "$ELSEWHERE"
+}
+
 # ensure NAME STAMP KEY COMMAND…: run COMMAND unless STAMP says it is done, and
-# come out of it holding NAME's shared lock.
+# come out of it holding NAME's shared lock. SPACE is the disk space that COMMAND,
+# and what is built after it, take, in MB.
 ensure() {
 	local name=$1 stamp=$2 key=$3
 	shift 3
@@ -92,6 +119,7 @@ ensure() {
 	while ! up_to_date "$stamp" "$key"; do
 		lock exclusive "$name"
 		if ! up_to_date "$stamp" "$key"; then
+			need_space "${SPACE:-1000}"
 			rm -f "$stamp"
 			"$@"
 			set_stamp "$stamp" "$key"

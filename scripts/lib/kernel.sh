@@ -57,7 +57,7 @@ make_source() {
 
 ensure_source() {
 	source_paths
-	ensure source "$CACHE/$SOURCE.stamp" "$SOURCE" make_source
+	SPACE=4000 ensure source "$CACHE/$SOURCE.stamp" "$SOURCE" make_source
 }
 
 # make in the kernel's build tree, in the root.
@@ -154,5 +154,5 @@ ensure_kernel() {
 		return
 	fi
 	ensure_source
-	ensure "kernel-$KERNEL_NAME" "$CACHE/$KERNEL/stamp" "$(kernel_key)" make_kernel
+	SPACE=2000 ensure "kernel-$KERNEL_NAME" "$CACHE/$KERNEL/stamp" "$(kernel_key)" make_kernel
 }

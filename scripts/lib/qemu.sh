@@ -27,24 +27,40 @@ kvm_works() {
 	grep -q "^$boot yes" "$answer"
 }
 
+# qemu_program: sets QEMU_PROGRAM, and the machine it has.
+qemu_program() {
+	case $ARCH in
+	x86_64) QEMU_PROGRAM=(qemu-system-x86_64 -machine pc) ;;
+	arm64) QEMU_PROGRAM=(qemu-system-aarch64 -machine 'virt,gic-version=3') ;;
+	esac
+}
+
+# check_cpu MODEL: QEMU has that processor, and what is switched on or off of it.
+check_cpu() {
+	local said
+	[ "$1" != max ] || return 0
+	qemu_program
+	said=$(in_root timeout 10 "${QEMU_PROGRAM[@]}" -cpu "$1" -nodefaults -display none -S -monitor stdio \
+		<<<quit 2>&1 >/dev/null) || die "QEMU refuses --cpu $1: ${said#*: }"
+}
+
 # qemu_command RUN ACCEL SMP CPU ICOUNT SHARE: sets QEMU. RUN holds the initrd
 # and gets the guest's output: console, stdout, stderr and status. They are
 # plain files, which a guest cannot fill faster than they take.
 qemu_command() {
-	local run=$IN_CACHE/$1 accel=$2 smp=$3 cpu=$4 icount=$5 share=$6 name machine cmdline
+	local run=$IN_CACHE/$1 accel=$2 smp=$3 cpu=$4 icount=$5 share=$6 name cmdline
+	qemu_program
 	case $ARCH in
 	x86_64)
-		machine=(qemu-system-x86_64 -machine pc)
 		# A guest that gets no time for a tenth of a second while it looks
 		# whether its timer ticks would panic; and one that gets none
 		# between two clocks would say that its TSC is unstable.
 		cmdline='console=ttyS0 no_timer_check tsc=nowatchdog' ;;
 	arm64)
-		machine=(qemu-system-aarch64 -machine 'virt,gic-version=3')
 		# NMIs are interrupts of a high priority there, and must be asked for.
 		cmdline='console=ttyAMA0 irqchip.gicv3_pseudo_nmi=1' ;;
 	esac
-	QEMU=("${machine[@]}" -nodefaults -no-user-config -display none -no-reboot
+	QEMU=("${QEMU_PROGRAM[@]}" -nodefaults -no-user-config -display none -no-reboot
 		-m "${GUEST_MEMORY:-2G}" -smp "$smp" -cpu "$cpu"
 		-kernel "$IN_CACHE/$KERNEL/image" -initrd "$run/initrd"
 		-append "$cmdline loglevel=7 panic=-1 ${GUEST_CMDLINE:-}"

@@ -88,7 +88,7 @@ make_root() {
 
 ensure_root() {
 	need_root_user
-	ensure root "$CACHE/root.stamp" \
+	SPACE=8000 ensure root "$CACHE/root.stamp" \
 		"$({ packages; declare -p ROOT_SUITES; echo "$UNPACK_ARM64"; declare -f bootstrap; } | hash_of)" make_root
 }
 
