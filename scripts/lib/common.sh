@@ -26,7 +26,8 @@ ELSEWHERE="Set OWNER_STORAGE_CACHE to a directory for the cache."
 CACHE=${OWNER_STORAGE_CACHE:-${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}}
 [ -n "$CACHE" ] || die "HOME is not set, so there is no place for the cache." "$ELSEWHERE"
 [ -n "${OWNER_STORAGE_CACHE:-}" ] || CACHE+=/owner_storage
-mkdir -p "$CACHE" 2>/dev/null && [ -w "$CACHE" ] || die "the cache, $CACHE, cannot be written." "$ELSEWHERE"
+{ mkdir -p "$CACHE" && [ -w "$CACHE" ]; } 2>/dev/null ||
+	die "the cache, $CACHE, cannot be written." "$ELSEWHERE"
 CACHE=$(cd "$CACHE" && pwd -P)
 
 # Where the two are seen inside the root.
@@ -135,7 +136,7 @@ start_child() {
 	"$@" &
 	CHILD=$!
 	set +m
-	trap 'kill_child; exit 130' INT
+	trap 'interrupted; kill_child; exit 130' INT
 	trap 'kill_child; exit 143' TERM HUP
 }
 
@@ -145,6 +146,12 @@ end_child() {
 	wait "$CHILD" || status=$?
 	trap - INT TERM HUP
 	return "$status"
+}
+
+# Below the ^C that the terminal shows.
+interrupted() {
+	[ ! -t 2 ] || echo >&2
+	say "Interrupted. What was built until now is kept: the next run goes on from there."
 }
 
 # Politely first.

@@ -71,14 +71,16 @@ quoted() {
 	done
 }
 
-# pack_command RUN LOAD SHARE COMMAND…: RUN/initrd, for one boot. LOAD is the
+# pack_command RUN LOAD SHARE TERMINAL COMMAND…: RUN/initrd, for one boot. LOAD is the
 # name of the module to load, or empty; with SHARE ensure_share has been called.
+# TERMINAL has the rows and columns of the one that COMMAND gets, or is empty.
 pack_command() {
-	local run=$1 load=$2 share=$3 archives=("$CACHE/$INITRAMFS.cpio")
-	shift 3
+	local run=$1 load=$2 share=$3 terminal=$4 archives=("$CACHE/$INITRAMFS.cpio")
+	shift 4
 	[ -z "$share" ] || [ -z "$SHARE_ARCHIVE" ] || archives+=("$SHARE_ARCHIVE")
 	mkdir -p "$CACHE/$run/command"
-	printf "load='%s' share='%s'\nset --%s\n" "$load" "$share" "$(quoted "$@")" >"$CACHE/$run/command/command"
+	printf "load='%s' share='%s' terminal='%s'\nset --%s\n" "$load" "$share" "$terminal" "$(quoted "$@")" \
+		>"$CACHE/$run/command/command"
 	pack "$IN_CACHE/$run/command" "$IN_CACHE/$run/command.cpio"
 	cat "${archives[@]}" "$CACHE/$run/command.cpio" >"$CACHE/$run/initrd"
 }

@@ -41,10 +41,11 @@ count_dpkg() {
 	grep -cE '^(Unpacking|Setting up) ' "$1" || true
 }
 
-# time_left STARTED-AT SECONDS STEPS DONE: by the usual time at first, and the
-# more steps are done, the more by the time that these took.
+# time_left ELAPSED SECONDS STEPS DONE: by the usual time at first, and the more
+# steps are done, the more by the time that these took. Of what takes longer than
+# usual, and has more steps, it says just that.
 time_left() {
-	local elapsed=$((SECONDS - $1)) seconds=$2 steps=$3 count=$4 left
+	local elapsed=$1 seconds=$2 steps=$3 count=$4 left
 	left=$((seconds > elapsed ? seconds - elapsed : 0))
 	if [ "$count" -gt 0 ] && [ "$count" -lt "$steps" ]; then
 		left=$(((left * (steps - count) + elapsed * (steps - count)) / steps))
@@ -52,8 +53,17 @@ time_left() {
 	if [ "$left" -gt 0 ]; then
 		printf 'about %s left' "$(duration "$left")"
 	else
-		printf 'almost done'
+		printf 'longer than usual'
 	fi
+}
+
+# how_far ELAPSED SECONDS STEPS DONE BEFORE
+how_far() {
+	local elapsed=$1 seconds=$2 steps=$3 count=$4 before=$5
+	printf '%s gone, ' "$(duration "$elapsed")"
+	# What was usual is no measure of what has had more steps.
+	[ "$count" -ge "$steps" ] || printf '%d of about %d steps, ' "$count" "$steps"
+	time_left "$elapsed" "$seconds" $((steps - before)) $((count - before))
 }
 
 progress_line() {
@@ -67,15 +77,12 @@ progress_line() {
 
 # watch_step LOG SECONDS STEPS COUNTER BEFORE
 watch_step() {
-	local log=$1 seconds=$2 steps=$3 counter=$4 before=$5 started=$SECONDS shown=$SECONDS count
+	local log=$1 seconds=$2 steps=$3 counter=$4 before=$5 started=$SECONDS shown=$SECONDS
 	while kill -0 "$CHILD" 2>/dev/null; do
 		sleep 0.5
 		[ -t 2 ] || [ $((SECONDS - shown)) -ge "$PROGRESS_INTERVAL" ] || continue
 		shown=$SECONDS
-		count=$("$counter" "$log")
-		[ "$count" -le "$steps" ] || count=$steps
-		progress_line "$(duration $((SECONDS - started))) gone, $count of about $steps steps, $(
-			time_left "$started" "$seconds" $((steps - before)) $((count - before)))"
+		progress_line "$(how_far $((SECONDS - started)) "$seconds" "$steps" "$("$counter" "$log")" "$before")"
 	done
 	[ ! -t 2 ] || printf '\r\033[K' >&2
 }

@@ -13,7 +13,7 @@ kvm_works() {
 	if ! grep -q "^$boot " "$answer" 2>/dev/null; then
 		say "Finding out whether KVM runs a guest here (at most 10 s, once per boot of this machine)"
 		mkdir -p "$CACHE/$1"
-		pack_command "$1" '' '' true
+		pack_command "$1" '' '' '' true
 		qemu_command "$1" kvm 1 max 0 ''
 		if in_root --kvm timeout -k 1 10 "${QEMU[@]}" >/dev/null 2>&1 </dev/null &&
 			[ "$(cat "$CACHE/$1/status" 2>/dev/null)" = 0 ]; then

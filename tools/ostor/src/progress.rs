@@ -42,7 +42,7 @@ impl Progress {
     /// `done` of the total is done.
     pub fn at(&mut self, done: u64) {
         if let Some(bar) = &self.bar {
-            bar.set_position(done);
+            bar.set_position(done.min(self.total));
         } else if self.is_time() {
             eprintln!("{}", self.line(done));
         }
@@ -51,7 +51,7 @@ impl Progress {
     /// The same, with something `more` that is asked for when it is shown.
     pub fn at_with(&mut self, done: u64, more: impl FnOnce() -> Result<String>) -> Result<()> {
         if let Some(bar) = &self.bar {
-            bar.set_position(done);
+            bar.set_position(done.min(self.total));
             bar.set_message(format!("{}, {}", more()?, self.what));
         } else if self.is_time() {
             eprintln!("{}; {}", self.line(done), more()?);
@@ -82,7 +82,10 @@ impl Drop for Progress {
 }
 
 fn line(what: &str, done: u64, total: u64, elapsed: Duration) -> String {
-    let left = elapsed.as_secs_f64() * (total - done.min(total)) as f64 / done.max(1) as f64;
+    if done > total {
+        return format!("{what}: {done}, more than the {total} expected");
+    }
+    let left = elapsed.as_secs_f64() * (total - done) as f64 / done.max(1) as f64;
     format!("{what}: {done} of {total}, {left:.0} s left")
 }
 
@@ -99,6 +102,14 @@ mod tests {
         assert_eq!(
             line("race", 100, 100, Duration::from_secs(9)),
             "race: 100 of 100, 0 s left"
+        );
+    }
+
+    #[test]
+    fn of_what_takes_longer_there_is_no_estimate() {
+        assert_eq!(
+            line("seconds", 45, 36, Duration::from_secs(45)),
+            "seconds: 45, more than the 36 expected"
         );
     }
 }
