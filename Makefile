@@ -69,6 +69,9 @@ doc:
 clean:
 	@scripts/clean
 
+clean-old:
+	@scripts/clean --old
+
 distclean:
 	@scripts/clean --all
 
@@ -93,6 +96,8 @@ make fuzz        make 5,000,000 ioctls of all sorts
 make lint        run every static check
 make doc         make the documentation of the Rust code
 make clean       remove what was built from this checkout
+make clean-old   remove what was built from checkouts that are gone, and what was
+                 not used for a month
 make distclean   empty the cache: root, kernels and all that was built
 
 ARCH=arm64 does the first six for arm64, which is emulated, and not for x86_64
@@ -107,4 +112,4 @@ help:
 	@:
 
 .DEFAULT_GOAL := module
-.PHONY: module demo test test-matrix bench stress torture mutants busted fuzz lint doc clean distclean help
+.PHONY: module demo test test-matrix bench stress torture mutants busted fuzz lint doc clean clean-old distclean help

@@ -38,7 +38,9 @@ IN_CACHE=/cache IN_PROJECT=/work
 CHECKOUT=checkout/$(basename "$PROJECT")-$(printf %s "$PROJECT" | sha256sum | cut -c1-8)
 CHECKOUT_LOCK=$(basename "$CHECKOUT")
 LOGS=$CACHE/log/$CHECKOUT_LOCK
-mkdir -p "$CACHE/lock" "$CACHE/expect" "$LOGS"
+mkdir -p "$CACHE/lock" "$CACHE/expect" "$LOGS" "$CACHE/$CHECKOUT"
+# For scripts/clean --old: whose this is, and, by the file's age, when it was used.
+printf '%s\n' "$PROJECT" >"$CACHE/$CHECKOUT/from"
 
 # need_value OPTION COUNT: the option that takes a value has one.
 need_value() {
@@ -111,7 +113,7 @@ need_space() {
 }
 
 # ensure NAME STAMP KEY COMMAND…: run COMMAND unless STAMP says it is done, and
-# come out of it holding NAME's shared lock. SPACE is the disk space that COMMAND,
+# come out of it holding NAME's shared lock. STAMP's age is that of the last use. SPACE is the disk space that COMMAND,
 # and what is built after it, take, in MB.
 ensure() {
 	local name=$1 stamp=$2 key=$3
@@ -127,6 +129,7 @@ ensure() {
 		fi
 		lock shared "$name"
 	done
+	touch "$stamp"
 }
 
 # start_child COMMAND…: in the background as CHILD, in a process group of its

@@ -5,6 +5,8 @@
 # the root; for x86_64 also a 32-bit program that calls the device. Needs
 # root.sh, and its lock held.
 
+. "$SCRIPTS/lib/crates.sh"
+
 TOOLS=$CHECKOUT/tools
 
 # tools_paths ARCH: where the tools for one architecture's guests are.
@@ -39,7 +41,9 @@ build_compat32() {
 }
 
 build_tools() {
+	begin_with_crates release
 	tools_cargo build --locked --release --workspace
+	keep_crates release
 	[ "$TOOLS_ARCH" != x86_64 ] || build_compat32
 }
 
