@@ -25,7 +25,13 @@ module:
 	@scripts/check-kdir $(kdir)
 	@mkdir -p build && echo '*' >build/.gitignore
 	$(kbuild) modules
+
+modules_install: module
+	$(kbuild) modules_install
 else
+modules_install:
+	$(error modules_install needs KDIR, the build tree of the kernel to install for)
+
 module:
 	@scripts/module $(arch)
 endif
@@ -69,6 +75,12 @@ doc:
 clean:
 	@scripts/clean
 
+install:
+	@scripts/install
+
+uninstall:
+	@scripts/install --uninstall
+
 clean-old:
 	@scripts/clean --old
 
@@ -95,6 +107,12 @@ make busted      break the module in one way after the other, and have the tortu
 make fuzz        make 5,000,000 ioctls of all sorts
 make lint        run every static check
 make doc         make the documentation of the Rust code
+make install     install the tools, their man pages and bash completion, the UAPI
+                 header, and files for modprobe and udev (PREFIX, DESTDIR);
+                 make uninstall removes them
+make modules_install KDIR=TREE
+                 install the module for that kernel (INSTALL_MOD_PATH, and
+                 INSTALL_MOD_STRIP, as for kernels)
 make clean       remove what was built from this checkout
 make clean-old   remove what was built from checkouts that are gone, and what was
                  not used for a month
@@ -112,4 +130,4 @@ help:
 	@:
 
 .DEFAULT_GOAL := module
-.PHONY: module demo test test-matrix bench stress torture mutants busted fuzz lint doc clean clean-old distclean help
+.PHONY: module demo test test-matrix bench stress torture mutants busted fuzz lint doc install uninstall modules_install clean clean-old distclean help

@@ -42,7 +42,8 @@ build_compat32() {
 
 build_tools() {
 	begin_with_crates release
-	tools_cargo build --locked --release --workspace
+	# The pages are not for guests.
+	tools_cargo build --locked --release --workspace --exclude ostor-pages
 	keep_crates release
 	[ "$TOOLS_ARCH" != x86_64 ] || build_compat32
 }

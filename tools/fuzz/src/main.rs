@@ -5,6 +5,7 @@
 //! the kernel's log says whether it went well, and the module's statistics whether
 //! anything is left.
 
+mod cli;
 mod coverage;
 mod generate;
 mod grammar;
@@ -29,6 +30,7 @@ use ostor::text::{grouped, table, verdict};
 use ostor::{device, settle};
 use uapi::ostor_stats;
 
+use crate::cli::Cli;
 use crate::coverage::Module;
 use crate::tally::Tally;
 use crate::worker::{Done, Plan};
@@ -36,26 +38,6 @@ use crate::world::World;
 
 /// Descriptors that this process may have.
 const DESCRIPTORS: u64 = 1024;
-
-/// Calls every command of /dev/owner_storage with all sorts of arguments.
-///
-/// The last line is "fuzz: ok" if nothing is left of what the calls created.
-#[derive(Debug, Parser)]
-#[command(name = "ostor-fuzz", version)]
-struct Cli {
-    /// How many calls
-    #[arg(long, default_value_t = 100_000)]
-    ops: u64,
-    /// What the sequence of calls starts from
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// How many threads
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
-    threads: u16,
-    /// How long at most, if it is not 0
-    #[arg(long, default_value_t = 0)]
-    seconds: u64,
-}
 
 fn main() -> ExitCode {
     match run(&Cli::parse()) {

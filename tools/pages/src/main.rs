@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Writes the man pages and the bash completion of `ostor` and `ostor-fuzz` to
+//! DIR/man1 and DIR/completions, from the definitions that the tools parse with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Command, CommandFactory, Parser};
+use clap_complete::Shell;
+
+// Only the definitions are used of these.
+#[allow(dead_code)]
+#[path = "../../ostor/src/cli.rs"]
+mod cli;
+#[allow(dead_code)]
+#[path = "../../fuzz/src/cli.rs"]
+mod fuzz;
+#[allow(dead_code)]
+#[path = "../../ostor/src/owner_name.rs"]
+mod owner_name;
+
+/// Write the man pages and the bash completion of ostor and ostor-fuzz.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Where to
+    dir: PathBuf,
+}
+
+fn main() -> Result<()> {
+    let dir = Args::parse().dir;
+    write(cli::Cli::command(), &dir).context("ostor")?;
+    write(fuzz::Cli::command(), &dir).context("ostor-fuzz")
+}
+
+fn write(mut command: Command, dir: &Path) -> Result<()> {
+    let man = dir.join("man1");
+    let completions = dir.join("completions");
+    fs::create_dir_all(&man)?;
+    fs::create_dir_all(&completions)?;
+    let name = command.get_name().to_owned();
+    let mut script = Vec::new();
+    clap_complete::generate(Shell::Bash, &mut command, &name, &mut script);
+    // The name by which bash-completion finds it.
+    fs::write(completions.join(&name), script)?;
+    // Pages of the subcommands too, ostor-map-create.1, but for those of "help".
+    clap_mangen::generate_to(command.disable_help_subcommand(true), man)?;
+    Ok(())
+}
