@@ -5,6 +5,7 @@
 # the root; for x86_64 also a 32-bit program that calls the device. Needs
 # root.sh, and its lock held.
 
+# shellcheck source=SCRIPTDIR/crates.sh
 . "$SCRIPTS/lib/crates.sh"
 
 TOOLS=$CHECKOUT/tools
