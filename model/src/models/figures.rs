@@ -26,14 +26,9 @@ use crate::{
             Owner,
             OwnerId, //
         },
-        pending::Marks,
         raw_map::{
             MapShares,
             RawMap, //
-        },
-        runtime::{
-            Running,
-            Sizes, //
         },
         store::Storage,
         table::Table,
@@ -142,16 +137,6 @@ fn sizes() {
 
 /// What cannot be made is refused, and leaves nothing.
 fn refused_maps() {
-    let sizes = |map_bits, index_bits| {
-        let sizes = Sizes {
-            map_bits,
-            index_bits,
-        };
-        Running::start(sizes, Marks::new(0, 0)).err()
-    };
-    for bits in [0, 3, 21] {
-        assert!(sizes(bits, 4) == Some(EINVAL) && sizes(4, bits) == Some(EINVAL));
-    }
     assert!(ByteMap::new(0).err() == Some(EINVAL));
     assert!(ByteMap::new_cloning(VALUE_SIZE_MAX + 1).err() == Some(E2BIG));
     assert!(ByteMap::new(VALUE_SIZE_MAX).is_ok());
