@@ -53,23 +53,20 @@ static const struct kernel_param_ops ostor_param_ops = {
 	u32 ostor_param_##name(void)						\
 	{									\
 		return ostor_##name.value;					\
-	}
+	}									\
+	module_param_cb(name, &ostor_param_ops, &ostor_##name, 0444)
 
-OSTOR_PARAM(map_bits, 10, 4, 20)
-module_param_cb(map_bits, &ostor_param_ops, &ostor_map_bits, 0444);
+OSTOR_PARAM(map_bits, 10, 4, 20);
 MODULE_PARM_DESC(map_bits, "Buckets of a map, as a power of two (4 to 20)");
 
-OSTOR_PARAM(index_bits, 12, 4, 20)
-module_param_cb(index_bits, &ostor_param_ops, &ostor_index_bits, 0444);
+OSTOR_PARAM(index_bits, 12, 4, 20);
 MODULE_PARM_DESC(index_bits, "Buckets of the owner index, as a power of two (4 to 20)");
 
-OSTOR_PARAM(pending_hurry, 0, 0, U32_MAX)
-module_param_cb(pending_hurry, &ostor_param_ops, &ostor_pending_hurry, 0444);
+OSTOR_PARAM(pending_hurry, 0, 0, U32_MAX);
 MODULE_PARM_DESC(pending_hurry,
 		 "KiB of dead elements from which on grace periods are hurried (0: a 1024th of memory)");
 
-OSTOR_PARAM(pending_limit, 0, 0, U32_MAX)
-module_param_cb(pending_limit, &ostor_param_ops, &ostor_pending_limit, 0444);
+OSTOR_PARAM(pending_limit, 0, 0, U32_MAX);
 MODULE_PARM_DESC(pending_limit,
 		 "KiB of dead elements from which on creation waits or gets ENOMEM (0: a 128th of memory)");
 
@@ -77,13 +74,11 @@ MODULE_PARM_DESC(pending_limit,
 /* Sums of 1 << OSTOR_KIND_*. */
 #define OSTOR_ALL_KINDS 31
 
-OSTOR_PARAM(mute_deaths, 0, 0, OSTOR_ALL_KINDS)
-module_param_cb(mute_deaths, &ostor_param_ops, &ostor_mute_deaths, 0444);
+OSTOR_PARAM(mute_deaths, 0, 0, OSTOR_ALL_KINDS);
 MODULE_PARM_DESC(mute_deaths,
 		 "Kinds whose notices of death are lost: the sum of 1 << OSTOR_KIND_*");
 
-OSTOR_PARAM(mute_proof, 0, 0, OSTOR_ALL_KINDS)
-module_param_cb(mute_proof, &ostor_param_ops, &ostor_mute_proof, 0444);
+OSTOR_PARAM(mute_proof, 0, 0, OSTOR_ALL_KINDS);
 MODULE_PARM_DESC(mute_proof,
 		 "Kinds whose notices of death are lost while the module is loaded, likewise");
 #endif
