@@ -81,7 +81,7 @@ fn end_in_a_drop_and_last_free() {
 /// A value with the last reference to its own map.
 struct Own(#[expect(dead_code, reason = "held for its drop")] Arc<OnceLock<Map<Own>>>);
 
-/// The map ends in the drop of its last value, where nobody can wait for that value.
+/// The map ends in the drop of its last value: the kworker that drops the value cannot wait for it.
 fn end_in_a_drop_of_its_own() {
     let owner = Mock::new(PLACES[0], 1, None);
     let of_test = Arc::new(OnceLock::new());

@@ -97,12 +97,12 @@ fn keepers() {
         }
         map
     };
-    let own = || {
+    let own = |place: usize| {
         [0, 1, 2]
-            .map(|n| owner(PLACES[0] + n * 0x1000))
+            .map(|n| owner(place + n * 0x1000))
             .map(|owner| (owner, owner))
     };
-    let (one, two) = (map(&own()), map(&own()));
+    let (one, two) = (map(&own(PLACES[0])), map(&own(PLACES[1])));
     assert!(maps_in(|| drop((one, two))) == 2);
     let other = map(&[(owner(PLACES[0]), owner(PLACES[1]))]);
     assert!(maps_in(|| drop(other)) == 0);
