@@ -113,8 +113,8 @@ need_space() {
 }
 
 # ensure NAME STAMP KEY COMMAND…: run COMMAND unless STAMP says it is done, and
-# come out of it holding NAME's shared lock. STAMP's age is that of the last use. SPACE is the disk space that COMMAND,
-# and what is built after it, take, in MB.
+# come out of it holding NAME's shared lock. STAMP's age is that of the last use.
+# SPACE is the disk space in MB that COMMAND takes, and what is built after it.
 ensure() {
 	local name=$1 stamp=$2 key=$3
 	shift 3

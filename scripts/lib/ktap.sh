@@ -8,8 +8,8 @@
 # The results of the document that is being written.
 PASSED=0 FAILED=0 SKIPPED=0
 
-# ktap_start [TESTS]: TESTS is left out where it is not known in advance. What the
-# caller's caller has counted is of another document.
+# ktap_start [TESTS]: TESTS is left out where it is not known in advance. Counts from
+# 0: a subshell has the counts of the script that started it.
 ktap_start() {
 	PASSED=0 FAILED=0 SKIPPED=0
 	echo 'KTAP version 1'
