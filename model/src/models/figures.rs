@@ -35,6 +35,7 @@ use crate::{
         walk::Cursor, //
     },
     sync::{
+        deferred,
         fault::{
             self,
             Plan,
@@ -245,6 +246,32 @@ fn counts() {
     assert!(counters.elements() == 0);
 }
 
+/// Others may run after each of the dead that is unlinked, and after 32 that are freed.
+fn yields() {
+    let f = Fixture::new();
+    let owner = |n: usize| Mock::new(PLACES[0] + n * 0x1000, 1, None);
+    for count in [10, 70] {
+        assert!((0..count).all(|n| f.create(owner(n), 1).is_ok()));
+        assert!((0..count).all(|n| f.delete(owner(n)).is_ok()));
+        let (before, (objects, _)) = (deferred::yields(), runtime().pending());
+        runtime().flush();
+        let yields = deferred::yields() - before;
+        // The storages are looked at: the deletes have unlinked the elements.
+        assert!(yields == count as u64 + objects / 32, "{yields} for {objects}");
+    }
+}
+
+/// A flush hurries the lists that something waits on, and no others.
+fn hurries() {
+    let (f, owner) = (Fixture::new(), Mock::new(PLACES[0], 1, None));
+    assert!(f.create(owner, 1).is_ok());
+    runtime().flush();
+    assert!(deferred::hurries() == 0);
+    assert!(f.delete(owner).is_ok());
+    runtime().flush();
+    assert!(deferred::hurries() == 1);
+}
+
 /// What another owner left at the address is ended by whoever finds it, and its charge forgotten.
 fn stale() {
     let (f, stats) = (Fixture::new(), &runtime().stats);
@@ -363,13 +390,15 @@ fn modest() {
 
 #[test]
 fn figures() {
-    let scenarios: [(&str, fn()); 11] = [
+    let scenarios: [(&str, fn()); 13] = [
         ("identities", identities),
         ("renamed", renamed),
         ("sizes", sizes),
         ("refused maps", refused_maps),
         ("errors", errors),
         ("counts", counts),
+        ("yields", yields),
+        ("hurries", hurries),
         ("stale", stale),
         ("known as", known_as),
         ("lost", lost),
