@@ -45,13 +45,18 @@ use crate::{
             self,
             Guard, //
         },
-        res_lock::LockError, //
+        res_lock::LockError,
+        trace::{
+            self,
+            Event, //
+        }, //
     },
 };
 use kernel::prelude::*;
 use std::{
     cell::Cell,
-    ptr, //
+    ptr,
+    rc::Rc, //
 };
 
 /// From here on the first calls of these points fail, as many as there are bits.
@@ -257,7 +262,10 @@ fn yields() {
         runtime().flush();
         let yields = deferred::yields() - before;
         // The storages are looked at: the deletes have unlinked the elements.
-        assert!(yields == count as u64 + objects / 32, "{yields} for {objects}");
+        assert!(
+            yields == count as u64 + objects / 32,
+            "{yields} for {objects}"
+        );
     }
 }
 
@@ -270,6 +278,21 @@ fn hurries() {
     assert!(f.delete(owner).is_ok());
     runtime().flush();
     assert!(deferred::hurries() == 1);
+}
+
+/// A delete passes the event of a locked bucket, of its map and not of the owner index.
+fn events() {
+    let (f, g) = (Fixture::new(), Fixture::new());
+    let owner = Mock::new(PLACES[0], 1, None);
+    let passed = Rc::new(Cell::new(0));
+    for _ in 0..3 {
+        let passed = passed.clone();
+        trace::probe(Event::BucketLocked, move || passed.set(passed.get() + 1));
+    }
+    assert!(f.create(owner, 1).is_ok() && g.create(owner, 2).is_ok());
+    assert!(f.delete(owner).is_ok() && passed.get() == 1);
+    // Now the storage leaves the index, too.
+    assert!(g.delete(owner).is_ok() && passed.get() == 2);
 }
 
 /// What another owner left at the address is ended by whoever finds it, and its charge forgotten.
@@ -390,7 +413,7 @@ fn modest() {
 
 #[test]
 fn figures() {
-    let scenarios: [(&str, fn()); 13] = [
+    let scenarios: [(&str, fn()); 14] = [
         ("identities", identities),
         ("renamed", renamed),
         ("sizes", sizes),
@@ -399,6 +422,7 @@ fn figures() {
         ("counts", counts),
         ("yields", yields),
         ("hurries", hurries),
+        ("events", events),
         ("stale", stale),
         ("known as", known_as),
         ("lost", lost),
