@@ -541,8 +541,9 @@ impl Table {
         addr: usize,
         rcu: &'a Guard,
     ) -> impl Iterator<Item = (&'a Node, bool)> {
-        let first = self.bucket_number(addr);
-        Iterator::chain(first..self.len(), 0..first).flat_map(move |at| {
+        let (first, len) = (self.bucket_number(addr), self.len());
+        (0..len).flat_map(move |n| {
+            let at = (first + n) % len;
             self.iter(at, rcu)
                 .map(move |node| (node, self.bucket_number(node.addr()) == at))
         })
