@@ -65,7 +65,9 @@ pub(crate) const VALUE_SIZE_MAX: usize = nolock::MAX_SIZE - 128;
 
 // The reaper comes back from the remains to the element.
 const _: () = assert!(offset_of!(Element, remains) == 0);
-const _: () = assert!(VALUE <= 128 && VALUE % nolock::MAX_ALIGN == 0);
+const _: () = assert!(VALUE % nolock::MAX_ALIGN == 0);
+// The largest value fits.
+const _: () = assert!(Element::size(VALUE_SIZE_MAX) <= nolock::MAX_SIZE);
 
 impl Element {
     /// Bytes of an element whose value has `value_size` bytes.

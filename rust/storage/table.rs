@@ -214,6 +214,9 @@ unsafe impl Sync for Table {}
 unsafe impl Send for Table {}
 
 impl Table {
+    /// Where the ranges of `map_bits` and `index_bits` end.
+    const BITS_MAX: u32 = 20;
+
     /// Bytes of one bucket.
     pub(crate) const BUCKET_SIZE: usize = {
         assert!(size_of::<Bucket>().is_power_of_two());
@@ -252,6 +255,8 @@ impl Table {
     #[inline(always)]
     fn bucket(&self, addr: usize) -> &Bucket {
         const SHIFT: u32 = 40 - Table::BUCKET_SIZE.ilog2();
+        // What is left of the product has a bit for each of the mask.
+        const { assert!(SHIFT + Table::BITS_MAX + Table::BUCKET_SIZE.ilog2() <= u64::BITS) };
 
         let at = addr.wrapping_mul(0x61c8_8646_80b5_83eb) >> SHIFT & self.mask;
         // SAFETY: In bounds by the type invariant.
@@ -536,8 +541,9 @@ impl Table {
         addr: usize,
         rcu: &'a Guard,
     ) -> impl Iterator<Item = (&'a Node, bool)> {
-        let first = self.bucket_number(addr);
-        Iterator::chain(first..self.len(), 0..first).flat_map(move |at| {
+        let (first, len) = (self.bucket_number(addr), self.len());
+        (0..len).flat_map(move |n| {
+            let at = (first + n) % len;
             self.iter(at, rcu)
                 .map(move |node| (node, self.bucket_number(node.addr()) == at))
         })

@@ -8,6 +8,8 @@ pub mod error;
 pub mod init;
 pub mod sync;
 
+pub use machine::warn;
+
 /// What the kernel's prelude has.
 pub mod prelude {
     pub use crate::{
@@ -39,7 +41,7 @@ macro_rules! container_of {
 #[macro_export]
 macro_rules! pr_warn {
     ($($arg:tt)*) => {
-        eprint!($($arg)*)
+        $crate::warn(::core::format_args!($($arg)*))
     };
 }
 

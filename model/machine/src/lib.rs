@@ -34,10 +34,13 @@ pub use world::{
     free,
     on_heap,
     pause,
+    pauses,
     spawn,
     steps,
     wait_until,
     wake,
+    warn,
+    warnings,
     written_by_many,
     Setup, //
 };

@@ -35,6 +35,7 @@ use std::{
         HashMap,
         HashSet, //
     },
+    fmt,
     rc::Rc,
     thread::panicking, //
 };
@@ -124,6 +125,7 @@ pub struct World {
     /// Who waits for what, by CPU.
     waiters: BTreeMap<usize, (Thread, Condition)>,
     pauses: u32,
+    warnings: u32,
     /// Whether no thread was started yet.
     pub(crate) alone: bool,
     turns: usize,
@@ -171,6 +173,7 @@ pub fn begin(setup: Setup) {
         writers: None,
         waiters: BTreeMap::new(),
         pauses: 0,
+        warnings: 0,
         alone: true,
         turns: 0,
     };
@@ -223,6 +226,22 @@ pub fn written_by_many(f: impl FnOnce()) -> usize {
     let writers = with(|w| w.writers.take()).unwrap_or_default();
     let by_many = |writers: &&u32| writers.count_ones() > 1;
     writers.values().filter(by_many).count()
+}
+
+/// Prints a warning, and counts it.
+pub fn warn(text: fmt::Arguments<'_>) {
+    eprint!("{text}");
+    with(|w| w.warnings += 1);
+}
+
+/// How many warnings there were in this execution.
+pub fn warnings() -> u32 {
+    with(|w| w.warnings)
+}
+
+/// How often threads of this execution have let others run for a while.
+pub fn pauses() -> u32 {
+    with(|w| w.pauses)
 }
 
 /// Lets others run for a while.

@@ -160,9 +160,25 @@ fn unload_and_end() {
     machine::spawn(move || drop(f));
 }
 
+/// The runtime is to go while there is a map. A line of the log tells of that, but not at once.
+fn unload_with_map() {
+    let f = Fixture::new();
+    assert!(f.create(Mock::new(PLACES[0], 1, None), 1).is_ok());
+    machine::spawn(move || {
+        while machine::warnings() == 0 {
+            machine::pause();
+        }
+        assert!(machine::pauses() >= 100, "a warning too early");
+        drop(f);
+    });
+}
+
 #[test]
 fn unload_loom() {
     Explore::new("unload").hasty().once(unload);
+    Explore::new("unload with a map")
+        .hasty()
+        .once(unload_with_map);
     let model = Explore::new("unload, map end").hasty().preemptions(2);
     model.loom(NO_FAULTS, unload_and_end);
     let model = model.kworkers(1).preemptions(1);

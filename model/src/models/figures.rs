@@ -35,6 +35,7 @@ use crate::{
         walk::Cursor, //
     },
     sync::{
+        deferred,
         fault::{
             self,
             Plan,
@@ -44,13 +45,18 @@ use crate::{
             self,
             Guard, //
         },
-        res_lock::LockError, //
+        res_lock::LockError,
+        trace::{
+            self,
+            Event, //
+        }, //
     },
 };
 use kernel::prelude::*;
 use std::{
     cell::Cell,
-    ptr, //
+    ptr,
+    rc::Rc, //
 };
 
 /// From here on the first calls of these points fail, as many as there are bits.
@@ -245,6 +251,50 @@ fn counts() {
     assert!(counters.elements() == 0);
 }
 
+/// Others may run after each of the dead that is unlinked, and after 32 that are freed.
+fn yields() {
+    let f = Fixture::new();
+    let owner = |n: usize| Mock::new(PLACES[0] + n * 0x1000, 1, None);
+    for count in [10, 70] {
+        assert!((0..count).all(|n| f.create(owner(n), 1).is_ok()));
+        assert!((0..count).all(|n| f.delete(owner(n)).is_ok()));
+        let (before, (objects, _)) = (deferred::yields(), runtime().pending());
+        runtime().flush();
+        let yields = deferred::yields() - before;
+        // The storages are looked at: the deletes have unlinked the elements.
+        assert!(
+            yields == count as u64 + objects / 32,
+            "{yields} for {objects}"
+        );
+    }
+}
+
+/// A flush hurries the lists that something waits on, and no others.
+fn hurries() {
+    let (f, owner) = (Fixture::new(), Mock::new(PLACES[0], 1, None));
+    assert!(f.create(owner, 1).is_ok());
+    runtime().flush();
+    assert!(deferred::hurries() == 0);
+    assert!(f.delete(owner).is_ok());
+    runtime().flush();
+    assert!(deferred::hurries() == 1);
+}
+
+/// A delete passes the event of a locked bucket, of its map and not of the owner index.
+fn events() {
+    let (f, g) = (Fixture::new(), Fixture::new());
+    let owner = Mock::new(PLACES[0], 1, None);
+    let passed = Rc::new(Cell::new(0));
+    for _ in 0..3 {
+        let passed = passed.clone();
+        trace::probe(Event::BucketLocked, move || passed.set(passed.get() + 1));
+    }
+    assert!(f.create(owner, 1).is_ok() && g.create(owner, 2).is_ok());
+    assert!(f.delete(owner).is_ok() && passed.get() == 1);
+    // Now the storage leaves the index, too.
+    assert!(g.delete(owner).is_ok() && passed.get() == 2);
+}
+
 /// What another owner left at the address is ended by whoever finds it, and its charge forgotten.
 fn stale() {
     let (f, stats) = (Fixture::new(), &runtime().stats);
@@ -363,13 +413,16 @@ fn modest() {
 
 #[test]
 fn figures() {
-    let scenarios: [(&str, fn()); 11] = [
+    let scenarios: [(&str, fn()); 14] = [
         ("identities", identities),
         ("renamed", renamed),
         ("sizes", sizes),
         ("refused maps", refused_maps),
         ("errors", errors),
         ("counts", counts),
+        ("yields", yields),
+        ("hurries", hurries),
+        ("events", events),
         ("stale", stale),
         ("known as", known_as),
         ("lost", lost),

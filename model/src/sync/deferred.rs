@@ -22,12 +22,28 @@ thread_local! {
     static RUNNING: RefCell<Vec<(usize, Rc<dyn Any>)>> = const { RefCell::new(Vec::new()) };
     /// Whether the last ring was urgent.
     static URGENT: Cell<bool> = const { Cell::new(false) };
+    /// How often a bell was hurried.
+    static HURRIES: Cell<u64> = const { Cell::new(0) };
+    /// How often work has let others run.
+    static YIELDS: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Begins an execution.
 pub(crate) fn begin() {
     RUNNING.with(|running| running.borrow_mut().clear());
     URGENT.set(false);
+    HURRIES.set(0);
+    YIELDS.set(0);
+}
+
+/// How often a bell was hurried.
+pub(crate) fn hurries() -> u64 {
+    HURRIES.get()
+}
+
+/// How often work has let others run.
+pub(crate) fn yields() -> u64 {
+    YIELDS.get()
 }
 
 /// Whether the last ring was urgent.
@@ -111,6 +127,7 @@ impl<L: Listener> Bell<L> {
 
     /// Asks for an answer now.
     pub(crate) fn hurry(&self) {
+        HURRIES.set(HURRIES.get() + 1);
         work::ask(self.work);
     }
 
@@ -190,8 +207,10 @@ impl<R: Runner> Errand<R> {
     }
 }
 
-/// Nothing: others run whenever they want.
-pub(crate) fn cond_resched() {}
+/// Counts only: others run whenever they want.
+pub(crate) fn cond_resched() {
+    YIELDS.set(YIELDS.get() + 1);
+}
 
 /// Nothing: no code goes away.
 pub(crate) fn wait_for_text() {}
