@@ -52,6 +52,15 @@ log_end() {
 	tail -n "$LOG_LINES" "$1" | ktap_diagnostics
 }
 
+# no_wider COMMAND…: fails if it does, or if it prints a line that is wider than a
+# terminal, which is named.
+no_wider() {
+	"$@" | awk '
+	{ print }
+	length > 80 && wide == "" { wide = $0 }
+	END { if (wide != "") { print "wider than 80 columns: " wide >"/dev/stderr"; exit 1 } }'
+}
+
 # logged LOG OUTPUT COMMAND…: all output goes to LOG, standard output to OUTPUT too;
 # what is meant for people, on standard error, is shown.
 logged() {
