@@ -8,6 +8,9 @@
 FLAVOURS=(stock stock72 default kasan lockdep rt up nomemcg cfi modversions)
 CELL_STAGES=(guest kunit-module contexts demo)
 
+# What runs besides: the suites built into a kernel, and DKMS.
+OTHER_STAGES=(kunit-x86_64 kunit-arm64 dkms-stock dkms-stock72)
+
 # The cells that cannot be, and why.
 declare -A NO_CELL=(
 	[stock-kunit-module]="Debian's kernel has no KUnit"
@@ -27,11 +30,10 @@ why_no_cell() {
 	echo "${NO_CELL[$2-$3]:-${NO_CELL[$2-$1]:-}}"
 }
 
-# all_cells: sets MATRIX, the stages of all cells, kernel by kernel; and the suites
-# built into a kernel of their own.
+# all_cells: sets MATRIX, the stages of all cells, kernel by kernel, and the others.
 all_cells() {
 	local arch flavour stage
-	MATRIX=(kunit-x86_64 kunit-arm64)
+	MATRIX=("${OTHER_STAGES[@]}")
 	for arch in x86_64 arm64; do
 		for flavour in "${FLAVOURS[@]}"; do
 			for stage in "${CELL_STAGES[@]}"; do
@@ -71,8 +73,8 @@ cell() {
 	fi
 }
 
-# print_matrix: a line for each kernel, with tests passed of tests run; and the reasons
-# of the cells that cannot be.
+# print_matrix: a line for each kernel, with what came of each stage; the other stages;
+# and the reasons of the cells that cannot be.
 print_matrix() {
 	local arch flavour stage reason cells
 	local -A reasons=()
@@ -87,6 +89,9 @@ print_matrix() {
 			done
 			printf '%-7s %-12s %-14s %-14s %-10s %s\n' "$arch" "$flavour" "${cells[@]}"
 		done
+	done
+	for stage in "${OTHER_STAGES[@]}"; do
+		printf '%-20s %s\n' "$stage" "${RESULTS[$stage]:-not run}"
 	done
 	[ ${#reasons[@]} -eq 0 ] || printf -- '- %s.\n' "${!reasons[@]}" | sort
 }
