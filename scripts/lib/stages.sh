@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # Running tests in stages, whose results become one KTAP document: tests.ktap in
 # STAGE_LOGS. A stage is a command of one of two kinds: "ktap" prints a document of
