@@ -93,9 +93,10 @@ make             build owner_storage.ko; KDIR=TREE builds it against the built
                  scripts/complete-headers makes one of Debian's headers
 make demo        run the demonstration on Debian's kernel in a virtual machine
 make test        run every test; the last line has the counts
-make test-matrix run the tests on Debian's kernels, and on kernels of other
-                 configurations: PREEMPT_RT, one processor, no memory cgroups,
-                 CFI, MODVERSIONS
+make test-matrix run the tests on Debian's kernels, and on kernels of every
+                 configuration, PREEMPT_RT, one processor, KASAN and lockdep
+                 among them, on both architectures; takes hours, and goes on
+                 where it was stopped
 make bench       count the instructions of each operation
 make stress      run the stress test
 make torture     have locks and allocations fail, ten minutes on each of four

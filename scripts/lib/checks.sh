@@ -21,17 +21,19 @@ check_license() {
 			bad=1
 		fi
 	done < <(project_files \( -name '*.rs' -o -name '*.[ch]' -o -name '*.sh' -o -name '*.config' -o -name '*.toml' \
-		-o -name '*.kunitconfig' -o -name '*.litmus' -o -name 'Kconfig*' -o -name Kbuild -o -name Makefile -o -path './scripts/*' \))
+		-o -name '*.kunitconfig' -o -name '*.litmus' -o -name 'Kconfig*' -o -name Kbuild -o -name Makefile -o -name dkms.conf \
+		-o -path './scripts/*' -o -path './packaging/*' \))
 	return "$bad"
 }
 
 shell_files() {
 	local file
 	while read -r file; do
-		if [ "${file%.sh}" != "$file" ] || head -n 1 "$PROJECT/$file" | grep -qE '^#!/bin/(ba|)sh'; then
+		if [[ $file = *.sh || $file = dkms.conf ]] || head -n 1 "$PROJECT/$file" | grep -qE '^#!/bin/(ba|)sh'; then
 			echo "$file"
 		fi
-	done < <(project_files \( -path './scripts/*' -o -path './.ci/*' -o -name '*.sh' \))
+	done < <(project_files \( -path './scripts/*' -o -path './.ci/*' -o -path './packaging/*' -o -name '*.sh' \
+		-o -name dkms.conf \))
 }
 
 check_shell() {

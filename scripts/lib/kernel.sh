@@ -28,7 +28,8 @@ kernel_paths() {
 	# In this order, so that the later one wins.
 	FRAGMENTS=("$SCRIPTS/config/base.config" "$SCRIPTS/config/$ARCH.config")
 	[ "$FLAVOUR" = default ] || FRAGMENTS+=("$SCRIPTS/config/$FLAVOUR.config")
-	local file
+	local file=$SCRIPTS/config/$FLAVOUR-$ARCH.config
+	[ ! -f "$file" ] || FRAGMENTS+=("$file")
 	for file in "${FRAGMENTS[@]}"; do
 		[ -f "$file" ] || die "there is no kernel $ARCH of flavour \"$FLAVOUR\": ${file#"$PROJECT/"} is missing." \
 			"A new flavour is a new fragment of that name."

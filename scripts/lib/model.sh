@@ -36,3 +36,10 @@ copy_model() {
 	(cd "$PROJECT" && tar -cf - --exclude=target rust model) | tar -xf - -C "$CACHE/$MODEL_COPY"
 	sed -i 's/^name = "model"$/name = "model-mutated"/' "$CACHE/$MODEL_COPY"/model/Cargo.{toml,lock}
 }
+
+# mutated_cargo ARGUMENT…: cargo's tests of the copy. What is not optimised runs a
+# quarter longer, and is built in a tenth of the time.
+mutated_cargo() {
+	model_cargo -C "$IN_CACHE/$MODEL_COPY/model" test --locked --package model-mutated \
+		--config 'profile.dev.package.model-mutated.opt-level=0' "$@"
+}

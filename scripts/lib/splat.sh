@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # What in a kernel log means that something went wrong in the kernel, whatever
-# the command in the guest said.
+# the command in the guest said; and what that said itself.
 
 SPLATS=(
 	'WARNING:'
@@ -57,4 +57,15 @@ show_splats() {
 	grep -qaE "$(splat_pattern)" "$1" || return 1
 	# Where there are more lines, head leaves grep with a broken pipe.
 	grep -aE -B 3 -A 30 "$(splat_pattern)" "$1" | head -n 200 | tr -d '\r' || true
+}
+
+# first_problem LOG: the first one that a command of ostor names, as one line; nothing
+# if there is none. The command breaks what is wider than a terminal, and indents the
+# rest of it.
+first_problem() {
+	awk '
+	first == "" && sub(/^(WRONG|ostor): /, "") { first = $0; next }
+	first != "" && sub(/^ +/, " ") { first = first $0; next }
+	first != "" { exit }
+	END { if (first != "") print first }' "$1"
 }

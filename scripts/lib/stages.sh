@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # Running tests in stages, whose results become one KTAP document: tests.ktap in
 # STAGE_LOGS. A stage is a command of one of two kinds: "ktap" prints a document of
@@ -14,14 +14,27 @@ STATUS_NOT_BUILT=99
 # Which stage that was, if there is one, and how many after it were not tried.
 NOT_BUILT='' NOT_TRIED=0
 
+# What each stage came to, in a word or two.
+declare -A RESULTS=()
+
+# If it is set, a stage whose tests have all passed is kept under this key, and a later
+# run with the key has its results without running it.
+KEEP_KEY=''
+
 # How much of a log is shown, in lines.
 LOG_LINES=60
 
-# begin_stage NAME
-begin_stage() {
+# next_stage
+next_stage() {
 	mkdir -p "$STAGE_LOGS"
 	[ "$STAGE" -gt 0 ] || ktap_start "$STAGES" >"$STAGE_LOGS/tests.ktap"
 	STAGE=$((STAGE + 1))
+}
+
+# begin_stage NAME
+begin_stage() {
+	next_stage
+	rm -f "$STAGE_LOGS/$1.kept"
 	: >"$STAGE_LOGS/$1.log"
 	: >"$STAGE_LOGS/$1.out"
 }
@@ -37,6 +50,15 @@ end_stage() {
 # log_end LOG: as diagnostics.
 log_end() {
 	tail -n "$LOG_LINES" "$1" | ktap_diagnostics
+}
+
+# no_wider COMMAND…: fails if it does, or if it prints a line that is wider than a
+# terminal, which is named.
+no_wider() {
+	"$@" | awk '
+	{ print }
+	length > 80 && wide == "" { wide = $0 }
+	END { if (wide != "") { print "wider than 80 columns: " wide >"/dev/stderr"; exit 1 } }'
 }
 
 # logged LOG OUTPUT COMMAND…: all output goes to LOG, standard output to OUTPUT too;
@@ -95,7 +117,7 @@ tally_one() {
 
 # stage_not_built NAME LOG: LOG has the reason, which was shown already.
 stage_not_built() {
-	NOT_BUILT=$1 FAILED=$((FAILED + 1))
+	NOT_BUILT=$1 FAILED=$((FAILED + 1)) RESULTS[$1]='not built'
 	log_end "$2" | end_stage 'not ok' "$1" "what it needs could not be built"
 	say "  FAILED: what it needs could not be built."
 }
@@ -104,6 +126,7 @@ stage_not_built() {
 skip_stage() {
 	begin_stage "$1"
 	SKIPPED=$((SKIPPED + 1)) NOT_TRIED=$((NOT_TRIED + 1))
+	RESULTS[$1]='not tried'
 	end_stage ok "$1" "SKIP not tried, since what $NOT_BUILT needs could not be built" </dev/null
 }
 
@@ -113,10 +136,40 @@ show_skipped() {
 		sed "s/: $/: not with this kernel's options/" >&2
 }
 
+# add_up NAME: the stage's results to the sums.
+add_up() {
+	PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) SKIPPED=$((SKIPPED + skipped))
+	if [ "$failed" -gt 0 ]; then
+		RESULTS[$1]="$failed FAILED"
+	elif [ "$skipped" -gt 0 ]; then
+		RESULTS[$1]="$passed ($skipped skip)"
+	else
+		RESULTS[$1]=$passed
+	fi
+}
+
+# is_kept NAME: whether an earlier run kept the stage's results.
+is_kept() {
+	[ -n "$KEEP_KEY" ] && up_to_date "$STAGE_LOGS/$1.kept" "$KEEP_KEY"
+}
+
+# recall_stage NAME KIND: as if it had run now.
+recall_stage() {
+	local passed failed skipped shown
+	next_stage
+	"tally_$2" "$1" 0
+	add_up "$1"
+	say "[$STAGE/$STAGES] $1: $(counts "$passed" "$failed" "$skipped"), kept from an earlier run"
+}
+
 # run_stage NAME SECONDS KIND TITLE COMMAND…
 run_stage() {
 	local name=$1 seconds=$2 kind=$3 title=$4 status=0 started=$SECONDS passed failed skipped
 	shift 4
+	if is_kept "$name"; then
+		recall_stage "$name" "$kind"
+		return
+	fi
 	local log=$STAGE_LOGS/$name.log expect=$CACHE/expect/test-$name
 	local shown=$log
 	begin_stage "$name"
@@ -131,13 +184,14 @@ run_stage() {
 	fi
 	"tally_$kind" "$name" "$status"
 	show_skipped "$name"
-	PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) SKIPPED=$((SKIPPED + skipped))
+	add_up "$name"
 	if [ "$failed" -gt 0 ]; then
 		say "  FAILED: $(counts "$passed" "$failed" "$skipped"), status $status; the end of $shown:"
 		tail -n "$LOG_LINES" "$shown" | sed 's/^/  | /' >&2
 	else
 		say "  ok: $(counts "$passed" "$failed" "$skipped") in $(duration $((SECONDS - started)))"
 		printf '%d\n' $((SECONDS - started)) >"$expect"
+		[ -z "$KEEP_KEY" ] || set_stamp "$STAGE_LOGS/$name.kept" "$KEEP_KEY"
 	fi
 }
 

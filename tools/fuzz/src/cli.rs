@@ -2,12 +2,13 @@
 //! The command line.
 
 use clap::Parser;
+use ostor::text::COLUMNS;
 
 /// Calls every command of /dev/owner_storage with all sorts of arguments.
 ///
 /// The last line is "fuzz: ok" if nothing is left of what the calls created.
 #[derive(Debug, Parser)]
-#[command(name = "ostor-fuzz", version)]
+#[command(name = "ostor-fuzz", version, max_term_width = COLUMNS)]
 pub(crate) struct Cli {
     /// How many calls
     #[arg(long, default_value_t = 100_000)]

@@ -58,7 +58,23 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
+    use std::io::stdout;
+
+    use ostor::text::columns;
+
     use super::*;
+
+    #[test]
+    fn many_errors_take_several_lines() {
+        let mut all = Tally::new(1);
+        for code in 1..=40 {
+            all.add(0, Err(Errno::from_raw(code)));
+        }
+        let text = all.as_table(&crate::grammar::all()[..1]);
+        let widest = text.lines().map(str::len).max();
+        assert!(widest <= Some(columns(stdout())), "{text}");
+        assert!(text.contains("EPERM 1, "), "{text}");
+    }
 
     #[test]
     fn results_add_up() {

@@ -2,6 +2,7 @@
 //! `ostor bench`: what the operations cost.
 
 use anyhow::{Context, Result};
+use comfy_table::Table;
 use ostor::device::{self, Bench, BenchKind, Kind, Map, Owner};
 use ostor::object::Object;
 use serde::Serialize;
@@ -9,7 +10,7 @@ use serde::Serialize;
 use crate::cli::BenchArgs;
 use crate::cpus;
 use crate::exit::Exit;
-use crate::output::{Output, grouped, table};
+use crate::output::{Output, brief, grouped, table};
 use crate::progress::Progress;
 
 /// As the values of scripts/creation-speed.
@@ -27,12 +28,12 @@ const QUICK_RUNS: usize = 8;
 const RUNS: usize = 500;
 
 const NOTE: &str = "\
-ns:       per operation, the empty loop's taken off, in the fastest run.
-          Under `scripts/vm --icount` one ns is one instruction.
-later:    what freeing what was deleted costs the reaper, to tens.
-repeats:  whether another run took exactly as long.
-most:     in the slowest run: the allocator had to find memory, or, without
-          --icount, something else ran.
+ns:     per operation, the empty loop's taken off, in the fastest run.
+        Under `scripts/vm --icount` one ns is one instruction.
+        With a ~ no other run took exactly as long.
+later:  what freeing what was deleted costs the reaper, to tens.
+most:   in the slowest run: the allocator had to find memory, or, without
+        --icount, something else ran.
 
 `scripts/creation-speed` measures BPF storage beside this module.";
 
@@ -113,8 +114,7 @@ pub(crate) fn run(args: &BenchArgs, output: &Output) -> Result<Exit> {
     }
     drop(progress);
 
-    let head = ["owner", "operation", "ns", "later", "repeats", "most"];
-    let mut text = table(head, measured.iter().map(Measured::row)).to_string();
+    let mut text = as_table(&measured).to_string();
     for kind in missing {
         text.push_str(&format!("\nno {kind}: {}", kind.why_not_served()));
     }
@@ -171,22 +171,41 @@ fn rounded(total: u64, count: u64) -> u64 {
     (total + count / 2) / count
 }
 
-impl Measured {
-    fn row(&self) -> [String; 6] {
+fn as_table(measured: &[Measured]) -> Table {
+    let rows = measured.iter().map(|measured| {
+        let about = if measured.repeatable { "" } else { "~" };
         [
-            self.owner.map_or("-", Kind::name).to_owned(),
-            self.what.to_owned(),
-            grouped(self.ns),
-            grouped(self.later_ns),
-            if self.repeatable { "yes" } else { "no" }.to_owned(),
-            grouped(self.most_ns),
+            measured.owner.map_or("-", Kind::name).to_owned(),
+            measured.what.to_owned(),
+            format!("{about}{}", grouped(measured.ns)),
+            brief(measured.later_ns),
+            brief(measured.most_ns),
         ]
-    }
+    });
+    table(["owner", "operation", "ns", "later", "most"], rows)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::assert_fits;
+
+    #[test]
+    fn the_table_fits() {
+        let lines = LINES.iter().chain(&OWNERLESS);
+        let measured = lines.map(|line| Measured {
+            what: line.what,
+            owner: Some(Kind::Cgroup),
+            kind: line.kind,
+            maps: line.maps,
+            iterations: ITERATIONS,
+            ns: 99_999,
+            later_ns: 1_234_560,
+            repeatable: false,
+            most_ns: 1_234_567_890,
+        });
+        assert_fits(as_table(&measured.collect::<Vec<_>>()));
+    }
 
     #[test]
     fn rounds_to_the_nearest() {

@@ -3,6 +3,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use ostor::device::{Context, Kind, OpKind, Point};
+use ostor::text::COLUMNS;
 
 use crate::owner_name::OwnerName;
 
@@ -23,6 +24,8 @@ Owners:
 
 Values:
   Text, or bytes as hex:00ff2a. Shorter ones are filled up with zero bytes.
+  `ostor list` breaks long ones to fit the terminal, or 80 columns if there is
+  none; `ostor get` and --json print them whole.
 
 A map lives as long as a descriptor of it. `ostor map create` starts a process
 in the background that holds one, until `ostor map rm`.
@@ -76,7 +79,13 @@ const GUARD_SECONDS: u64 = 5;
 /// Attach values to tasks, cgroups, sockets and network namespaces, through
 /// /dev/owner_storage.
 #[derive(Debug, Parser)]
-#[command(name = "ostor", version, after_help = AFTER_HELP, infer_subcommands = true)]
+#[command(
+    name = "ostor",
+    version,
+    after_help = AFTER_HELP,
+    infer_subcommands = true,
+    max_term_width = COLUMNS
+)]
 pub(crate) struct Cli {
     /// Print JSON
     #[arg(long, global = true)]
@@ -460,6 +469,22 @@ mod tests {
     #[test]
     fn is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_page_fits() {
+        // What clap would break here is laid out by hand.
+        assert!(AFTER_HELP.lines().all(|line| line.len() <= COLUMNS));
+        let mut left = vec![Cli::command()];
+        left[0].build();
+        while let Some(mut command) = left.pop() {
+            for page in [command.render_help(), command.render_long_help()] {
+                for line in page.to_string().lines() {
+                    assert!(line.chars().count() <= COLUMNS, "{line}");
+                }
+            }
+            left.extend(command.get_subcommands().cloned());
+        }
     }
 
     #[test]

@@ -101,13 +101,13 @@ fn show(elem: &Elem, output: &Output) -> Result<Exit> {
     }
     let value = Shown::new(&elem.value);
     let text = value.line();
-    output.result(
+    output.data(
         Row {
             value,
             seq: elem.seq,
             created: elem.created,
         },
-        text,
+        &text,
     )?;
     Ok(Exit::Ok)
 }

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use comfy_table::Table;
 use nix::errno::Errno;
 use ostor::device::{self, Context, Kind, Map, Mode, Op, OpKind, Run, Tally};
 use ostor::kernel::Kernel;
@@ -14,7 +15,7 @@ use serde::Serialize;
 use crate::cli::ContextsArgs;
 use crate::cpus;
 use crate::exit::{Exit, UsageError};
-use crate::output::{Output, grouped, table, verdict};
+use crate::output::{Output, brief, table, time, verdict};
 use crate::progress::Progress;
 
 /// Bytes per value.
@@ -24,14 +25,14 @@ const VALUE_SIZE: u32 = 16;
 const SLICE: Duration = Duration::from_secs(2);
 
 const NOTE: &str = "\
-runs:     batches in the wanted context; the columns up to max count operations.
+runs:     batches in the wanted context; the other columns count operations.
 none:     operations that found nothing: the other side had just deleted it.
 EDEADLK:  this CPU held the lock that the operation needs.
-p50, p99: nanoseconds, from above: the histogram's buckets are powers of two.
-below:    operations of the thread that was interrupted.";
+p50, p99: of an operation in the context, from above: the histogram's buckets
+          are powers of two.";
 
 /// How it went in one context on one CPU.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct Seen {
     context: Context,
     owner: Kind,
@@ -260,11 +261,13 @@ impl Session<'_> {
 impl Report {
     fn print(&self, output: &Output) -> Result<Exit> {
         let ok = self.problems.is_empty();
-        let head = [
-            "context", "owner", "CPU", "runs", "ok", "none", "EDEADLK", "errors", "p50", "p99",
-            "max", "below ok", "none", "errors",
-        ];
-        let mut text = table(head, self.seen.iter().map(Seen::row)).to_string();
+        let rows = summed(&self.seen);
+        let mut text = format!(
+            "Operations in the context, on all CPUs together:\n{}\n\n\
+             How long they took, and the operations of the thread below:\n{}",
+            inside(&rows),
+            below(&rows)
+        );
         for problem in &self.problems {
             text.push_str(&format!("\nWRONG: {problem}"));
         }
@@ -283,28 +286,119 @@ impl Report {
     }
 }
 
-impl Seen {
-    fn row(&self) -> [String; 14] {
-        let errors = |tally: &Tally| tally.failures().iter().map(|(_, count)| count).sum::<u64>();
-        let percentile = |percent| match self.inside.percentile_ns(percent) {
-            Some(ns) => grouped(ns),
-            None => "-".to_owned(),
-        };
+/// The sums over the CPUs.
+fn summed(seen: &[Seen]) -> Vec<Seen> {
+    let mut sums: Vec<Seen> = Vec::new();
+    for one in seen {
+        let is_same = |sum: &&mut Seen| (sum.context, sum.owner) == (one.context, one.owner);
+        match sums.iter_mut().find(is_same) {
+            Some(sum) => {
+                sum.runs += one.runs;
+                sum.elsewhere += one.elsewhere;
+                sum.inside.add(&one.inside);
+                sum.below.add(&one.below);
+            }
+            None => sums.push(one.clone()),
+        }
+    }
+    sums
+}
+
+/// What came out in the contexts.
+fn inside(rows: &[Seen]) -> Table {
+    let cells = rows.iter().map(|row| {
         [
-            self.context.name().to_owned(),
-            self.owner.name().to_owned(),
-            self.cpu.to_string(),
-            grouped(self.runs),
-            grouped(self.inside.ok()),
-            grouped(self.inside.found_nothing()),
-            grouped(self.inside.deadlocks()),
-            grouped(errors(&self.inside)),
+            row.context.name().to_owned(),
+            row.owner.name().to_owned(),
+            brief(row.runs),
+            brief(row.inside.ok()),
+            brief(row.inside.found_nothing()),
+            brief(row.inside.deadlocks()),
+            brief(failed(&row.inside)),
+        ]
+    });
+    let head = [
+        "context", "owner", "runs", "ok", "none", "EDEADLK", "errors",
+    ];
+    table(head, cells)
+}
+
+/// How long it took, and what came out below.
+fn below(rows: &[Seen]) -> Table {
+    let cells = rows.iter().map(|row| {
+        let percentile = |percent| row.inside.percentile_ns(percent).map_or("-".into(), time);
+        [
+            row.context.name().to_owned(),
+            row.owner.name().to_owned(),
             percentile(50),
             percentile(99),
-            grouped(self.inside.max_ns()),
-            grouped(self.below.ok()),
-            grouped(self.below.found_nothing()),
-            grouped(errors(&self.below) + self.below.deadlocks()),
+            time(row.inside.max_ns()),
+            brief(row.below.ok()),
+            brief(row.below.found_nothing()),
+            brief(failed(&row.below) + row.below.deadlocks()),
         ]
+    });
+    let head = [
+        "context", "owner", "p50", "p99", "max", "below ok", "none", "errors",
+    ];
+    table(head, cells)
+}
+
+/// How many operations failed, but for those that met a lock of their CPU.
+fn failed(tally: &Tally) -> u64 {
+    tally.failures().iter().map(|(_, count)| count).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use uapi::ostor_tally;
+
+    use super::*;
+    use crate::output::assert_fits;
+
+    fn seen(context: Context, owner: Kind, cpu: u32, count: u64) -> Seen {
+        let mut tally = ostor_tally {
+            ok: count,
+            enoent: count,
+            enomem: count,
+            edeadlk: count,
+            max_ns: count,
+            ..ostor_tally::default()
+        };
+        tally.histogram[30] = count;
+        Seen {
+            context,
+            owner,
+            cpu,
+            runs: count,
+            elsewhere: 0,
+            inside: tally.into(),
+            below: tally.into(),
+        }
+    }
+
+    #[test]
+    fn the_tables_fit_after_a_day() {
+        let all = Context::ALL
+            .into_iter()
+            .flat_map(|c| Kind::ALL.map(|k| (c, k)));
+        let rows: Vec<_> = all.map(|(c, k)| seen(c, k, 63, 86_400_000_000)).collect();
+        assert_fits(inside(&rows));
+        assert_fits(below(&rows));
+    }
+
+    #[test]
+    fn the_cpus_are_added_up() {
+        let one = |context, cpu| seen(context, Kind::Task, cpu, 7);
+        let all = [
+            one(Context::Task, 0),
+            one(Context::Task, 1),
+            one(Context::Nmi, 0),
+        ];
+        let rows = summed(&all);
+        assert_eq!(rows.len(), 2);
+        assert_eq!((rows[0].runs, rows[0].below.ok()), (14, 14));
+        assert_eq!(failed(&rows[0].inside), 14);
+        assert_eq!((rows[1].runs, rows[1].context), (7, Context::Nmi));
     }
 }

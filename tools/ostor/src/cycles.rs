@@ -6,6 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use comfy_table::Table;
 use nix::errno::Errno;
 use ostor::device::{self, Cycle, Fate};
 use serde::Serialize;
@@ -118,7 +119,12 @@ pub(crate) fn run(args: &CyclesArgs, output: &Output) -> Result<Exit> {
     }
     drop(progress);
 
-    let mut text = table(HEAD, seen.iter().map(Seen::row)).to_string();
+    let mut text = format!(
+        "Lock: {}. Runs of each case: {}. Milliseconds to an error:\n{}",
+        path.name(),
+        args.runs,
+        as_table(&seen)
+    );
     for problem in &problems {
         text.push_str(&format!("\nWRONG: {problem}"));
     }
@@ -136,19 +142,6 @@ pub(crate) fn run(args: &CyclesArgs, output: &Output) -> Result<Exit> {
     )?;
     Ok(Exit::check(problems.is_empty()))
 }
-
-const HEAD: [&str; 10] = [
-    "case",
-    "lock",
-    "CPUs",
-    "runs",
-    "EDEADLK",
-    "ETIMEDOUT",
-    "min us",
-    "median us",
-    "max us",
-    "bound us",
-];
 
 impl Path {
     /// As `resilient_virt_spin_lock_enabled()` decides it.
@@ -251,26 +244,46 @@ impl Case {
     }
 }
 
-impl Seen {
-    fn row(&self) -> [String; HEAD.len()] {
+fn as_table(seen: &[Seen]) -> Table {
+    let rows = seen.iter().map(|seen| {
         [
-            self.case.to_owned(),
-            self.path.name().to_owned(),
-            self.cpus.to_string(),
-            self.runs.to_string(),
-            self.deadlocks.to_string(),
-            self.timeouts.to_string(),
-            grouped(self.min_ns / 1000),
-            grouped(self.median_ns / 1000),
-            grouped(self.max_ns / 1000),
-            grouped(self.bound_ns / 1000),
+            seen.case.to_owned(),
+            seen.deadlocks.to_string(),
+            seen.timeouts.to_string(),
+            milliseconds(seen.min_ns),
+            milliseconds(seen.median_ns),
+            milliseconds(seen.max_ns),
+            milliseconds(seen.bound_ns),
         ]
+    });
+    let head = [
+        "case",
+        "EDEADLK",
+        "ETIMEDOUT",
+        "min",
+        "median",
+        "max",
+        "bound",
+    ];
+    table(head, rows)
+}
+
+/// With a thousandth below one, and in whole ones from 100 on.
+fn milliseconds(ns: u64) -> String {
+    let us = ns / 1_000;
+    let (whole, part) = (us / 1_000, us % 1_000);
+    match whole {
+        0 => format!("0.{part:03}"),
+        1..10 => format!("{whole}.{:02}", part / 10),
+        10..100 => format!("{whole}.{}", part / 100),
+        _ => grouped(whole),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::assert_fits;
 
     fn fate(seen: &[(std::result::Result<(), Errno>, u64)]) -> Fate {
         Fate {
@@ -281,6 +294,17 @@ mod tests {
             others_ok: 1,
             others_failed: 0,
         }
+    }
+
+    #[test]
+    fn the_table_fits() {
+        let late = (Err(Errno::ETIMEDOUT), 60_999);
+        let seen = |case: &Case| {
+            let mut seen = case.sum_up(&[fate(&[late])], Path::Queued, Duration::from_secs(60));
+            (seen.deadlocks, seen.timeouts) = (1_000_000, 1_000_000);
+            seen
+        };
+        assert_fits(as_table(&CASES.each_ref().map(seen)));
     }
 
     #[test]
@@ -310,6 +334,19 @@ mod tests {
             ..fate(&[(late, 250)])
         };
         assert_eq!(problems(stall, failed), 1);
+    }
+
+    #[test]
+    fn short_times_have_more_decimals() {
+        for (ns, ms) in [
+            (35_999, "0.035"),
+            (7_059_000, "7.05"),
+            (42_199_999, "42.1"),
+            (250_999_999, "250"),
+            (1_004_000_000, "1,004"),
+        ] {
+            assert_eq!(milliseconds(ns), ms);
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use nix::errno::Errno;
 use ostor::device::{self, fault_name, fault_points, set_fault};
 use uapi::ostor_fault;
 
+use crate::output::complain;
+
 /// How to have what this needs.
 const HOW: &str = "only the test flavour of the module can make locks and allocations fail; start \
                    with `scripts/vm --load-test -- …`, or in the guest `rmmod owner_storage` and \
@@ -110,7 +112,7 @@ impl Drop for Faults {
         for point in &self.before {
             let again = ostor_fault { set: 1, ..*point };
             if let Err(error) = set_fault(&self.device, again) {
-                eprintln!("ostor: {} stays as it is: {error}", fault_name(point));
+                complain(&format!("{} stays as it is: {error}", fault_name(point)));
             }
         }
     }

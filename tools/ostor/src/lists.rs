@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use comfy_table::Table;
 use ostor::cgroup;
 use ostor::device::{self, Item, Kind, list_owner};
 use serde::Serialize;
@@ -17,22 +18,47 @@ use crate::output::{Output, table};
 use crate::owner_name::{OwnerName, written};
 use crate::value::Shown;
 
+/// A map that has a name.
+#[derive(Serialize)]
+struct MapRow {
+    name: String,
+    id: u64,
+    value_size: u32,
+    clone: bool,
+    elements: u64,
+    bytes: u64,
+    holder: i32,
+}
+
+/// A value in a map.
+#[derive(Serialize)]
+struct ElementRow {
+    kind: Option<Kind>,
+    id: u64,
+    owner: String,
+    name: Option<String>,
+    seq: u64,
+    #[serde(flatten)]
+    value: Shown,
+}
+
+/// An owner's value in a map.
+#[derive(Serialize)]
+struct OwnedRow {
+    map: u64,
+    name: Option<String>,
+    seq: u64,
+    value_size: u32,
+    clone: bool,
+    value: Option<Shown>,
+}
+
 /// `ostor map ls`
 pub(crate) fn maps(output: &Output) -> Result<()> {
-    #[derive(Serialize)]
-    struct Row {
-        name: String,
-        id: u64,
-        value_size: u32,
-        clone: bool,
-        elements: u64,
-        bytes: u64,
-        holder: i32,
-    }
     let mut rows = Vec::new();
     for held in holder::all()? {
         let info = held.map.info()?;
-        rows.push(Row {
+        rows.push(MapRow {
             name: held.name,
             id: info.id,
             value_size: info.value_size,
@@ -42,6 +68,10 @@ pub(crate) fn maps(output: &Output) -> Result<()> {
             holder: held.pid,
         });
     }
+    output.result(&rows, table_of_maps(&rows).to_string())
+}
+
+fn table_of_maps(rows: &[MapRow]) -> Table {
     let cells = rows.iter().map(|row| {
         [
             row.name.clone(),
@@ -54,15 +84,9 @@ pub(crate) fn maps(output: &Output) -> Result<()> {
         ]
     });
     let head = [
-        "name",
-        "number",
-        "value size",
-        "clone",
-        "elements",
-        "bytes",
-        "holder",
+        "name", "number", "size", "clone", "elements", "bytes", "holder",
     ];
-    output.result(&rows, table(head, cells).to_string())
+    table(head, cells)
 }
 
 /// `ostor list`
@@ -76,19 +100,9 @@ pub(crate) fn list(args: &ListArgs, output: &Output) -> Result<Exit> {
 
 /// The values in a map.
 fn of_map(map: &str, output: &Output) -> Result<()> {
-    #[derive(Serialize)]
-    struct Row {
-        kind: Option<Kind>,
-        id: u64,
-        owner: String,
-        name: Option<String>,
-        seq: u64,
-        #[serde(flatten)]
-        value: Shown,
-    }
     let items = holder::find(map)?.list()?;
     let mut names = Names::default();
-    let row = |item: &Item| Row {
+    let row = |item: &Item| ElementRow {
         kind: Kind::from_uapi(item.entry.owner_kind),
         id: item.entry.owner_id,
         owner: written(item.entry.owner_kind, item.entry.owner_id),
@@ -97,31 +111,26 @@ fn of_map(map: &str, output: &Output) -> Result<()> {
         value: Shown::new(&item.value),
     };
     let rows: Vec<_> = items.iter().map(row).collect();
+    output.result(&rows, table_of_elements(&rows).to_string())
+}
+
+fn table_of_elements(rows: &[ElementRow]) -> Table {
     let cells = rows.iter().map(|row| {
+        let name = row.name.as_deref().unwrap_or_default();
         [
             row.kind.map_or("unknown", Kind::name).to_owned(),
             row.owner.clone(),
-            row.name.clone().unwrap_or_default(),
+            below_the_mount(name).to_owned(),
             row.seq.to_string(),
             row.value.line(),
         ]
     });
-    let head = ["kind", "owner", "name", "seq", "value"];
-    output.result(&rows, table(head, cells).to_string())
+    table(["kind", "owner", "name", "seq", "value"], cells)
 }
 
 /// An owner's values in all maps. Only those in maps that have a name can be
 /// read.
 fn of_owner(owner: &OwnerName, output: &Output) -> Result<()> {
-    #[derive(Serialize)]
-    struct Row {
-        map: u64,
-        name: Option<String>,
-        seq: u64,
-        value_size: u32,
-        clone: bool,
-        value: Option<Shown>,
-    }
     let owner = owner.find()?;
     let elements = list_owner(&device::open()?, owner.owner())?;
     let held = by_number(holder::all()?)?;
@@ -130,7 +139,7 @@ fn of_owner(owner: &OwnerName, output: &Output) -> Result<()> {
         let held = held.get(&element.map_id);
         // The value may have gone since it was listed.
         let value = held.and_then(|held| held.map.get(owner.owner()).ok());
-        rows.push(Row {
+        rows.push(OwnedRow {
             map: element.map_id,
             name: held.map(|held| held.name.clone()),
             seq: element.seq,
@@ -139,6 +148,10 @@ fn of_owner(owner: &OwnerName, output: &Output) -> Result<()> {
             value: value.map(|elem| Shown::new(&elem.value)),
         });
     }
+    output.result(&rows, table_of_owned(&rows).to_string())
+}
+
+fn table_of_owned(rows: &[OwnedRow]) -> Table {
     let cells = rows.iter().map(|row| {
         [
             row.map.to_string(),
@@ -149,8 +162,16 @@ fn of_owner(owner: &OwnerName, output: &Output) -> Result<()> {
             row.value.as_ref().map(Shown::line).unwrap_or_default(),
         ]
     });
-    let head = ["map", "name", "seq", "value size", "clone", "value"];
-    output.result(&rows, table(head, cells).to_string())
+    table(["map", "name", "seq", "size", "clone", "value"], cells)
+}
+
+/// The path of a cgroup as `cgroup:PATH` takes it from the mount of cgroup v2; any
+/// other name as it is.
+fn below_the_mount(name: &str) -> &str {
+    let below = name.strip_prefix(cgroup::MOUNT);
+    below
+        .and_then(|path| path.strip_prefix('/'))
+        .unwrap_or(name)
 }
 
 /// The maps that have a name, by their numbers.
@@ -209,4 +230,65 @@ fn cgroups_by_id() -> HashMap<u64, PathBuf> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::assert_fits;
+
+    #[test]
+    fn the_maps_fit() {
+        assert_fits(table_of_maps(&[MapRow {
+            name: "latency-of-requests".into(),
+            id: 12_345,
+            value_size: 8064,
+            clone: true,
+            elements: 1_000_000,
+            bytes: 128_000_000,
+            holder: 4_194_303,
+        }]));
+    }
+
+    #[test]
+    fn the_values_of_a_map_fit() {
+        let id = 123_456;
+        let row = |kind: Kind, name: &str| ElementRow {
+            kind: Some(kind),
+            id,
+            owner: written(kind.to_uapi(), id),
+            name: Some(name.into()),
+            seq: 123_456,
+            value: Shown::new(b"one more 23\0"),
+        };
+        assert_fits(table_of_elements(&[
+            row(Kind::Cgroup, "/sys/fs/cgroup/system.slice/ssh.service"),
+            row(Kind::Task, "kworker/u8:2-ev"),
+            row(Kind::Socket, ""),
+        ]));
+    }
+
+    #[test]
+    fn the_values_of_an_owner_fit() {
+        assert_fits(table_of_owned(&[OwnedRow {
+            map: 12_345,
+            name: Some("latency-of-requests".into()),
+            seq: 1_000_000,
+            value_size: 8064,
+            clone: true,
+            value: Some(Shown::new(&[0xff; 7])),
+        }]));
+    }
+
+    #[test]
+    fn a_cgroup_is_named_from_the_mount_on() {
+        for (path, name) in [
+            ("/sys/fs/cgroup/a/b", "a/b"),
+            ("/sys/fs/cgroup", "/sys/fs/cgroup"),
+            ("/sys/fs/cgroups/a", "/sys/fs/cgroups/a"),
+            ("sh", "sh"),
+        ] {
+            assert_eq!(below_the_mount(path), name);
+        }
+    }
 }

@@ -28,17 +28,22 @@ mod torture;
 mod upstream;
 mod value;
 
+use std::io::stderr;
 use std::process::ExitCode;
 
 use clap::Parser;
 use ostor::progress;
+use ostor::text::{columns, wrapped};
 
 use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 use crate::output::Output;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return ended_early(&error),
+    };
     let output = Output::new(cli.json);
     let exit = match run(cli.command, &output) {
         Ok(exit) => exit,
@@ -49,6 +54,15 @@ fn main() -> ExitCode {
         }
     };
     ExitCode::from(exit as u8)
+}
+
+/// Help was asked for and is printed, or the arguments are wrong.
+fn ended_early(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    eprintln!("{}", wrapped(&error.to_string(), columns(stderr())));
+    ExitCode::from(Exit::Usage as u8)
 }
 
 fn run(command: Command, output: &Output) -> anyhow::Result<Exit> {

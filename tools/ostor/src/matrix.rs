@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
+use comfy_table::Table;
 use nix::errno::Errno;
 use ostor::device::{self, Context, Point};
 use ostor::recursion::{Case, Cell, Stage, Verdict};
@@ -15,7 +16,7 @@ use crate::output::{Output, table, verdict};
 use crate::progress::Progress;
 
 /// The cases at one point in one context.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct Part {
     point: Point,
     context: Context,
@@ -131,23 +132,19 @@ fn try_part(stage: &Stage, context: Context, point: Point) -> Result<Part> {
 impl Report {
     fn print(&self, output: &Output) -> Result<Exit> {
         let ok = self.differences == 0 && self.untried.is_empty();
-        let head = [
-            "context",
-            "lock held",
-            "cells",
-            "cases",
-            "inner ran",
-            "differences",
-        ];
-        let mut text = table(head, self.parts.iter().map(Part::row)).to_string();
+        let mut text = as_table(&self.parts).to_string();
         for part in &self.parts {
             for difference in &part.differences {
                 text.push_str(&format!("\nWRONG: {difference}"));
             }
-            if let Some(why) = part.skipped {
-                let (context, point) = (part.context.name(), part.point.name());
-                text.push_str(&format!("\nskipped: {context} at {point}: {why}"));
-            }
+        }
+        for (context, why, points) in self.skipped() {
+            let points: Vec<_> = points.into_iter().map(Point::name).collect();
+            text.push_str(&format!(
+                "\nskipped: {} at {}: {why}",
+                context.name(),
+                points.join(", ")
+            ));
         }
         for cell in &self.untried {
             text.push_str(&format!("\nWRONG: not tried: {cell:?}"));
@@ -165,6 +162,34 @@ impl Report {
         output.result(self, text)?;
         Ok(Exit::check(ok))
     }
+
+    /// At which points of a context nothing was tried, and why.
+    fn skipped(&self) -> Vec<(Context, &'static str, Vec<Point>)> {
+        let mut skipped: Vec<(_, _, Vec<_>)> = Vec::new();
+        for part in &self.parts {
+            let Some(why) = part.skipped else { continue };
+            match skipped.last_mut() {
+                Some((context, same, points)) if (*context, *same) == (part.context, why) => {
+                    points.push(part.point);
+                }
+                _ => skipped.push((part.context, why, vec![part.point])),
+            }
+        }
+        skipped
+    }
+}
+
+/// What was tried at each point in each context.
+fn as_table(parts: &[Part]) -> Table {
+    let head = [
+        "context",
+        "lock held",
+        "cells",
+        "cases",
+        "inner ran",
+        "differences",
+    ];
+    table(head, parts.iter().map(Part::row))
 }
 
 /// For a program, how many there are.
@@ -187,5 +212,47 @@ impl Part {
             self.ran.to_string(),
             self.differences.len().to_string(),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::assert_fits;
+
+    fn part(context: Context, point: Point) -> Part {
+        Part {
+            point,
+            context,
+            cells: Vec::new(),
+            cases: 999,
+            ran: 999,
+            differences: vec![String::new(); 999],
+            skipped: (context == Context::Nmi).then_some("no such context"),
+        }
+    }
+
+    #[test]
+    fn the_table_fits() {
+        let all = Context::ALL
+            .into_iter()
+            .flat_map(|c| Point::ALL.map(|p| part(c, p)));
+        assert_fits(as_table(&all.collect::<Vec<_>>()));
+    }
+
+    #[test]
+    fn a_context_is_skipped_in_one_line() {
+        let of = |context| Point::ALL.map(|point| part(context, point));
+        let report = Report {
+            parts: [of(Context::Ipi), of(Context::Nmi)].concat(),
+            cells: 0,
+            cells_of_table: 0,
+            untried: Vec::new(),
+            cases: 0,
+            differences: 0,
+            seconds: 0.0,
+        };
+        let all = Point::ALL.to_vec();
+        assert_eq!(report.skipped(), [(Context::Nmi, "no such context", all)]);
     }
 }

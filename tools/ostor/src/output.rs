@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the tool prints: tables and lines for a person, JSON for a program.
 
+use std::io::{stderr, stdout};
+
 use anyhow::Result;
 use nix::errno::Errno;
 use ostor::device::{self, Kind};
+use ostor::text::{columns, wrapped};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-pub(crate) use ostor::text::{grouped, table, verdict};
+pub(crate) use ostor::text::{brief, grouped, table, time, verdict};
 
 use crate::exit::Exit;
 
@@ -25,7 +28,7 @@ impl Output {
     /// A line for a person only.
     pub(crate) fn line(&self, text: impl AsRef<str>) {
         if !self.json {
-            println!("{}", text.as_ref());
+            println!("{}", wrapped(text.as_ref(), columns(stdout())));
         }
     }
 
@@ -36,6 +39,15 @@ impl Output {
         } else if !text.as_ref().is_empty() {
             self.line(text);
         }
+        Ok(())
+    }
+
+    /// The same, where the text is data and stays in one line, however long.
+    pub(crate) fn data(&self, value: impl Serialize, text: &str) -> Result<()> {
+        if self.json {
+            return self.result(value, text);
+        }
+        println!("{text}");
         Ok(())
     }
 
@@ -62,9 +74,14 @@ impl Output {
                 json!({ "error": format!("{error:#}"), "errno": errno, "status": status })
             );
         } else {
-            eprintln!("ostor: {error:#}");
+            complain(&format!("{error:#}"));
         }
     }
+}
+
+/// What is wrong, on standard error.
+pub(crate) fn complain(text: &str) {
+    eprintln!("{}", wrapped(&format!("ostor: {text}"), columns(stderr())));
 }
 
 /// The fields of a structure of the device that say something.
@@ -137,6 +154,18 @@ fn flag_names(flags: &Value) -> Vec<&'static str> {
     ];
     let set = names.into_iter().filter(|(flag, _)| is_set(*flag));
     set.map(|(_, name)| name).collect()
+}
+
+/// Asserts that a table fits where there is no terminal, and none of its text is
+/// broken for that.
+#[cfg(test)]
+#[track_caller]
+pub(crate) fn assert_fits(mut table: comfy_table::Table) {
+    table.set_content_arrangement(comfy_table::ContentArrangement::Disabled);
+    for line in table.lines() {
+        let columns = line.chars().count();
+        assert!(columns <= ostor::text::COLUMNS, "{columns}:\n{table}");
+    }
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ impl Progress {
     /// Begins with nothing done.
     pub fn new(what: &'static str, total: u64) -> Self {
         let bar = stderr().is_terminal().then(|| {
-            let style = "{msg} {bar:30} {pos}/{len}, {eta} left";
+            let style = "{msg} {wide_bar} {pos}/{len}, {eta} left";
             ProgressBar::new(total)
                 .with_message(what)
                 .with_style(ProgressStyle::with_template(style).expect("a valid template"))

@@ -2,6 +2,7 @@
 //! `ostor recurse`: one operation inside another.
 
 use anyhow::Result;
+use comfy_table::Table;
 use nix::errno::Errno;
 use ostor::device::{OpKind, Point};
 use ostor::recursion::{Case, OpResult, Stage, Verdict};
@@ -11,6 +12,9 @@ use crate::cli::RecurseArgs;
 use crate::exit::{Exit, UsageError};
 use crate::matrix;
 use crate::output::{Output, table};
+
+/// The result of an operation that succeeded.
+const OK: &str = "ok";
 
 /// What one case came to.
 #[derive(Debug, Serialize)]
@@ -33,7 +37,11 @@ pub(crate) fn run(args: &RecurseArgs, output: &Output) -> Result<Exit> {
         _ => Case::story(),
     };
     let tried = try_all(&cases)?;
-    output.result(&tried, as_table(&tried))?;
+    let text = match tried.as_slice() {
+        [one] => in_lines(one),
+        all => as_table(all).to_string(),
+    };
+    output.result(&tried, text)?;
     Ok(Exit::check(tried.iter().all(|tried| tried.ok)))
 }
 
@@ -47,38 +55,66 @@ pub(crate) fn try_all(cases: &[Case]) -> Result<Vec<Tried>> {
     Ok(tried)
 }
 
-/// The cases as a table for a person.
-pub(crate) fn as_table(tried: &[Tried]) -> String {
-    let head = [
-        "lock held",
-        "outer",
-        "inner",
-        "of",
-        "inner result",
-        "again",
-        "as it must be",
-    ];
-    let rows = tried.iter().map(|tried| {
+/// The cases as a table for a person: a row for each lock that is held and each
+/// inner operation, with what comes of it on another owner and on the same one.
+pub(crate) fn as_table(tried: &[Tried]) -> Table {
+    let mut rows: Vec<[String; 5]> = Vec::new();
+    for tried in tried {
         let case = &tried.case;
-        let held = match case.point {
-            Point::None => "none",
-            Point::Storage => "storage's",
-            Point::Bucket => "bucket's",
-            Point::Both => "both",
-            Point::Alloc => "none (allocating)",
-            Point::Drop => "none (in a drop)",
+        let what = [lock_held(case), op_name(case.outer), op_name(case.inner)];
+        let row = match rows.iter().position(|row| row[..3] == what) {
+            Some(row) => &mut rows[row],
+            None => {
+                let [held, outer, inner] = what.map(str::to_owned);
+                rows.push([held, outer, inner, String::new(), String::new()]);
+                rows.last_mut().expect("one was just pushed")
+            }
         };
-        [
-            held.to_owned(),
+        row[if case.same_owner { 4 } else { 3 }] = tried.in_short();
+    }
+    let head = ["lock held", "outer", "inner", "other owner", "same owner"];
+    table(head, rows)
+}
+
+/// One case, a line for each of its parts.
+fn in_lines(tried: &Tried) -> String {
+    let case = &tried.case;
+    let mut parts = vec![
+        ("lock held", lock_held(case).to_owned()),
+        (
+            "outer",
             format!("{}: {}", op_name(case.outer), tried.outer_result),
-            op_name(case.inner).to_owned(),
-            inner_target(case).to_owned(),
-            tried.inner_result.clone(),
-            tried.again.clone().unwrap_or_default(),
-            if tried.ok { "yes" } else { "NO" }.to_owned(),
-        ]
-    });
-    table(head, rows).to_string()
+        ),
+        (
+            "inner",
+            format!(
+                "{}, {}: {}",
+                op_name(case.inner),
+                inner_target(case),
+                tried.inner_result
+            ),
+        ),
+    ];
+    parts.extend(tried.again.clone().map(|again| ("again", again)));
+    parts.push((
+        "as it must be",
+        if tried.ok { "yes" } else { "NO" }.to_owned(),
+    ));
+    let lines = parts
+        .into_iter()
+        .map(|(part, text)| format!("{part:13}  {text}"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn lock_held(case: &Case) -> &'static str {
+    match case.point {
+        Point::None => "none",
+        Point::Storage => "storage's",
+        Point::Bucket => "bucket's",
+        Point::Both => "both",
+        Point::Alloc => "none (allocating)",
+        Point::Drop => "none (in a drop)",
+    }
 }
 
 impl Tried {
@@ -93,6 +129,21 @@ impl Tried {
             again: verdict.again.map(result_name),
             ok: verdict.ok,
         }
+    }
+
+    /// What the inner operation returned; of the outer one only an error.
+    fn in_short(&self) -> String {
+        let mut text = self.inner_result.clone();
+        if let Some(again) = &self.again {
+            text.push_str(&format!(", then {again}"));
+        }
+        if self.outer_result != OK {
+            text.push_str(&format!("; outer {}", self.outer_result));
+        }
+        if !self.ok {
+            text.push_str("  <-- WRONG");
+        }
+        text
     }
 
     /// Whether the inner operation met a lock cycle.
@@ -149,7 +200,51 @@ fn inner_target(case: &Case) -> &'static str {
 
 fn result_name(result: OpResult) -> String {
     match result {
-        Ok(()) => "ok".into(),
+        Ok(()) => OK.into(),
         Err(errno) => format!("{errno:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::assert_fits;
+
+    /// All that the table of locks shows.
+    fn tried(inner: Result<(), Errno>) -> Vec<Tried> {
+        let tried = |case| Tried {
+            case,
+            outer_result: OK.into(),
+            inner_result: result_name(inner),
+            again: inner.is_err().then(|| OK.into()),
+            ok: true,
+        };
+        Case::story().into_iter().map(tried).collect()
+    }
+
+    #[test]
+    fn the_table_has_a_row_for_each_lock_and_operation() {
+        let text = as_table(&tried(Err(Errno::EDEADLK))).to_string();
+        assert_eq!(text.lines().count(), 2 + 4 * 4, "{text}");
+        let row = "| storage's | update | get or create | EDEADLK, then ok | EDEADLK, then ok |";
+        assert!(text.contains(row), "{text}");
+        let text = as_table(&tried(Ok(()))).to_string();
+        assert!(text.contains("| bucket's  | delete | lookup        | ok          | ok         |"));
+    }
+
+    #[test]
+    fn the_table_fits() {
+        assert_fits(as_table(&tried(Err(Errno::EDEADLK))));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        let mut tried = tried(Ok(())).remove(0);
+        assert_eq!(tried.in_short(), "ok");
+        tried.ok = false;
+        tried.outer_result = "ENOMEM".into();
+        assert_eq!(tried.in_short(), "ok; outer ENOMEM  <-- WRONG");
+        assert!(in_lines(&tried).contains("\nouter          update: ENOMEM\n"));
+        assert!(in_lines(&tried).ends_with("\nas it must be  NO"));
     }
 }

@@ -1,31 +1,70 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a person reads: tables, numbers, and how a run ended.
+//! What a person reads: tables, numbers, lines that fit, and how a run ended.
+
+use std::io::stdout;
+use std::os::fd::AsFd;
 
 use comfy_table::presets::ASCII_MARKDOWN;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+use terminal_size::{Width, terminal_size_of};
+use textwrap::{Options, WordSplitter};
 
-/// A table, its numbers flush right.
+/// The columns of what is no terminal, or does not tell its size.
+pub const COLUMNS: usize = 80;
+
+/// How many columns a stream has.
+pub fn columns(stream: impl AsFd) -> usize {
+    terminal_size_of(stream).map_or(COLUMNS, |(Width(columns), _)| columns.into())
+}
+
+/// Lines that are broken between words where they are longer. What goes on in the
+/// next line is indented by two more.
+pub fn wrapped(text: &str, columns: usize) -> String {
+    let wrap = |line: &str| {
+        let indent = " ".repeat(line.len() - line.trim_start().len() + 2);
+        let options = Options::new(columns)
+            .subsequent_indent(&indent)
+            .word_splitter(WordSplitter::NoHyphenation);
+        textwrap::fill(line, options)
+    };
+    text.lines().map(wrap).collect::<Vec<_>>().join("\n")
+}
+
+/// A table for standard output, its figures flush right. Where it does not fit, the
+/// text in its widest columns is broken.
 pub fn table<const N: usize>(
     head: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> Table {
     let mut table = Table::new();
-    table.load_preset(ASCII_MARKDOWN).set_header(head);
-    let mut numeric = [true; N];
+    table
+        .load_preset(ASCII_MARKDOWN)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(u16::try_from(columns(stdout())).unwrap_or(u16::MAX))
+        .set_header(head);
+    let mut all_figures = [true; N];
     for row in rows {
-        for (numeric, cell) in numeric.iter_mut().zip(&row) {
-            *numeric &= cell
-                .chars()
-                .all(|c| c.is_ascii_digit() || ",.-".contains(c));
+        for (all_figures, cell) in all_figures.iter_mut().zip(&row) {
+            *all_figures &= is_figure(cell);
         }
         table.add_row(row);
     }
-    for (column, numeric) in table.column_iter_mut().zip(numeric) {
-        if numeric {
+    for (column, all_figures) in table.column_iter_mut().zip(all_figures) {
+        if all_figures {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     table
+}
+
+/// Whether a cell is nothing but a number, maybe with a unit, or has none.
+fn is_figure(cell: &str) -> bool {
+    let is_unit = |c: char| c == ' ' || c.is_ascii_alphabetic();
+    let number = cell.trim_start_matches('~').trim_end_matches(is_unit);
+    (cell.is_empty() || !number.is_empty())
+        && number
+            .chars()
+            .all(|c| c.is_ascii_digit() || ",.-".contains(c))
 }
 
 /// How a run ended; what was skipped was not seen to be right.
@@ -50,6 +89,40 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// A number in six characters at most: from 100,000 on its first three digits.
+pub fn brief(number: u64) -> String {
+    if number < 100_000 {
+        return grouped(number);
+    }
+    let mut unit = 1000;
+    let mut names = "kMGTPE".chars();
+    let mut name = names.next();
+    while number / unit >= 1000 {
+        unit *= 1000;
+        name = names.next();
+    }
+    let (whole, part) = (number / unit, number % unit);
+    let name = name.expect("no number is larger than 18 E");
+    match whole {
+        100.. => format!("{whole}{name}"),
+        10.. => format!("{whole}.{}{name}", part / (unit / 10)),
+        _ => format!("{whole}.{:02}{name}", part / (unit / 100)),
+    }
+}
+
+/// Nanoseconds in the unit that suits them.
+pub fn time(ns: u64) -> String {
+    match ns {
+        0..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{} us", ns / 1_000),
+        1_000_000..1_000_000_000 => format!("{} ms", ns / 1_000_000),
+        1_000_000_000..10_000_000_000 => {
+            format!("{}.{:02} s", ns / 1_000_000_000, ns / 10_000_000 % 100)
+        }
+        _ => format!("{} s", ns / 1_000_000_000),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,11 +130,57 @@ mod tests {
     #[test]
     fn tables_align_numbers() {
         let table = table(
-            ["what", "ns"],
-            [["get".into(), "7".into()], ["set".into(), "1,024".into()]],
+            ["what", "ns", "at all"],
+            [
+                ["get".into(), "7".into(), "~12.5k".into()],
+                ["set".into(), "1,024".into(), "".into()],
+            ],
         );
         let text = table.to_string();
-        assert!(text.contains("|     7 |"), "{text}");
+        assert!(text.contains("|     7 | ~12.5k |"), "{text}");
+        assert!(text.contains("| 1,024 |        |"), "{text}");
+    }
+
+    #[test]
+    fn figures_are_told_from_words() {
+        for figure in ["", "-", "0", "1,024", "12.5k", "~7", "35 us", "1.50 s"] {
+            assert!(is_figure(figure), "{figure:?}");
+        }
+        for word in ["ok", "not 0", "tid:7", "8 of 8", "~"] {
+            assert!(!is_figure(word), "{word:?}");
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_too_wide_breaks_its_text() {
+        let row = ["task".into(), "1,234".into(), "word ".repeat(40)];
+        let text = table(["kind", "seq", "value"], [row]).to_string();
+        assert!(
+            text.lines().all(|line| line.len() <= columns(stdout())),
+            "{text}"
+        );
+        assert!(text.contains("| task | 1,234 | word word"), "{text}");
+        assert_eq!(text.matches("word").count(), 40, "{text}");
+    }
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        let text = "skipped: it needs --load-test\n\n  a: b c d e f g h i j k";
+        let lines = [
+            "skipped: it needs",
+            "  --load-test",
+            "",
+            "  a: b c d e f g h i",
+            "    j k",
+        ];
+        assert_eq!(wrapped(text, 20), lines.join("\n"));
+        assert_eq!(wrapped(text, 80), text);
+    }
+
+    #[test]
+    fn what_is_no_terminal_has_eighty_columns() {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert_eq!(columns(file), 80);
     }
 
     #[test]
@@ -76,5 +195,35 @@ mod tests {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(999), "999");
         assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn large_numbers_are_brief() {
+        for (number, text) in [
+            (0, "0"),
+            (99_999, "99,999"),
+            (100_000, "100k"),
+            (999_999, "999k"),
+            (1_050_000, "1.05M"),
+            (12_345_678, "12.3M"),
+            (u64::MAX, "18.4E"),
+        ] {
+            assert_eq!(brief(number), text);
+        }
+    }
+
+    #[test]
+    fn times_have_the_unit_that_suits_them() {
+        for (ns, text) in [
+            (0, "0 ns"),
+            (999, "999 ns"),
+            (35_999, "35 us"),
+            (250_000_000, "250 ms"),
+            (1_000_000_000, "1.00 s"),
+            (3_059_000_000, "3.05 s"),
+            (61_000_000_000, "61 s"),
+        ] {
+            assert_eq!(time(ns), text);
+        }
     }
 }

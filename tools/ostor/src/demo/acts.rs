@@ -284,7 +284,7 @@ impl Stage {
 pub(crate) fn recursion(report: &mut Report<'_>) -> Result<()> {
     let tried = recurse::try_all(&Case::story())?;
     report.line("one operation inside another, as the outer one holds a lock:");
-    report.line(recurse::as_table(&tried));
+    report.line(recurse::as_table(&tried).to_string());
     let right = tried.iter().filter(|tried| tried.ok).count();
     let cycles = tried.iter().filter(|tried| tried.cycled()).count();
     report.row(

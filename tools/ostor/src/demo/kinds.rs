@@ -2,16 +2,19 @@
 //! The demo's act on all kinds of owners, side by side: in the same two maps,
 //! with the same commands.
 
+use std::fmt::{self, Display};
 use std::time::Instant;
 
 use anyhow::Result;
+use comfy_table::Table;
 use ostor::device::{self, Kind, Map, Mode, list_owner};
 use ostor::object::Object;
 use ostor::settle;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use uapi::ostor_stats;
 
 use super::report::{Report, Verdict};
+use crate::output::table;
 
 /// How many owners of each kind.
 const COUNT: usize = 8;
@@ -29,53 +32,93 @@ pub(crate) struct KindRow {
     updated: usize,
     in_the_maps_list: usize,
     in_its_own_list: usize,
-    /// What the owners' end came to, or why there were none.
-    end: String,
+    end: End,
     pub(crate) verdict: Verdict,
 }
 
+/// What the owners' end came to.
+enum End {
+    /// There were none, and why.
+    NotServed(String),
+    Ended {
+        /// What was done to them.
+        how: &'static str,
+        /// How many of their values went with them, and in how long.
+        gone: u64,
+        values: u64,
+        ms: u128,
+    },
+}
+
+impl Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotServed(why) => f.write_str(why),
+            Self::Ended { how, .. } => write!(f, "{how}: {}", self.came_out()),
+        }
+    }
+}
+
+impl Serialize for End {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl End {
+    fn came_out(&self) -> String {
+        match self {
+            Self::NotServed(why) => why.clone(),
+            Self::Ended {
+                gone, values, ms, ..
+            } => format!("{gone} of {values} values gone in {ms} ms"),
+        }
+    }
+}
+
 impl KindRow {
-    pub(crate) const HEAD: [&str; 8] = [
-        "owners",
-        "store",
-        "read",
-        "update",
-        "list the map",
-        "list the owner",
-        "end of the owners",
-        "",
+    fn cells(&self) -> [String; 8] {
+        let figures = match self.end {
+            End::NotServed(_) => [(); 6].map(|()| "-".to_owned()),
+            End::Ended { gone, ms, .. } => [
+                self.stored.to_string(),
+                self.read.to_string(),
+                self.updated.to_string(),
+                self.in_the_maps_list.min(self.in_its_own_list).to_string(),
+                gone.to_string(),
+                ms.to_string(),
+            ],
+        };
+        let [store, read, update, list, gone, ms] = figures;
+        let (owners, verdict) = (name(self.kind).to_owned(), self.verdict.cell().to_owned());
+        [owners, store, read, update, list, gone, ms, verdict]
+    }
+
+    /// As it is told when it has happened: what was tried, and what came out.
+    pub(super) fn told(&self) -> (String, String) {
+        let owners = name(self.kind);
+        let tried = match self.end {
+            End::NotServed(_) => format!("values of {owners}"),
+            End::Ended { how, .. } => format!("{COUNT} {owners} {how}"),
+        };
+        (tried, self.end.came_out())
+    }
+}
+
+/// What came out for all kinds of owners.
+pub(super) fn as_text(rows: &[KindRow]) -> String {
+    format!(
+        "{COUNT} owners of each kind with values in two maps: how many had the right ones\n\
+         after each command, and how many values went with their owners, in how long:\n{}",
+        as_table(rows)
+    )
+}
+
+fn as_table(rows: &[KindRow]) -> Table {
+    let head = [
+        "owners", "store", "read", "update", "list", "gone", "ms", "",
     ];
-
-    pub(crate) fn cells(&self) -> [String; 8] {
-        let count = |right: usize| match self.verdict {
-            Verdict::Skipped => "-".to_owned(),
-            _ => format!("{right} of {COUNT}"),
-        };
-        [
-            name(self.kind).to_owned(),
-            count(self.stored),
-            count(self.read),
-            count(self.updated),
-            count(self.in_the_maps_list),
-            count(self.in_its_own_list),
-            self.end.clone(),
-            self.verdict.cell().to_owned(),
-        ]
-    }
-
-    /// As it is told when it has happened.
-    pub(crate) fn line(&self) -> String {
-        let what = match self.verdict {
-            Verdict::Skipped => String::new(),
-            _ => " stored, read, updated, listed by map and by owner,".to_owned(),
-        };
-        format!(
-            "values of {}:{what} {}{}",
-            name(self.kind),
-            self.end,
-            self.verdict.remark()
-        )
-    }
+    table(head, rows.iter().map(KindRow::cells))
 }
 
 /// All commands on all kinds of owners.
@@ -99,7 +142,7 @@ fn skipped(kind: Kind) -> KindRow {
         updated: 0,
         in_the_maps_list: 0,
         in_its_own_list: 0,
-        end: kind.why_not_served(),
+        end: End::NotServed(kind.why_not_served()),
         verdict: Verdict::Skipped,
     }
 }
@@ -121,9 +164,9 @@ fn act(kind: Kind, maps: &[Map; 2]) -> Result<KindRow> {
         row.in_the_maps_list,
         row.in_its_own_list,
     ];
-    let gone;
-    (row.end, gone) = end(kind, objects, maps)?;
-    row.verdict = Verdict::of(gone && counts == [COUNT; 5]);
+    let all_gone;
+    (row.end, all_gone) = end(kind, objects, maps)?;
+    row.verdict = Verdict::of(all_gone && counts == [COUNT; 5]);
     Ok(row)
 }
 
@@ -187,7 +230,7 @@ fn listed_by_owner(objects: &[Object], maps: &[Map; 2]) -> Result<usize> {
 
 /// Ends the owners, after which their values go without anyone asking. Returns
 /// what came out, and whether it was right.
-fn end(kind: Kind, objects: Vec<Object>, maps: &[Map; 2]) -> Result<(String, bool)> {
+fn end(kind: Kind, objects: Vec<Object>, maps: &[Map; 2]) -> Result<(End, bool)> {
     let before = left(maps)?;
     let values = 2 * objects.len() as u64;
     let start = Instant::now();
@@ -201,8 +244,13 @@ fn end(kind: Kind, objects: Vec<Object>, maps: &[Map; 2]) -> Result<(String, boo
         Kind::Socket => "closed",
         Kind::Netns => "left by all",
     };
-    let came_out = format!("{how}: {gone} of {values} values gone in {ms} ms");
-    Ok((came_out, gone == values))
+    let end = End::Ended {
+        how,
+        gone,
+        values,
+        ms,
+    };
+    Ok((end, gone == values))
 }
 
 /// How many values are in the maps.
@@ -224,5 +272,50 @@ fn name(kind: Kind) -> &'static str {
         Kind::Cgroup => "cgroups",
         Kind::Socket => "sockets",
         Kind::Netns => "network namespaces",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::assert_fits;
+
+    fn ended(kind: Kind) -> KindRow {
+        KindRow {
+            stored: COUNT,
+            read: COUNT,
+            updated: COUNT,
+            in_the_maps_list: COUNT,
+            in_its_own_list: COUNT - 1,
+            end: End::Ended {
+                how: "left by all",
+                gone: 16,
+                values: 16,
+                ms: 20_000,
+            },
+            verdict: Verdict::Wrong,
+            ..skipped(kind)
+        }
+    }
+
+    #[test]
+    fn the_table_fits() {
+        let rows = [skipped(Kind::Netns), ended(Kind::Netns)];
+        let text = as_text(&rows);
+        assert!(text.contains("|   16 | 20000 | WRONG"), "{text}");
+        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+        assert_fits(as_table(&rows));
+    }
+
+    #[test]
+    fn an_end_is_told_and_serialized() {
+        let row = ended(Kind::Netns);
+        let (tried, came_out) = row.told();
+        assert_eq!(tried, "8 network namespaces left by all");
+        assert_eq!(came_out, "16 of 16 values gone in 20000 ms");
+        let json = serde_json::to_value(&row).unwrap();
+        assert_eq!(json["end"], "left by all: 16 of 16 values gone in 20000 ms");
+        let json = serde_json::to_value(skipped(Kind::Socket)).unwrap();
+        assert_eq!(json["end"], Kind::Socket.why_not_served());
     }
 }

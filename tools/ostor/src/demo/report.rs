@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the demo tells: each act as it happens, all of them as a table at the
-//! end.
+//! What the demo tells: each act as it happens, and at the end the kinds of owners
+//! as a table, what was not right, and how many acts there were.
+
+use std::fmt::{self, Display};
+use std::io::stdout;
 
 use anyhow::Result;
 use ostor::settle;
+use ostor::text::columns;
 use serde::Serialize;
 use uapi::ostor_stats;
 
-use super::kinds::KindRow;
+use super::kinds::{self, KindRow};
 use crate::exit::Exit;
-use crate::output::{Output, table, verdict};
+use crate::output::{Output, verdict};
 
 /// What came of an act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -62,8 +66,7 @@ impl<'a> Report<'a> {
     }
 
     fn push(&mut self, tried: String, came_out: String, verdict: Verdict) {
-        self.output
-            .line(format!("{tried}: {came_out}{}", verdict.remark()));
+        self.tell(&tried, &came_out, verdict);
         self.rows.push(Row {
             tried,
             came_out,
@@ -73,8 +76,14 @@ impl<'a> Report<'a> {
 
     /// What came out for one kind of owners.
     pub(crate) fn kind(&mut self, row: KindRow) {
-        self.output.line(row.line());
+        let (tried, came_out) = row.told();
+        self.tell(&tried, &came_out, row.verdict);
         self.kinds.push(row);
+    }
+
+    fn tell(&self, tried: &str, came_out: &str, verdict: Verdict) {
+        let columns = columns(stdout());
+        self.output.line(told(tried, came_out, verdict, columns));
     }
 
     /// A result that is right if all of `total` came out right.
@@ -113,33 +122,17 @@ impl<'a> Report<'a> {
         self.remaining = Some(*stats);
     }
 
-    /// Prints the tables and the verdict.
+    /// Prints the table, the counts and the verdict.
     pub(crate) fn finish(self) -> Result<Exit> {
         let kinds = self.kinds.iter().map(|row| row.verdict);
-        let verdicts: Vec<_> = self
-            .rows
-            .iter()
-            .map(|row| row.verdict)
-            .chain(kinds)
-            .collect();
-        let ok = !verdicts.contains(&Verdict::Wrong);
-        let skipped = verdicts
-            .iter()
-            .filter(|&&verdict| verdict == Verdict::Skipped)
-            .count();
-        let cells = self.rows.iter().map(|row| {
-            [
-                row.tried.clone(),
-                row.came_out.clone(),
-                row.verdict.cell().to_owned(),
-            ]
-        });
-        let text = format!(
-            "\n{}\n\n{}\ndemo: {}",
-            table(KindRow::HEAD, self.kinds.iter().map(KindRow::cells)),
-            table(["what was tried", "what came out", ""], cells),
-            verdict(ok, skipped)
-        );
+        let verdicts = self.rows.iter().map(|row| row.verdict).chain(kinds);
+        let counts = Counts::of(verdicts);
+        let (ok, skipped) = (counts.wrong == 0, counts.skipped);
+        let mut text = format!("\n{}\n", kinds::as_text(&self.kinds));
+        for row in self.rows.iter().filter(|row| row.verdict == Verdict::Wrong) {
+            text.push_str(&format!("\nWRONG: {}: {}", row.tried, row.came_out));
+        }
+        text.push_str(&format!("\n{counts}\ndemo: {}", verdict(ok, skipped)));
         let value = serde_json::json!({
             "kinds": self.kinds,
             "acts": self.rows,
@@ -150,6 +143,48 @@ impl<'a> Report<'a> {
         self.output.result(value, text)?;
         Ok(Exit::check(ok))
     }
+}
+
+/// How many acts came out how.
+#[derive(Default)]
+struct Counts {
+    ok: usize,
+    wrong: usize,
+    skipped: usize,
+}
+
+impl Counts {
+    fn of(verdicts: impl Iterator<Item = Verdict>) -> Self {
+        let mut counts = Self::default();
+        for verdict in verdicts {
+            *match verdict {
+                Verdict::Ok => &mut counts.ok,
+                Verdict::Wrong => &mut counts.wrong,
+                Verdict::Skipped => &mut counts.skipped,
+            } += 1;
+        }
+        counts
+    }
+}
+
+impl Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "what was tried: {} ok, {} wrong, {} skipped",
+            self.ok, self.wrong, self.skipped
+        )
+    }
+}
+
+/// What was tried and what came out, in a line if they fit.
+fn told(tried: &str, came_out: &str, verdict: Verdict, columns: usize) -> String {
+    let remark = verdict.remark();
+    let line = format!("{tried}: {came_out}{remark}");
+    if line.chars().count() <= columns {
+        return line;
+    }
+    format!("{tried}:\n  {came_out}{remark}")
 }
 
 impl Verdict {
@@ -172,5 +207,25 @@ impl Verdict {
             Self::Wrong => "  <-- WRONG",
             Self::Skipped => "  (skipped)",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_act_is_told_in_a_line_if_it_fits() {
+        let told = |columns| told("list the map", "9 entries", Verdict::Wrong, columns);
+        assert_eq!(told(34), "list the map: 9 entries  <-- WRONG");
+        assert_eq!(told(33), "list the map:\n  9 entries  <-- WRONG");
+    }
+
+    #[test]
+    fn acts_are_counted_by_what_came_out() {
+        use Verdict::{Ok, Skipped, Wrong};
+        let counts = Counts::of([Ok, Skipped, Ok, Ok, Wrong, Skipped].into_iter());
+        let text = "what was tried: 3 ok, 1 wrong, 2 skipped";
+        assert_eq!(counts.to_string(), text);
     }
 }

@@ -9,6 +9,7 @@ mod workload;
 use std::time::Duration;
 
 use anyhow::Result;
+use comfy_table::Table;
 use nix::errno::Errno;
 use ostor::device::{self, Map};
 use ostor::settle;
@@ -53,13 +54,13 @@ struct Seen {
 pub(crate) fn run(args: &CompareGuardsArgs, output: &Output) -> Result<Exit> {
     let before = device::stats()?;
     let cpus = cpus::usable()?;
-    let mut seen = Vec::new();
-    for guard in [Guard::Counter, Guard::Rqspinlock] {
+    let see = |guard: Guard| -> Result<Seen> {
         let map = guard.map()?;
         let inside = inside::result(&map)?;
         let tally = workload::run(&map, &cpus, Duration::from_secs(args.seconds))?;
-        seen.push(Seen::new(guard, tally, inside));
-    }
+        Ok(Seen::new(guard, tally, inside))
+    };
+    let seen = [see(Guard::Counter)?, see(Guard::Rqspinlock)?];
     let after = settle::stats_back_to(&before)?;
     let nothing_left = settle::alive(&after) == settle::alive(&before);
     let ok = nothing_left && seen.iter().all(|seen| seen.ok);
@@ -129,28 +130,24 @@ impl Seen {
     }
 }
 
-fn as_table(seen: &[Seen]) -> String {
-    let rows = seen.iter().map(|seen| {
-        [
-            seen.guard.name().to_owned(),
-            grouped(seen.tally.operations()),
-            grouped(seen.tally.failures()),
-            grouped(seen.per_million),
-            seen.tally.errors().join(", "),
-            seen.inside.clone(),
-            if seen.ok { "yes" } else { "NO" }.to_owned(),
-        ]
-    });
-    let head = [
-        "guard",
-        "operations",
-        "spurious failures",
-        "per million",
-        "error",
-        "inside another owner's",
-        "as it must be",
+/// A row for each figure, a column for each guard.
+fn as_table(seen: &[Seen; 2]) -> Table {
+    let row = |what: &str, figure: &dyn Fn(&Seen) -> String| {
+        let [counter, rqspinlock] = seen.each_ref().map(figure);
+        [what.to_owned(), counter, rqspinlock]
+    };
+    let rows = [
+        row("operations", &|seen| grouped(seen.tally.operations())),
+        row("spurious failures", &|seen| grouped(seen.tally.failures())),
+        row("of a million", &|seen| grouped(seen.per_million)),
+        row("their error", &|seen| seen.tally.errors().join(", ")),
+        row("inside another owner's", &|seen| seen.inside.clone()),
+        row("as it must be", &|seen| {
+            if seen.ok { "yes" } else { "NO" }.to_owned()
+        }),
     ];
-    table(head, rows).to_string()
+    let [counter, rqspinlock] = seen.each_ref().map(|seen| seen.guard.name());
+    table(["", counter, rqspinlock], rows)
 }
 
 /// How many of a million; at least 1 if there are any.
@@ -161,6 +158,23 @@ fn per_million(part: u64, all: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::assert_fits;
+
+    #[test]
+    fn the_table_fits() {
+        let mut tally = Tally {
+            creates: 123_456_789_012,
+            ..Tally::default()
+        };
+        let errors = [Errno::EDEADLK, Errno::ETIMEDOUT];
+        for errno in errors {
+            tally.create_errors.insert(format!("{errno:?}"), 1);
+        }
+        let seen = |guard| Seen::new(guard, tally.clone(), Err(Errno::ETIMEDOUT));
+        let table = as_table(&[Guard::Counter, Guard::Rqspinlock].map(seen));
+        assert!(table.to_string().contains("| EDEADLK, ETIMEDOUT |"));
+        assert_fits(table);
+    }
 
     #[test]
     fn a_rare_failure_is_not_rounded_away() {

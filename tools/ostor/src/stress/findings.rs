@@ -4,6 +4,7 @@
 use std::fmt::{Debug, Display};
 
 use anyhow::Result;
+use comfy_table::Table;
 use ostor::settle;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -109,14 +110,18 @@ impl Findings {
         self.skipped.extend(other.skipped);
     }
 
+    fn as_table(&self) -> Table {
+        let figures = self.figures.iter();
+        table(
+            ["", "count"],
+            figures.map(|(name, count)| [name.clone(), grouped(*count)]),
+        )
+    }
+
     /// Prints the figures, the problems and the verdict on `what` was run.
     pub(crate) fn print(&self, what: &str, output: &Output) -> Result<Exit> {
         let ok = self.problems.is_empty();
-        let rows = self
-            .figures
-            .iter()
-            .map(|(name, count)| [name.clone(), grouped(*count)]);
-        let mut text = table(["", "count"], rows).to_string();
+        let mut text = self.as_table().to_string();
         for problem in &self.problems {
             text.push_str(&format!("\nWRONG: {problem}"));
         }
@@ -145,6 +150,14 @@ impl Findings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::assert_fits;
+
+    #[test]
+    fn the_table_fits() {
+        let mut findings = Findings::default();
+        findings.add("deferred and not finished at the end", u64::MAX);
+        assert_fits(findings.as_table());
+    }
 
     #[test]
     fn a_difference_fails_the_run() {

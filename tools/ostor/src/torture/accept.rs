@@ -15,9 +15,14 @@ use crate::stress::player::Injected;
 /// What the listener has.
 const VALUE: &[u8; 16] = b"of the listener!";
 
+/// What an accepted socket gets besides.
+const OWN: &[u8; 16] = b"of the accepted!";
+
 /// A listener with a value.
 pub(super) struct Accepting {
     map: Map,
+    /// A map in which accepted sockets get values of their own.
+    own: Map,
     listener: TcpListener,
 }
 
@@ -25,12 +30,14 @@ impl Accepting {
     /// Makes one, while nothing fails yet.
     pub(super) fn new() -> Result<Self> {
         let map = Map::create_cloning(VALUE.len() as u32)?;
+        let own = Map::create(OWN.len() as u32)?;
         let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen on the loopback")?;
         map.update(Owner::socket(&listener), VALUE, Mode::NoExist)?;
-        Ok(Self { map, listener })
+        Ok(Self { map, own, listener })
     }
 
-    /// Accepts a connection, looks for the copy, and closes both ends.
+    /// Accepts a connection, looks for the copy, stores another value beside it, and closes both
+    /// ends.
     pub(super) fn one(&self, injected: Injected, findings: &mut Findings) -> Result<()> {
         let client = TcpStream::connect(self.listener.local_addr()?)?;
         let (server, _) = self.listener.accept()?;
@@ -39,7 +46,10 @@ impl Accepting {
             .try_for_each(reset_on_close)?;
         let may_fail = injected.locks || injected.allocs;
         match self.map.get(Owner::socket(&server)) {
-            Ok(elem) if elem.value == VALUE => findings.add("accept: a copy", 1),
+            Ok(elem) if elem.value == VALUE => {
+                findings.add("accept: a copy", 1);
+                self.store_beside(&server, injected, findings);
+            }
             Err(error) if may_fail && error.errno() == Errno::ENOENT => {
                 findings.add("accept: no copy", 1);
             }
@@ -49,6 +59,23 @@ impl Accepting {
             other => findings.problem(format!("an accepted socket: {other:?}")),
         }
         Ok(())
+    }
+
+    /// Stores a value of its own for a socket with a copy, which must stay.
+    fn store_beside(&self, server: &TcpStream, injected: Injected, findings: &mut Findings) {
+        match self.own.update(Owner::socket(server), OWN, Mode::NoExist) {
+            Ok(_) => {}
+            Err(error) if injected.explains(error.errno()) => {
+                findings.add("accept: no value beside the copy", 1);
+                return;
+            }
+            other => findings.problem(format!("a value beside a copy: {other:?}")),
+        }
+        match self.map.get(Owner::socket(server)) {
+            Ok(elem) if elem.value == VALUE => {}
+            Err(error) if injected.explains(error.errno()) => {}
+            other => findings.problem(format!("a copy beside a value: {other:?}")),
+        }
     }
 
     /// Adds what became of the copies; nothing fails any more.

@@ -14,6 +14,7 @@ mod stress_change;
 mod stress_free;
 
 use anyhow::{Context, Result};
+use comfy_table::Table;
 use ostor::device::{self, Kind};
 use serde_json::json;
 
@@ -91,22 +92,19 @@ pub(crate) fn run(args: &UpstreamTestsArgs, output: &Output) -> Result<Exit> {
     Ok(Exit::check(ok))
 }
 
-fn as_text(rows: &[(&str, Row)]) -> String {
-    let cells = rows.iter().map(|(name, row)| {
-        [
-            (*name).to_owned(),
-            row.upstreams(),
-            row.ours(),
-            if row.ok() { "yes" } else { "NO" }.to_owned(),
-        ]
+/// A row for each figure, below one for its test.
+fn as_table(rows: &[(&str, Row)]) -> Table {
+    let cells = rows.iter().flat_map(|(name, row)| {
+        let right = if row.ok() { "yes" } else { "NO" };
+        let test = [*name, "", "", right].map(str::to_owned);
+        [test].into_iter().chain(row.cells())
     });
-    let head = [
-        "upstream's test",
-        "upstream expects",
-        "ours",
-        "as it must be",
-    ];
-    let mut text = table(head, cells).to_string();
+    let head = ["test and its figures", "upstream", "ours", "as it must be"];
+    table(head, cells)
+}
+
+fn as_text(rows: &[(&str, Row)]) -> String {
+    let mut text = as_table(rows).to_string();
     text.push_str("\n\nHow ours differ:");
     for (name, row) in rows {
         text.push_str(&format!("\n  {name}: {}", row.differs));
@@ -117,4 +115,24 @@ fn as_text(rows: &[(&str, Row)]) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::row::Wanted;
+    use super::*;
+    use crate::output::assert_fits;
+
+    #[test]
+    fn the_table_fits() {
+        let row = || {
+            let row = Row::new("in nothing").upstream("errors", Wanted::Some, 0);
+            row.and("rounds of 4 x 4,096 sockets", Wanted::Some, 1_234_567_890)
+        };
+        let rows: Vec<_> = TESTS.iter().map(|test| (test.name, row())).collect();
+        assert_fits(as_table(&rows));
+        let text = as_text(&rows);
+        assert!(text.contains("| sk_storage_map/stress_free "), "{text}");
+        assert!(text.contains("|   errors "), "{text}");
+    }
 }

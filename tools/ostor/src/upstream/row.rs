@@ -79,20 +79,21 @@ impl Row {
         self.problems.is_empty() && self.figures.iter().all(Figure::ok)
     }
 
-    /// What upstream expects.
-    pub(super) fn upstreams(&self) -> String {
-        listed(
-            self.figures.iter().filter(|figure| figure.is_upstreams),
-            |figure| match figure.wanted {
+    /// For each figure, what upstream expects, if its test has it, and what came out.
+    pub(super) fn cells(&self) -> impl Iterator<Item = [String; 4]> {
+        self.figures.iter().map(|figure| {
+            let upstreams = match figure.wanted {
+                _ if !figure.is_upstreams => "-".to_owned(),
                 Wanted::Exactly(number) => grouped(number),
                 Wanted::Some => "not 0".to_owned(),
-            },
-        )
-    }
-
-    /// What came out.
-    pub(super) fn ours(&self) -> String {
-        listed(self.figures.iter(), |figure| grouped(figure.found))
+            };
+            [
+                format!("  {}", figure.what),
+                upstreams,
+                grouped(figure.found),
+                String::new(),
+            ]
+        })
     }
 
     pub(super) fn to_json(&self, name: &str) -> Value {
@@ -127,14 +128,6 @@ impl Figure {
     }
 }
 
-fn listed<'a>(
-    figures: impl Iterator<Item = &'a Figure>,
-    number: impl Fn(&Figure) -> String,
-) -> String {
-    let cells = figures.map(|figure| format!("{}: {}", figure.what, number(figure)));
-    cells.collect::<Vec<_>>().join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,8 +141,9 @@ mod tests {
                 .and("rounds", Wanted::Some, 1200)
         };
         assert!(row().ok());
-        assert_eq!(row().upstreams(), "errors: 0\nrefused: not 0");
-        assert_eq!(row().ours(), "errors: 0\nrefused: 7\nrounds: 1,200");
+        let cells: Vec<_> = row().cells().collect();
+        assert_eq!(cells[1], ["  refused", "not 0", "7", ""]);
+        assert_eq!(cells[2], ["  rounds", "-", "1,200", ""]);
         assert!(!row().upstream("map a", Wanted::Exactly(200), 201).ok());
         assert!(!row().and("more", Wanted::Some, 0).ok());
         let mut findings = Findings::default();

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034
+#
+# The matrix of kernels and architectures: its cells, what was found of them by a run
+# that was stopped, and its table. Needs kernel.sh and stages.sh.
+
+# The kernels, flavours of scripts/kernel each, and what runs on each.
+FLAVOURS=(stock stock72 default kasan lockdep rt up nomemcg cfi modversions)
+CELL_STAGES=(guest kunit-module contexts demo)
+
+# What runs besides: the suites built into a kernel, and DKMS.
+OTHER_STAGES=(kunit-x86_64 kunit-arm64 dkms-stock dkms-stock72)
+
+# The cells that cannot be, and why.
+declare -A NO_CELL=(
+	[stock-kunit-module]="Debian's kernel has no KUnit"
+	[stock72-kunit-module]="Debian's kernel has no KUnit"
+	[up-arm64]="Linux for arm64 has no configuration without SMP"
+)
+
+# cell_stage STAGE FLAVOUR ARCH: the name of a stage of that cell.
+cell_stage() {
+	local suffix=''
+	[ "$3" = x86_64 ] || suffix=-$3
+	echo "$1-$2$suffix"
+}
+
+# why_no_cell STAGE FLAVOUR ARCH: prints nothing if there is that cell.
+why_no_cell() {
+	echo "${NO_CELL[$2-$3]:-${NO_CELL[$2-$1]:-}}"
+}
+
+# all_cells: sets MATRIX, the stages of all cells, kernel by kernel, and the others.
+all_cells() {
+	local arch flavour stage
+	MATRIX=("${OTHER_STAGES[@]}")
+	for arch in x86_64 arm64; do
+		for flavour in "${FLAVOURS[@]}"; do
+			for stage in "${CELL_STAGES[@]}"; do
+				[ -n "$(why_no_cell "$stage" "$flavour" "$arch")" ] ||
+					MATRIX+=("$(cell_stage "$stage" "$flavour" "$arch")")
+			done
+		done
+	done
+}
+
+# matrix_key: of all that a result of the matrix depends on but the kernel, whose key is
+# its own.
+matrix_key() {
+	{
+		toolchain_key
+		cd "$PROJECT" && find Kbuild include kunit rust scripts tools Documentation/matrix.rst Documentation/contexts.rst \
+			-name target -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
+	} | hash_of
+}
+
+# cell_key ARCH FLAVOUR: of the kernel.
+cell_key() {
+	[ -n "$2" ] || return 0
+	source_paths
+	kernel_paths "$1" "$2"
+	kernel_key
+}
+
+# cell STAGE FLAVOUR ARCH: what the table says of it.
+cell() {
+	local name
+	name=$(cell_stage "$@")
+	if [ -n "$(why_no_cell "$@")" ]; then
+		echo -
+	else
+		echo "${RESULTS[$name]:-not run}"
+	fi
+}
+
+# print_matrix: a line for each kernel, with what came of each stage; the other stages;
+# and the reasons of the cells that cannot be.
+print_matrix() {
+	local arch flavour stage reason cells
+	local -A reasons=()
+	printf '%-7s %-12s %-14s %-14s %-10s %s\n' machine kernel "${CELL_STAGES[@]}"
+	for arch in x86_64 arm64; do
+		for flavour in "${FLAVOURS[@]}"; do
+			cells=()
+			for stage in "${CELL_STAGES[@]}"; do
+				cells+=("$(cell "$stage" "$flavour" "$arch")")
+				reason=$(why_no_cell "$stage" "$flavour" "$arch")
+				[ -z "$reason" ] || reasons[$reason]=1
+			done
+			printf '%-7s %-12s %-14s %-14s %-10s %s\n' "$arch" "$flavour" "${cells[@]}"
+		done
+	done
+	for stage in "${OTHER_STAGES[@]}"; do
+		printf '%-20s %s\n' "$stage" "${RESULTS[$stage]:-not run}"
+	done
+	[ ${#reasons[@]} -eq 0 ] || printf -- '- %s.\n' "${!reasons[@]}" | sort
+}
