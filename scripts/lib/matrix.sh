@@ -11,13 +11,6 @@ CELL_STAGES=(guest kunit-module contexts demo)
 # What runs besides: the suites built into a kernel, and DKMS.
 OTHER_STAGES=(kunit-x86_64 kunit-arm64 dkms-stock dkms-stock72)
 
-# The cells that cannot be, and why.
-declare -A NO_CELL=(
-	[stock-kunit-module]="Debian's kernel has no KUnit"
-	[stock72-kunit-module]="Debian's kernel has no KUnit"
-	[up-arm64]="Linux for arm64 has no configuration without SMP"
-)
-
 # cell_stage STAGE FLAVOUR ARCH: the name of a stage of that cell.
 cell_stage() {
 	local suffix=''
@@ -27,7 +20,11 @@ cell_stage() {
 
 # why_no_cell STAGE FLAVOUR ARCH: prints nothing if there is that cell.
 why_no_cell() {
-	echo "${NO_CELL[$2-$3]:-${NO_CELL[$2-$1]:-}}"
+	if [ "$1" = kunit-module ] && is_stock "$2"; then
+		echo "Debian's kernel has no KUnit"
+	elif [ "$2-$3" = up-arm64 ]; then
+		echo "Linux for arm64 has no configuration without SMP"
+	fi
 }
 
 # all_cells: sets MATRIX, the stages of all cells, kernel by kernel, and the others.
@@ -49,8 +46,9 @@ all_cells() {
 matrix_key() {
 	{
 		toolchain_key
-		cd "$PROJECT" && find Kbuild include kunit rust scripts tools Documentation/matrix.rst Documentation/contexts.rst \
-			-name target -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
+		cd "$PROJECT" && find Kbuild Makefile dkms.conf include kunit packaging rust scripts tools \
+			Documentation/matrix.rst Documentation/contexts.rst -name target -prune -o -type f -print0 |
+			sort -z | xargs -0 sha256sum
 	} | hash_of
 }
 

@@ -24,7 +24,7 @@ KEEP_KEY=''
 # How much of a log is shown, in lines.
 LOG_LINES=60
 
-# next_stage
+# next_stage: the document is to get one more result.
 next_stage() {
 	mkdir -p "$STAGE_LOGS"
 	[ "$STAGE" -gt 0 ] || ktap_start "$STAGES" >"$STAGE_LOGS/tests.ktap"
