@@ -18,7 +18,7 @@ mod tests {
             unlink::Waits, //
         },
         sync::{
-            fault::Point,
+            fault::Site,
             hlist::{
                 HListHead,
                 HNode, //
@@ -83,12 +83,12 @@ mod tests {
 
         fn take_out(&self, n: usize) {
             let node = &self.nodes[n];
-            if node.claim(Point::ElementClaim) {
+            if node.claim(Site::ElementClaim) {
                 let (node, rcu) = (NonNull::from(node), rcu::read_lock());
                 // A lock that fails leaves the member where a test does not want it.
                 //
                 // SAFETY: A member, claimed above.
-                unsafe { self.table.unlink::<Waits>(node, Point::BucketLock, &rcu) };
+                unsafe { self.table.unlink::<Waits>(node, Site::BucketLock, &rcu) };
             }
         }
 

@@ -31,7 +31,7 @@ mod tests {
         sync::{
             counter::Counter,
             deferred,
-            fault::Point,
+            fault::Site,
             rcu,
             Atomic,
             Relaxed, //
@@ -319,7 +319,7 @@ mod tests {
         let late_free = &Runtime::get().ok_or(ENODEV)?.stats.late_free;
         let before = late_free.get();
         let seen = Seen::new()?;
-        let no_backstop = inject(Point::Backstop, -1)?;
+        let no_backstop = inject(Site::Backstop, -1)?;
         let hooks = Hooks::attach(&seen)?;
         let failed = fork_and_fail(&hooks);
         drop(hooks);

@@ -8,7 +8,7 @@ use kernel::prelude::*;
 mod tests {
     use super::*;
     use crate::sync::{
-        fault::Point,
+        fault::Site,
         lock_order::violations,
         res_lock::{
             LockError,
@@ -34,15 +34,14 @@ mod tests {
         let (one, two) = locks()?;
         let mut inner = None;
         let noticed = violations(|| {
-            let _ = one.with(Point::LinkLock, |()| {
-                inner =
-                    Some(two.with(Point::BucketLock, |()| one.with(Point::UnlinkLock, |()| ())));
+            let _ = one.with(Site::LinkLock, |()| {
+                inner = Some(two.with(Site::BucketLock, |()| one.with(Site::UnlinkLock, |()| ())));
             });
         });
         assert!(inner == Some(Ok(Err(LockError::Deadlock))));
         assert!(noticed == 2);
-        assert!(one.with(Point::LinkLock, |()| ()).is_ok());
-        assert!(two.with(Point::BucketLock, |()| ()).is_ok());
+        assert!(one.with(Site::LinkLock, |()| ()).is_ok());
+        assert!(two.with(Site::BucketLock, |()| ()).is_ok());
         Ok(())
     }
 
@@ -51,7 +50,7 @@ mod tests {
         let (one, two) = locks()?;
         let noticed = violations(|| {
             for lock in [&one, &two, &one] {
-                let _ = lock.with(Point::IndexLock, |()| ());
+                let _ = lock.with(Site::IndexLock, |()| ());
             }
         });
         assert!(noticed == 0);
@@ -65,13 +64,13 @@ mod tests {
         let (one, two) = locks()?;
         let mut in_probe = 0;
         let mut probe = || {
-            let _ = two.with(Point::IndexLock, |()| {
+            let _ = two.with(Site::IndexLock, |()| {
                 in_probe += 1;
             });
         };
         let noticed = trace::with_probe(Event::StorageLocked, 42, &mut probe, || {
             let section = || {
-                let _ = one.with(Point::LinkLock, |()| {
+                let _ = one.with(Site::LinkLock, |()| {
                     trace::event(Event::StorageLocked, 42);
                 });
             };
@@ -80,15 +79,15 @@ mod tests {
         assert!(in_probe == 1 && noticed == 0);
 
         let mut probe = || {
-            let _ = two.with(Point::IndexLock, |()| {
-                let _ = one.with(Point::BucketLock, |()| ());
+            let _ = two.with(Site::IndexLock, |()| {
+                let _ = one.with(Site::BucketLock, |()| ());
             });
         };
         let noticed = trace::with_probe(Event::StorageLocked, 42, &mut probe, || {
             violations(|| {
-                let _ = one.with(Point::LinkLock, |()| {
+                let _ = one.with(Site::LinkLock, |()| {
                     trace::event(Event::StorageLocked, 42);
-                    let _ = two.with(Point::IndexLock, |()| ());
+                    let _ = two.with(Site::IndexLock, |()| ());
                 });
             })
         })?;

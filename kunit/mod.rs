@@ -7,7 +7,7 @@
 
 mod ages;
 mod chains;
-mod fault_points;
+mod fault_sites;
 mod half_made;
 mod hooks;
 mod inject;

@@ -20,7 +20,7 @@ mod tests {
             runtime::Runtime, //
         },
         sync::{
-            fault::Point,
+            fault::Site,
             rcu,
             trace::{
                 self,
@@ -145,10 +145,7 @@ mod tests {
         one.create(&owner, 1)?;
         let first = owner.charge_now();
         two.create(&owner, 2)?;
-        let faults = [
-            inject(Point::UnlinkLock, -1)?,
-            inject(Point::BucketLock, -1)?,
-        ];
+        let faults = [inject(Site::UnlinkLock, -1)?, inject(Site::BucketLock, -1)?];
         delete(&two, &owner)?;
         assert!(owner.charge_now() == first);
         drop(faults);
@@ -198,8 +195,8 @@ mod tests {
     fn what_was_not_stored_is_not_charged() -> Result {
         let f = Fixture::new()?;
         let owner = Mock::charged(1, ROOM)?;
-        for point in [Point::ElementAlloc, Point::StorageAlloc, Point::LinkLock] {
-            let _fault = inject(point, 1)?;
+        for site in [Site::ElementAlloc, Site::StorageAlloc, Site::LinkLock] {
+            let _fault = inject(site, 1)?;
             assert!(f.create(&owner, 1).is_err());
             assert!(owner.charge_now() == 0);
         }

@@ -32,7 +32,7 @@ mod tests {
                 self,
                 Queue, //
             },
-            fault::Point,
+            fault::Site,
             rcu, //
         },
     };
@@ -86,10 +86,10 @@ mod tests {
         let tallies = [maps[0].tally.clone(), maps[1].tally.clone()];
         let dropped = || tallies[0].dropped() + tallies[1].dropped();
         let faults = [
-            inject(Point::LinkLock, -1)?,
-            inject(Point::UnlinkLock, -1)?,
-            inject(Point::BucketLock, -1)?,
-            inject(Point::IndexLock, -1)?,
+            inject(Site::LinkLock, -1)?,
+            inject(Site::UnlinkLock, -1)?,
+            inject(Site::BucketLock, -1)?,
+            inject(Site::IndexLock, -1)?,
         ];
         let ends = Queue::new()?;
         for f in maps {
@@ -135,7 +135,7 @@ mod tests {
             let Fixture { map, tally } = Fixture::new()?;
             populate(&map, &tally, &crowd)?;
             let doomed = crowd.doom();
-            let fault = delay(Point::ChargeVisit, 1000)?;
+            let fault = delay(Site::ChargeVisit, 1000)?;
             let end = Queue::new()?;
             end.spawn(move || drop(map))?;
             assert!(becomes(LONG, || fault.passed() > 0));

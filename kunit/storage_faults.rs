@@ -24,7 +24,7 @@ mod tests {
         },
         sync::{
             deferred,
-            fault::Point,
+            fault::Site,
             rcu,
             res_lock::LockError, //
         },
@@ -52,7 +52,7 @@ mod tests {
                 f.create(&owner, 1)?;
             }
             let g = Fixture::new()?;
-            let fault = inject(Point::LinkLock, 1)?;
+            let fault = inject(Site::LinkLock, 1)?;
             assert!(g.create(&owner, 2) == Err(EDEADLK));
             drop(fault);
             assert!(g.elements() == 0);
@@ -67,7 +67,7 @@ mod tests {
         let f = Fixture::new()?;
         let owner = Mock::new(1)?;
         f.create(&owner, 1)?;
-        let fault = inject(Point::LinkLock, 1)?;
+        let fault = inject(Site::LinkLock, 1)?;
         let refusal = {
             let rcu = rcu::read_lock();
             let value = f.tally.value(2);
@@ -86,8 +86,8 @@ mod tests {
         let storages = stats.sum(|here| &here.storages);
         let f = Fixture::new()?;
         let owner = Mock::new(1)?;
-        for point in [Point::ElementAlloc, Point::StorageAlloc] {
-            let fault = inject(point, 1)?;
+        for site in [Site::ElementAlloc, Site::StorageAlloc] {
+            let fault = inject(site, 1)?;
             assert!(f.create(&owner, 1) == Err(ENOMEM));
             drop(fault);
             assert!(f.elements() == 0);
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn delete_succeeds_whatever_lock_fails() -> Result {
-        for point in [Point::UnlinkLock, Point::BucketLock, Point::IndexLock] {
+        for site in [Site::UnlinkLock, Site::BucketLock, Site::IndexLock] {
             let storages = Runtime::get()
                 .ok_or(ENODEV)?
                 .stats
@@ -108,7 +108,7 @@ mod tests {
             let f = Fixture::new()?;
             let owner = Mock::new(1)?;
             f.create(&owner, 1)?;
-            let fault = inject(point, 3)?;
+            let fault = inject(site, 3)?;
             assert!(f.map.delete(&*owner, &rcu::read_lock()).is_ok());
             assert!(f.number(&owner).is_none());
             assert!(f.tally.wait_for(0));
@@ -123,7 +123,7 @@ mod tests {
         let f = Fixture::new()?;
         let owner = Mock::new(1)?;
         f.create(&owner, 1)?;
-        let fault = inject(Point::BucketLock, -1)?;
+        let fault = inject(Site::BucketLock, -1)?;
         assert!(f.map.delete(&*owner, &rcu::read_lock()).is_ok());
         for _ in 0..5 {
             rcu::synchronize_rcu();
@@ -141,7 +141,7 @@ mod tests {
         let f = Fixture::new()?;
         let owner = Mock::new(1)?;
         f.create(&owner, 1)?;
-        let fault = inject(Point::BucketLock, -1)?;
+        let fault = inject(Site::BucketLock, -1)?;
         assert!(f.map.delete(&*owner, &rcu::read_lock()).is_ok());
         assert!(f.create(&owner, 2) == Ok(2));
         assert!(f.number(&owner) == Some(2));
@@ -167,9 +167,9 @@ mod tests {
             owners.push(owner, GFP_KERNEL)?;
         }
         let faults = [
-            inject(Point::UnlinkLock, 200)?,
-            inject(Point::BucketLock, 200)?,
-            inject(Point::IndexLock, 200)?,
+            inject(Site::UnlinkLock, 200)?,
+            inject(Site::BucketLock, 200)?,
+            inject(Site::IndexLock, 200)?,
         ];
         for owner in &owners[..32] {
             assert!(owner.die());
@@ -191,12 +191,12 @@ mod tests {
         let (one, two) = (Fixture::new()?, Fixture::new()?);
         let owner = Mock::charged(1, 1 << 20)?;
         let faults = [
-            inject_some(Point::LinkLock, 30)?,
-            inject_some(Point::UnlinkLock, 30)?,
-            inject_some(Point::BucketLock, 30)?,
-            inject_some(Point::IndexLock, 30)?,
-            inject_some(Point::ElementAlloc, 10)?,
-            inject_some(Point::StorageAlloc, 10)?,
+            inject_some(Site::LinkLock, 30)?,
+            inject_some(Site::UnlinkLock, 30)?,
+            inject_some(Site::BucketLock, 30)?,
+            inject_some(Site::IndexLock, 30)?,
+            inject_some(Site::ElementAlloc, 10)?,
+            inject_some(Site::StorageAlloc, 10)?,
         ];
         for n in 0..5_000 {
             let f = if n % 3 == 0 { &one } else { &two };

@@ -25,7 +25,7 @@ mod tests {
             runtime::Runtime, //
         },
         sync::{
-            fault::Point,
+            fault::Site,
             rcu,
             trace::{
                 self,
@@ -137,7 +137,7 @@ mod tests {
         let (parent, child) = (Mock::new(1)?, Mock::new(2)?);
         one.create(&parent, 7)?;
         two.create(&parent, 7)?;
-        let fault = inject(Point::ElementAlloc, 1)?;
+        let fault = inject(Site::ElementAlloc, 1)?;
         runtime()?.inherit(parent.id(), &*child);
         drop(fault);
         let failed = |f: &Fixture| f.map.raw().counters().sum(|here| &here.clone_failures);

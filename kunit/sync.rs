@@ -19,7 +19,7 @@ mod tests {
         counter::Counter,
         fault::{
             self,
-            Point, //
+            Site, //
         },
         hlist::{
             HListHead,
@@ -62,12 +62,12 @@ mod tests {
     #[test]
     fn lock_gives_its_data() -> Result {
         let lock = KBox::new(ResLock::new(1), GFP_KERNEL)?;
-        let twice = lock.with(Point::LinkLock, |n| {
+        let twice = lock.with(Site::LinkLock, |n| {
             *n *= 2;
             *n
         });
         assert!(twice == Ok(2));
-        assert!(lock.with(Point::LinkLock, |n| *n) == Ok(2));
+        assert!(lock.with(Site::LinkLock, |n| *n) == Ok(2));
         Ok(())
     }
 
@@ -76,42 +76,42 @@ mod tests {
         let lock = KBox::new(ResLock::new(()), GFP_KERNEL)?;
         let mut inner = None;
         let noticed = lock_order::violations(|| {
-            let _ = lock.with(Point::LinkLock, |()| {
-                inner = Some(lock.with(Point::LinkLock, |()| ()));
+            let _ = lock.with(Site::LinkLock, |()| {
+                inner = Some(lock.with(Site::LinkLock, |()| ()));
             });
         });
         assert!(inner == Some(Err(LockError::Deadlock)));
         assert!(noticed == 1);
-        assert!(lock.with(Point::LinkLock, |()| ()).is_ok());
+        assert!(lock.with(Site::LinkLock, |()| ()).is_ok());
         Ok(())
     }
 
     #[test]
     fn faults_come_and_go() -> Result {
         let lock = KBox::new(ResLock::new(()), GFP_KERNEL)?;
-        let fault = inject(Point::BucketLock, 2)?;
-        assert!(lock.with(Point::LinkLock, |()| ()).is_ok());
-        assert!(lock.with(Point::BucketLock, |()| ()).is_err());
-        assert!(lock.with(Point::BucketLock, |()| ()).is_err());
-        assert!(lock.with(Point::BucketLock, |()| ()).is_ok());
+        let fault = inject(Site::BucketLock, 2)?;
+        assert!(lock.with(Site::LinkLock, |()| ()).is_ok());
+        assert!(lock.with(Site::BucketLock, |()| ()).is_err());
+        assert!(lock.with(Site::BucketLock, |()| ()).is_err());
+        assert!(lock.with(Site::BucketLock, |()| ()).is_ok());
         drop(fault);
-        let fault = inject(Point::BucketLock, -1)?;
-        assert!(lock.with(Point::BucketLock, |()| ()).is_err());
+        let fault = inject(Site::BucketLock, -1)?;
+        assert!(lock.with(Site::BucketLock, |()| ()).is_err());
         drop(fault);
-        assert!(lock.with(Point::BucketLock, |()| ()).is_ok());
+        assert!(lock.with(Site::BucketLock, |()| ()).is_ok());
         Ok(())
     }
 
     #[test]
     fn faults_come_by_chance() -> Result {
         for percent in [1, 10, 50, 99] {
-            let _fault = inject_some(Point::BucketLock, percent)?;
+            let _fault = inject_some(Site::BucketLock, percent)?;
             let failed = (0..10_000)
-                .filter(|_| fault::alloc(Point::BucketLock))
+                .filter(|_| fault::alloc(Site::BucketLock))
                 .count() as u32;
             assert!(failed.abs_diff(100 * percent) < 300);
         }
-        assert!(!fault::alloc(Point::BucketLock));
+        assert!(!fault::alloc(Site::BucketLock));
         Ok(())
     }
 
@@ -170,13 +170,9 @@ mod tests {
             let layout = layout.map_err(|_| EINVAL)?;
             let alloc = || {
                 let rcu = rcu::read_lock();
-                nolock::alloc(
-                    layout,
-                    Point::ElementAlloc,
-                    Source::new(Payer::NOBODY, &rcu),
-                )
+                nolock::alloc(layout, Site::ElementAlloc, Source::new(Payer::NOBODY, &rcu))
             };
-            let fault = inject(Point::ElementAlloc, 1)?;
+            let fault = inject(Site::ElementAlloc, 1)?;
             assert!(alloc().is_none());
             drop(fault);
             let memory = alloc().ok_or(ENOMEM)?;
@@ -216,7 +212,7 @@ mod tests {
         assert!(holds_nothing() == is_seen);
         assert!(!with_irqs_off(holds_nothing));
         let lock = KBox::new(ResLock::new(()), GFP_KERNEL)?;
-        assert!(lock.with(Point::LinkLock, |()| holds_nothing()) == Ok(false));
+        assert!(lock.with(Site::LinkLock, |()| holds_nothing()) == Ok(false));
         let outer = rcu::read_lock();
         assert!(holds_nothing() == (is_seen && cfg!(CONFIG_PREEMPT_RCU)));
         drop(outer);

@@ -68,7 +68,7 @@ flavour!(
 #[cfg(all(OSTOR_TEST_MODULE, not(OSTOR_BUSTED)))]
 flavour!(
     "owner_storage_test",
-    "Owner-attached storage, test flavour: KUnit suites and fault points"
+    "Owner-attached storage, test flavour: KUnit suites and fault sites"
 );
 
 #[cfg(OSTOR_BUSTED)]

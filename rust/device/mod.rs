@@ -44,7 +44,7 @@ use crate::{
         compat::EOPNOTSUPP,
         fault::{
             self,
-            Point, //
+            Site, //
         },
         probes::Probes,
         task_work, //
@@ -190,7 +190,7 @@ impl Handle {
 
 /// Asked before memory is allocated here: in the test flavour that can fail.
 fn memory() -> Result {
-    if fault::alloc(Point::DeviceAlloc) {
+    if fault::alloc(Site::DeviceAlloc) {
         return Err(ENOMEM);
     }
     Ok(())

@@ -9,7 +9,7 @@ use crate::{
         compat::EOPNOTSUPP,
         fault::{
             self,
-            Point, //
+            Site, //
         }, //
     }, //
 };
@@ -148,7 +148,7 @@ impl Entry {
 
     /// When it has succeeded, the hook is gone.
     fn try_detach(&self) -> Result {
-        if fault::skip(Point::HookDetach) {
+        if fault::skip(Site::HookDetach) {
             return Err(ENODEV);
         }
         // SAFETY: Attached by `attach`.

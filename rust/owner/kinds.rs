@@ -34,7 +34,7 @@ use crate::{
         },
         fault::{
             self,
-            Point, //
+            Site, //
         },
         nolock::Payer,
         rcu::Guard,
@@ -347,7 +347,7 @@ pub(super) fn rcu_gate<'a>(
 /// Whether the kind's notices of death are to be lost: never, but in the test flavour.
 pub(super) fn is_mute(kind: &Kind) -> bool {
     cfg!(OSTOR_TEST)
-        && (MUTE.load(Relaxed) & 1 << kind.number != 0 || fault::skip(Point::DeathNotice))
+        && (MUTE.load(Relaxed) & 1 << kind.number != 0 || fault::skip(Site::DeathNotice))
 }
 
 /// What the notice of death of a kind without a charge does.
@@ -373,7 +373,7 @@ pub(crate) unsafe fn died(kind: &Kind, id: OwnerId) {
 ///
 /// As [`Runtime::owner_died`].
 pub(crate) unsafe fn died_unnoticed(id: OwnerId) {
-    if fault::skip(Point::Backstop) {
+    if fault::skip(Site::Backstop) {
         return;
     }
     let Some(runtime) = Runtime::get() else {

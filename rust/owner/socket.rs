@@ -48,7 +48,7 @@ use crate::{
         counter::Counter,
         fault::{
             self,
-            Point, //
+            Site, //
         },
         rcu::Guard,
         Atomic,
@@ -297,7 +297,7 @@ unsafe extern "C" fn on_storage_free(socket: usize, _: usize) {
 ///
 /// Called at the entry of `bpf_sk_storage_clone()` only, with its arguments.
 unsafe extern "C" fn on_storage_clone(parent: usize, child: usize) {
-    if fault::skip(Point::CloneHook) {
+    if fault::skip(Site::CloneHook) {
         return;
     }
     let parent = ptr::with_exposed_provenance_mut::<bindings::sock>(parent);
@@ -316,7 +316,7 @@ unsafe extern "C" fn on_storage_clone(parent: usize, child: usize) {
 ///
 /// Called at the entry of `tcp_ca_openreq_child()` only, with its arguments.
 unsafe extern "C" fn on_child_complete(child: usize, _: usize) {
-    if fault::skip(Point::ChildHook) {
+    if fault::skip(Site::ChildHook) {
         return;
     }
     let Some(runtime) = Runtime::get() else {

@@ -24,7 +24,7 @@ use crate::sync::{
     cpu_relax,
     fault::{
         self,
-        Point, //
+        Site, //
     },
     irq::with_irqs_off,
     Acquire,
@@ -57,7 +57,7 @@ impl Charge {
 
     /// Notes `bytes` that were charged to an owner whose gate is held.
     pub(super) fn add(&self, bytes: u32, stats: &Stats) {
-        fault::pause(Point::ChargeAdd);
+        fault::pause(Site::ChargeAdd);
         stats.here().charged.add(bytes.into());
         self.0.add(bytes.into(), Relaxed);
     }
@@ -75,7 +75,7 @@ impl Charge {
         // The notice may run in an interrupt, where it must not meet a visitor of its own CPU.
         with_irqs_off(|| {
             if self.enter(bytes) {
-                fault::pause(Point::ChargeVisit);
+                fault::pause(Site::ChargeVisit);
                 // SAFETY: A notice that comes now waits until we have left.
                 unsafe { uncharge(id, bytes) };
                 self.0.fetch_sub(VISITOR, Release);
@@ -106,7 +106,7 @@ impl Charge {
         let Some(uncharge) = kind.uncharge else {
             return;
         };
-        fault::pause(Point::ChargeEnd);
+        fault::pause(Site::ChargeEnd);
         if let Some(left) = self.close() {
             // SAFETY: The notice of death is not over.
             unsafe { uncharge(id, left) };
@@ -166,13 +166,13 @@ impl Paid {
 
     /// Hands a charge to the element; false if somebody has claimed it, and the caller keeps it.
     pub(super) fn give(&self) -> bool {
-        fault::pause(Point::PaidGive);
+        fault::pause(Site::PaidGive);
         self.0.cmpxchg(UNPAID, PAID, Full).is_ok()
     }
 
     /// The claimer takes the charge; false if there is none.
     pub(super) fn take(&self) -> bool {
-        fault::pause(Point::PaidTake);
+        fault::pause(Site::PaidTake);
         self.0.xchg(TAKEN, Full) == PAID
     }
 }

@@ -22,7 +22,7 @@ use super::{
 use crate::sync::{
     fault::{
         self,
-        Point, //
+        Site, //
     },
     nolock::Source,
     rcu::Guard,
@@ -132,7 +132,7 @@ impl RawMap {
         }
         // Held until the element is linked: a death notice after that finds it.
         let _gate = owner.gate(rcu)?;
-        fault::pause(Point::Gate);
+        fault::pause(Site::Gate);
         let source = Source::new(owner.payer(rcu), rcu);
         Unlinked::new(self, owner.id(), source, init)
             .ok_or(Refusal::NoMemory)
@@ -159,7 +159,7 @@ impl RawMap {
                     // SAFETY: The members of the index are nodes of storages.
                     let storage = unsafe { Storage::of_node(node) };
                     if node.id() == id {
-                        storage.lock.with(Point::LinkLock, |()| {
+                        storage.lock.with(Site::LinkLock, |()| {
                             self.link(storage, &new, seen, owner, mode, rcu)
                         })?
                     } else {
@@ -240,9 +240,9 @@ impl RawMap {
         unsafe { self.push(storage, elem, old.seq(), rcu) };
         // SAFETY: Likewise.
         let mut peers = unsafe { storage.elements.assume_locked() };
-        if old.node.claim(Point::ElementClaim) {
+        if old.node.claim(Site::ElementClaim) {
             self.counters().here().replaced.add(1);
-            fault::pause(Point::ListRemove);
+            fault::pause(Site::ListRemove);
             // SAFETY: Live elements of this owner are on the list of its live storage.
             unsafe { peers.remove(NonNull::from(&old.peers)) };
             old.remains.left_storage();
@@ -259,9 +259,9 @@ impl RawMap {
         // where this one goes if it must, or if there is no room any more. The old element stays
         // on the list as long as we hold the lock, so the storage is not empty.
         let before = mode == Mode::Exist || !storage.pay(elem, owner, stats);
-        if before && elem.node.claim(Point::ElementClaim) {
+        if before && elem.node.claim(Site::ElementClaim) {
             self.counters().here().replaced.add(1);
-            fault::pause(Point::ListRemove);
+            fault::pause(Site::ListRemove);
             // SAFETY: It was put on this list above.
             unsafe { peers.remove(NonNull::from(&elem.peers)) };
             elem.remains.left_storage();
@@ -293,12 +293,12 @@ impl RawMap {
         elem.storage.set(Some(NonNull::from(storage)));
         elem.remains.link_both();
         self.counters().here().created.add(1);
-        fault::pause(Point::ListPush);
+        fault::pause(Site::ListPush);
         // SAFETY: By the contract.
         let mut peers = unsafe { storage.elements.assume_locked() };
         // SAFETY: The element is new, and the reaper frees it a grace period after it is unlinked.
         unsafe { peers.push(NonNull::from(&elem.peers)) };
-        fault::pause(Point::ElementPush);
+        fault::pause(Site::ElementPush);
         // From here on the element can be found, and claimed.
         //
         // SAFETY: As above.
@@ -390,9 +390,9 @@ impl Fresh {
         let runtime = self.runtime;
         let mut published = false;
         let mut paid = false;
-        let linked = storage.lock.with(Point::LinkLock, |()| {
+        let linked = storage.lock.with(Site::LinkLock, |()| {
             let node = NonNull::from(&storage.node);
-            fault::pause(Point::StoragePublish);
+            fault::pause(Site::StoragePublish);
             // SAFETY: It is in no table, and the reaper frees it a grace period after it is out.
             if !unsafe { runtime.index.push_unique(node, storages, rcu) } {
                 return None;
@@ -403,7 +403,7 @@ impl Fresh {
             paid = storage.pay_new(first.element(), Storage::CHARGE, owner, &runtime.stats);
             if !paid {
                 // It ends as it began, empty; who waits for the lock looks again.
-                storage.node.claim(Point::StorageClaim);
+                storage.node.claim(Site::StorageClaim);
                 return Some(Linked::Refused(Refusal::NoMemory));
             }
             trace::event(Event::StorageLocked, storage.node.addr());

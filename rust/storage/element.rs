@@ -13,7 +13,7 @@ use super::{
     table::Node, //
 };
 use crate::sync::{
-    fault::Point,
+    fault::Site,
     hlist::HNode,
     nolock::{
         self,
@@ -83,7 +83,7 @@ impl Element {
 
     /// Allocates an element with an uninitialised value.
     pub(super) fn alloc(map: &RawMap, id: OwnerId, source: Source<'_>) -> Option<NonNull<Element>> {
-        let memory = nolock::alloc(Self::layout(map), Point::ElementAlloc, source)?;
+        let memory = nolock::alloc(Self::layout(map), Site::ElementAlloc, source)?;
         let elem = memory.cast::<Element>();
         let header = Element {
             remains: Remains::new(Kind::Element),

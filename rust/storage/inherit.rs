@@ -14,7 +14,7 @@ use super::{
 use crate::sync::{
     fault::{
         self,
-        Point, //
+        Site, //
     },
     rcu::{
         self,
@@ -58,7 +58,7 @@ impl Element {
         map.counters().here().clones.add(1);
         // We came here without a reference to the map. It cannot go as long as the guard keeps
         // this element; but its end may have walked past the child's bucket.
-        fault::pause(Point::CloneCheck);
+        fault::pause(Site::CloneCheck);
         if map.is_ending() {
             // Else it was ended already.
             map.delete_elem(copy.elem, rcu);

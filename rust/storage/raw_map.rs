@@ -26,7 +26,7 @@ use crate::sync::{
     },
     fault::{
         self,
-        Point, //
+        Site, //
     },
     per_cpu::{
         Share,
@@ -204,7 +204,7 @@ impl RawMap {
         let table = Table::new(runtime.sizes.map_bits)?;
         let counters = Counters::new()?;
         let element_size = Element::size(value_size);
-        if fault::alloc(Point::MapAlloc) {
+        if fault::alloc(Site::MapAlloc) {
             return Err(ENOMEM);
         }
         let map = KBox::pin_init(
@@ -342,7 +342,7 @@ impl RawMap {
     /// When it is over, nothing that the element has replaced is found.
     pub(crate) fn delete_elem(&self, elem: &Element, rcu: &Guard) -> bool {
         self.table.hide_older(&elem.node, rcu);
-        if !elem.node.claim(Point::ElementClaim) {
+        if !elem.node.claim(Site::ElementClaim) {
             return false;
         }
         self.counters.here().deleted.add(1);
@@ -365,7 +365,7 @@ impl RawMap {
     ///
     /// `value` must be the value of an element of this map, and not be used again.
     pub(super) unsafe fn drop_value(&self, value: NonNull<u8>) {
-        fault::pause(Point::ValueDrop);
+        fault::pause(Site::ValueDrop);
         if let Some(drop) = self.values.drop {
             // SAFETY: By the contracts of this function and of `Values`.
             unsafe { drop(value) };
@@ -406,7 +406,7 @@ impl RawMap {
     /// Announces the end to those who link elements without a reference to the map. Whoever does
     /// not see this yet after a push, which is fully ordered, is seen by the walk that follows.
     pub(crate) fn announce_end(&self) {
-        fault::pause(Point::MapEnding);
+        fault::pause(Site::MapEnding);
         self.ending.store(true, Relaxed);
         barrier::smp_mb(Full);
     }
@@ -423,7 +423,7 @@ impl RawMap {
     /// So much must be on it that nobody else takes off, and the caller not use the map again unless
     /// it owns it.
     unsafe fn release(&self, count: usize) {
-        fault::pause(Point::MapRelease);
+        fault::pause(Site::MapRelease);
         // Full: all that was done to the elements comes before the end of the map.
         if self.unfreed.fetch_sub(count, Full) != count {
             return;
@@ -446,7 +446,7 @@ impl RawMap {
         for bucket in 0..self.table.len() {
             let rcu = rcu::read_lock();
             for node in self.table.iter(bucket, &rcu) {
-                if node.claim(Point::ElementClaim) {
+                if node.claim(Site::ElementClaim) {
                     self.counters.here().closed.add(1);
                     // SAFETY: A member of this table, by the type invariant.
                     let elem = unsafe { Element::of_node(node) };

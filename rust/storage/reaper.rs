@@ -55,7 +55,7 @@ use crate::sync::{
     },
     fault::{
         self,
-        Point, //
+        Site, //
     },
     llist::{
         Chain,
@@ -187,7 +187,7 @@ impl Reaper {
     /// As [`Reaper::take`], for each object.
     #[inline(always)]
     pub(super) unsafe fn take_all(&self, dead: Batch) {
-        fault::pause(Point::HandOver);
+        fault::pause(Site::HandOver);
         let lane = self.lanes.here();
         lane.part.add(dead.objects, &self.pending);
         if lane.dead.push_all(dead.links) {
@@ -236,7 +236,7 @@ impl Reaper {
                 // it.
                 unsafe { link.cast::<Remains>().as_ref() }.age.advance();
             });
-            fault::pause(Point::GracePeriod);
+            fault::pause(Site::GracePeriod);
             self.wait_for_readers();
             self.free_all(lane, unlinked, runtime);
         }

@@ -26,7 +26,7 @@ use crate::sync::{
     compat::barrier,
     counter::Counter,
     deferred,
-    fault::Point,
+    fault::Site,
     per_cpu::{
         Share,
         Shares, //
@@ -291,11 +291,11 @@ impl Runtime {
     /// Ends a storage and all its elements, whose charge has ended. The notice has begun: nobody
     /// links anything any more.
     fn end_all(&self, storage: &Storage, rcu: &Guard) {
-        storage.node.claim(Point::StorageClaim);
+        storage.node.claim(Site::StorageClaim);
         let mut dead = Batch::new();
         let mut is_alone = true;
         for elem in storage.iter(rcu) {
-            if !elem.node.claim(Point::ElementClaim) {
+            if !elem.node.claim(Site::ElementClaim) {
                 is_alone = false;
                 continue;
             }

@@ -19,7 +19,7 @@ use super::{
     table::Node, //
 };
 use crate::sync::{
-    fault::Point,
+    fault::Site,
     hlist::HListHead,
     nolock::{
         self,
@@ -82,7 +82,7 @@ impl Storage {
         kind: &'static Kind,
         source: Source<'_>,
     ) -> Option<NonNull<Storage>> {
-        let memory = nolock::alloc(Self::LAYOUT, Point::StorageAlloc, source)?;
+        let memory = nolock::alloc(Self::LAYOUT, Site::StorageAlloc, source)?;
         let storage = memory.cast::<Storage>();
         let new = Storage {
             remains: Remains::new(remains::Kind::Storage),

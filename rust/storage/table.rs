@@ -24,7 +24,7 @@ use crate::sync::{
     },
     fault::{
         self,
-        Point, //
+        Site, //
     },
     rcu::{
         Guard,
@@ -86,9 +86,9 @@ impl Node {
     }
 
     /// Ends the member's life and returns whether this call did it. Any context. A test can have
-    /// the caller stand still at `point` before that.
-    pub(crate) fn claim(&self, point: Point) -> bool {
-        fault::pause(point);
+    /// the caller stand still at `site` before that.
+    pub(crate) fn claim(&self, site: Site) -> bool {
+        fault::pause(site);
         let mut key = self.key.load(Relaxed);
         while key & DEAD == 0 {
             match self.key.cmpxchg(key, key & !STATE | DEAD, Full) {
@@ -133,7 +133,7 @@ impl Node {
     /// Gives the member another identity with the same address. For whoever knows that nobody uses
     /// the old one or the new one at that time.
     pub(super) fn rename(&self, to: OwnerId) {
-        fault::pause(Point::Rename);
+        fault::pause(Site::Rename);
         self.stamp.store(to.stamp(), Relaxed);
     }
 
@@ -225,7 +225,7 @@ impl Table {
 
     /// An empty table of `1 << bits` buckets. May sleep.
     pub(crate) fn new(bits: u32) -> Result<Self> {
-        if fault::alloc(Point::TableAlloc) {
+        if fault::alloc(Site::TableAlloc) {
             return Err(ENOMEM);
         }
         let mut buckets = KVVec::with_capacity(1 << bits, GFP_KERNEL)?;
@@ -478,7 +478,7 @@ impl Table {
     pub(crate) unsafe fn unlink<P: Patience>(
         &self,
         node: NonNull<Node>,
-        point: Point,
+        site: Site,
         rcu: &Guard,
     ) -> bool {
         // SAFETY: A member is valid by the type invariant.
@@ -486,14 +486,14 @@ impl Table {
         let bucket = self.bucket(old.addr());
         loop {
             let before = bucket.before(node, rcu);
-            let unlinked = P::with(&bucket.lock, point, || {
-                if point == Point::BucketLock {
+            let unlinked = P::with(&bucket.lock, site, || {
+                if site == Site::BucketLock {
                     trace::event(Event::BucketLocked, old.addr());
                 }
                 if before.is_some_and(Node::has_left) {
                     return false;
                 }
-                fault::pause(Point::TableRemove);
+                fault::pause(Site::TableRemove);
                 let next = old.next.load();
                 old.leave();
                 if before.is_none() && bucket.head.replace(node.as_ptr(), next) {

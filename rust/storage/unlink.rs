@@ -11,7 +11,7 @@ use super::{
 use crate::sync::{
     fault::{
         self,
-        Point, //
+        Site, //
     },
     rcu::Guard,
     res_lock::ResLock,
@@ -25,7 +25,7 @@ use core::ptr::NonNull;
 /// What is done about a lock that somebody holds.
 pub(crate) trait Patience {
     /// Runs `f` with the lock held; [`None`] if it could not be had. Any context.
-    fn with<R>(lock: &ResLock<()>, point: Point, f: impl FnOnce() -> R) -> Option<R>;
+    fn with<R>(lock: &ResLock<()>, site: Site, f: impl FnOnce() -> R) -> Option<R>;
 }
 
 /// Waits for it, as the lock does.
@@ -33,8 +33,8 @@ pub(crate) struct Waits;
 
 impl Patience for Waits {
     #[inline(always)]
-    fn with<R>(lock: &ResLock<()>, point: Point, f: impl FnOnce() -> R) -> Option<R> {
-        lock.with(point, |()| f()).ok()
+    fn with<R>(lock: &ResLock<()>, site: Site, f: impl FnOnce() -> R) -> Option<R> {
+        lock.with(site, |()| f()).ok()
     }
 }
 
@@ -43,8 +43,8 @@ pub(crate) struct WaitsForNobody;
 
 impl Patience for WaitsForNobody {
     #[inline(always)]
-    fn with<R>(lock: &ResLock<()>, point: Point, f: impl FnOnce() -> R) -> Option<R> {
-        lock.try_with(point, |()| f())
+    fn with<R>(lock: &ResLock<()>, site: Site, f: impl FnOnce() -> R) -> Option<R> {
+        lock.try_with(site, |()| f())
     }
 }
 
@@ -102,7 +102,7 @@ pub(super) unsafe fn leave_table<P: Patience>(elem: &Element, rcu: &Guard) {
     if elem.remains.on_table() {
         let node = NonNull::from(&elem.node);
         // SAFETY: A member of its map's table, claimed by the caller.
-        if unsafe { elem.map().table.unlink::<P>(node, Point::BucketLock, rcu) } {
+        if unsafe { elem.map().table.unlink::<P>(node, Site::BucketLock, rcu) } {
             elem.remains.left_table();
         }
     }
@@ -124,18 +124,18 @@ fn leave_storage<P: Patience>(elem: &Element, rcu: &Guard) -> bool {
     let Some(storage) = elem.storage(rcu) else {
         return true;
     };
-    let emptied = P::with(&storage.lock, Point::UnlinkLock, || {
+    let emptied = P::with(&storage.lock, Site::UnlinkLock, || {
         trace::event(Event::StorageLocked, storage.node.addr());
         // SAFETY: The lock is held.
         let mut peers = unsafe { storage.elements.assume_locked() };
-        fault::pause(Point::ListRemove);
+        fault::pause(Site::ListRemove);
         // SAFETY: A member, by the state of `remains`.
         unsafe { peers.remove(NonNull::from(&elem.peers)) };
         // The owner's death may have killed the storage before; being empty is what counts.
         peers.is_empty() && {
             // SAFETY: Before the claim, the storage is live, or the owner's death has ended it.
             unsafe { storage.give_back(Storage::CHARGE, &elem.map().runtime.stats) };
-            storage.node.claim(Point::StorageClaim);
+            storage.node.claim(Site::StorageClaim);
             true
         }
     });
@@ -199,7 +199,7 @@ pub(super) unsafe fn unlink_storage<P: Patience>(
 ) -> bool {
     let node = NonNull::from(&storage.node);
     // SAFETY: A member of the index since it was published, dead, and the caller's.
-    let is_out = unsafe { runtime.index.unlink::<P>(node, Point::IndexLock, rcu) };
+    let is_out = unsafe { runtime.index.unlink::<P>(node, Site::IndexLock, rcu) };
     if is_out {
         storage.remains.left_table();
     }

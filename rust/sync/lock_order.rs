@@ -6,17 +6,17 @@
 //! several by recursion only, where something that knows nothing of the section runs inside it: an
 //! NMI, or a probe on one of our tracepoints.
 
-use super::fault::Point;
+use super::fault::Site;
 
 #[cfg(not(OSTOR_TEST))]
 mod imp {
-    use super::Point;
+    use super::Site;
 
     #[inline(always)]
-    pub(crate) fn check(_point: Point) {}
+    pub(crate) fn check(_site: Site) {}
 
     #[inline(always)]
-    pub(crate) fn inside<R>(_point: Point, section: impl FnOnce() -> R) -> R {
+    pub(crate) fn inside<R>(_site: Site, section: impl FnOnce() -> R) -> R {
         section()
     }
 
@@ -28,7 +28,7 @@ mod imp {
 
 #[cfg(OSTOR_TEST)]
 mod imp {
-    use super::Point;
+    use super::Site;
     use crate::{
         shim,
         sync::{
@@ -50,7 +50,7 @@ mod imp {
     /// | value                    | meaning                                                  |
     /// |--------------------------|----------------------------------------------------------|
     /// | 0                        | it is in no section, or in a probe inside one            |
-    /// | `depth << 8 \| point + 1` | it is in a section whose lock was taken at the point,    |
+    /// | `depth << 8 \| site + 1` | it is in a section whose lock was taken at the site,     |
     /// |                          | with `depth` NMIs around it                              |
     ///
     /// The CPU alone reads and writes it, in a section or with interrupts off, so that nothing but
@@ -61,10 +61,10 @@ mod imp {
     impl Record {
         const NONE: Self = Self(0);
 
-        fn new(point: Point) -> Self {
+        fn new(site: Site) -> Self {
             // SAFETY: An FFI call with no requirement.
             let depth = unsafe { shim::ostor_nmi_depth() };
-            Self(depth << 8 | (point as u32 + 1))
+            Self(depth << 8 | (site as u32 + 1))
         }
 
         /// This CPU's, which does not change until the caller writes it or leaves the section.
@@ -79,29 +79,29 @@ mod imp {
             unsafe { shim::ostor_set_section(self.0) };
         }
 
-        /// The point of the section, if it is one of the context that the caller runs in.
-        fn point(self) -> Option<Point> {
+        /// The site of the section, if it is one of the context that the caller runs in.
+        fn site(self) -> Option<Site> {
             // SAFETY: An FFI call with no requirement.
             let depth = unsafe { shim::ostor_nmi_depth() };
             if self.0 >> 8 != depth {
                 return None;
             }
             let index = (self.0 & 0xff).checked_sub(1)?;
-            Point::ALL.get(index as usize).copied()
+            Site::ALL.get(index as usize).copied()
         }
     }
 
-    /// Notes it if the caller, who is to take a lock at `point`, holds one. Any context.
-    pub(crate) fn check(point: Point) {
-        if let Some(outer) = Record::load().point() {
-            violated(outer, point);
+    /// Notes it if the caller, who is to take a lock at `site`, holds one. Any context.
+    pub(crate) fn check(site: Site) {
+        if let Some(outer) = Record::load().site() {
+            violated(outer, site);
         }
     }
 
-    /// Runs a section whose lock was taken at `point`; with interrupts off.
-    pub(crate) fn inside<R>(point: Point, section: impl FnOnce() -> R) -> R {
+    /// Runs a section whose lock was taken at `site`; with interrupts off.
+    pub(crate) fn inside<R>(site: Site, section: impl FnOnce() -> R) -> R {
         let before = Record::load();
-        Record::new(point).store();
+        Record::new(site).store();
         let result = section();
         before.store();
         result
@@ -126,7 +126,7 @@ mod imp {
     static CULPRIT: Atomic<*mut bindings::task_struct> = Atomic::new(ptr::null_mut());
     static CAUGHT: Atomic<u32> = Atomic::new(0);
 
-    fn violated(outer: Point, inner: Point) {
+    fn violated(outer: Site, inner: Site) {
         if CULPRIT.load(Relaxed) == Task::current_raw() {
             CAUGHT.add(1, Relaxed);
         } else if !TOLD.load(Relaxed) {

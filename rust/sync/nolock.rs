@@ -14,7 +14,7 @@ use super::{
     counter::Counter,
     fault::{
         self,
-        Point, //
+        Site, //
     },
     rcu::Guard, //
 };
@@ -90,11 +90,11 @@ pub(crate) fn holds_nothing(_rcu: &Guard) -> bool {
 /// Allocates uninitialised memory, or returns [`None`]: there is none without waiting, or who pays
 /// has reached its limit. Any context.
 ///
-/// A failure can be injected at `point`.
+/// A failure can be injected at `site`.
 #[inline(always)]
-pub(crate) fn alloc(layout: Layout, point: Point, source: Source<'_>) -> Option<NonNull<u8>> {
+pub(crate) fn alloc(layout: Layout, site: Site, source: Source<'_>) -> Option<NonNull<u8>> {
     debug_assert!(layout.size() != 0 && layout.size() <= MAX_SIZE && layout.align() <= MAX_ALIGN);
-    if fault::alloc(point) {
+    if fault::alloc(site) {
         return None;
     }
     if source.may_lock {

@@ -8,7 +8,7 @@ use super::{
     compat::EDEADLK,
     fault::{
         self,
-        Point, //
+        Site, //
     },
     lock_order, //
 };
@@ -72,15 +72,11 @@ impl<T> ResLock<T> {
     /// Runs `f` with the lock held and interrupts off.
     ///
     /// May be called in any context, NMI included, and with other locks held. An error means that
-    /// `f` was not run; it can be injected at `point`.
+    /// `f` was not run; it can be injected at `site`.
     #[inline]
-    pub(crate) fn with<R>(
-        &self,
-        point: Point,
-        f: impl FnOnce(&mut T) -> R,
-    ) -> Result<R, LockError> {
-        lock_order::check(point);
-        if let Some(err) = fault::lock(point) {
+    pub(crate) fn with<R>(&self, site: Site, f: impl FnOnce(&mut T) -> R) -> Result<R, LockError> {
+        lock_order::check(site);
+        if let Some(err) = fault::lock(site) {
             return Err(err);
         }
         let mut flags: usize = 0;
@@ -92,15 +88,15 @@ impl<T> ResLock<T> {
             _ => return Err(LockError::Timeout),
         }
         // SAFETY: This CPU has just taken the lock with `flags`.
-        Ok(unsafe { self.held(flags, point, f) })
+        Ok(unsafe { self.held(flags, site, f) })
     }
 
     /// Runs `f` as [`ResLock::with`] does if the lock is free, else returns [`None`] at once: waits
-    /// for nobody. That can be forced at `point`.
+    /// for nobody. That can be forced at `site`.
     #[inline]
-    pub(crate) fn try_with<R>(&self, point: Point, f: impl FnOnce(&mut T) -> R) -> Option<R> {
-        lock_order::check(point);
-        if fault::lock(point).is_some() {
+    pub(crate) fn try_with<R>(&self, site: Site, f: impl FnOnce(&mut T) -> R) -> Option<R> {
+        lock_order::check(site);
+        if fault::lock(site).is_some() {
             return None;
         }
         let mut flags: usize = 0;
@@ -109,7 +105,7 @@ impl<T> ResLock<T> {
             return None;
         }
         // SAFETY: This CPU has just taken the lock with `flags`.
-        Some(unsafe { self.held(flags, point, f) })
+        Some(unsafe { self.held(flags, site, f) })
     }
 
     /// Runs `f` and gives the lock back.
@@ -118,11 +114,11 @@ impl<T> ResLock<T> {
     ///
     /// This CPU must have just taken the lock with `flags`.
     #[inline(always)]
-    unsafe fn held<R>(&self, flags: usize, point: Point, f: impl FnOnce(&mut T) -> R) -> R {
+    unsafe fn held<R>(&self, flags: usize, site: Site, f: impl FnOnce(&mut T) -> R) -> R {
         // SAFETY: The lock is held, so by the type invariant no one else accesses the data; `f`
         // cannot come here again on this CPU, since a second acquisition fails.
         let data = unsafe { &mut *self.data.get() };
-        let result = lock_order::inside(point, || f(data));
+        let result = lock_order::inside(site, || f(data));
         // SAFETY: By the contract, and every lock taken since then has been released, since
         // closures nest.
         unsafe { shim::ostor_res_unlock_irqrestore(self.lock.get(), flags) };

@@ -26,7 +26,7 @@ use crate::{
     sync::fault::{
         self,
         Plan,
-        Point, //
+        Site, //
     },
 };
 use std::sync::{
@@ -157,8 +157,8 @@ fn both_create_at_the_limit_loom() {
 
 #[test]
 fn both_create_with_faults_loom() {
-    let points = [Point::LinkLock, Point::ElementAlloc, Point::StorageAlloc];
-    let plans = Plan::all(&points, 2, 6);
+    let sites = [Site::LinkLock, Site::ElementAlloc, Site::StorageAlloc];
+    let plans = Plan::all(&sites, 2, 6);
     let model = Explore::new("create, create, anything fails").preemptions(2);
     model.loom(&plans, both_create);
 }

@@ -19,7 +19,7 @@ use crate::{
         fault::{
             self,
             Plan,
-            Point, //
+            Site, //
         },
         rcu, //
     },
@@ -148,7 +148,7 @@ fn unload() {
     let f = Fixture::new();
     let owner = Mock::new(PLACES[0], 1, None);
     assert!(f.create(owner, 1).is_ok());
-    fault::begin(Plan::NONE.fail(Point::IndexLock, 0b11));
+    fault::begin(Plan::NONE.fail(Site::IndexLock, 0b11));
     assert!(f.delete(owner) == Ok(1));
     drop(f);
 }

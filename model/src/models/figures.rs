@@ -39,7 +39,7 @@ use crate::{
         fault::{
             self,
             Plan,
-            Point, //
+            Site, //
         },
         rcu::{
             self,
@@ -59,10 +59,10 @@ use std::{
     rc::Rc, //
 };
 
-/// From here on the first calls of these points fail, as many as there are bits.
-fn fail(points: &[(Point, u64)]) {
-    let plan = |plan: Plan, &(point, calls): &(Point, u64)| plan.fail(point, calls);
-    fault::begin(points.iter().fold(Plan::NONE, plan));
+/// From here on the first calls of these sites fail, as many as there are bits.
+fn fail(sites: &[(Site, u64)]) {
+    let plan = |plan: Plan, &(site, calls): &(Site, u64)| plan.fail(site, calls);
+    fault::begin(sites.iter().fold(Plan::NONE, plan));
 }
 
 /// Owners are told apart by kind and serial number, and found by kind.
@@ -146,8 +146,8 @@ fn refused_maps() {
     assert!(ByteMap::new(0).err() == Some(EINVAL));
     assert!(ByteMap::new_cloning(VALUE_SIZE_MAX + 1).err() == Some(E2BIG));
     assert!(ByteMap::new(VALUE_SIZE_MAX).is_ok());
-    for point in [Point::TableAlloc, Point::MapAlloc] {
-        fail(&[(point, 1)]);
+    for site in [Site::TableAlloc, Site::MapAlloc] {
+        fail(&[(site, 1)]);
         assert!(ByteMap::new(8).err() == Some(ENOMEM));
     }
     assert!(runtime().stats.maps.get() == 0 && runtime().stats.bytes() == 0);
@@ -180,9 +180,9 @@ fn counts() {
     assert!(f.update(owners[0], Mode::Exist, 0) == Err(Refusal::Missing));
     assert!(stats.sum(|here| &here.allocated) == 0);
     fail(&[
-        (Point::ElementAlloc, 1),
-        (Point::StorageAlloc, 1),
-        (Point::LinkLock, 3),
+        (Site::ElementAlloc, 1),
+        (Site::StorageAlloc, 1),
+        (Site::LinkLock, 3),
     ]);
     let refusals = [
         Refusal::NoMemory,
@@ -207,15 +207,15 @@ fn counts() {
     // What the lock of a list or a table is not to be had for is unlinked later.
     runtime().flush();
     assert!(counters.sum(|here| &here.deferred) == 0 && stats.finished.get() == 0);
-    for point in [Point::UnlinkLock, Point::BucketLock] {
+    for site in [Site::UnlinkLock, Site::BucketLock] {
         assert!(f.create(owners[0], 1).is_ok());
-        fail(&[(point, 1)]);
+        fail(&[(site, 1)]);
         assert!(f.delete(owners[0]) == Ok(1));
     }
     assert!(counters.sum(|here| &here.deferred) == 2 && stats.sum(|here| &here.deferred) == 2);
     runtime().flush();
     assert!(stats.finished.get() == 2);
-    fail(&[(Point::IndexLock, 1)]);
+    fail(&[(Site::IndexLock, 1)]);
     assert!(f.create(owners[0], 1).is_ok() && f.delete(owners[0]) == Ok(1));
     assert!(counters.sum(|here| &here.deferred) == 2 && stats.sum(|here| &here.deferred) == 3);
     runtime().flush();
@@ -226,7 +226,7 @@ fn counts() {
     assert!(
         counters.sum(|here| &here.clones) == 1 && counters.sum(|here| &here.clone_failures) == 0
     );
-    fail(&[(Point::ElementAlloc, 1)]);
+    fail(&[(Site::ElementAlloc, 1)]);
     runtime().inherit(owners[1].id(), owners[3]);
     assert!(
         counters.sum(|here| &here.clones) == 1 && counters.sum(|here| &here.clone_failures) == 1

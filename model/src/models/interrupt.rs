@@ -27,7 +27,7 @@ use crate::{
     sync::{
         fault::{
             self,
-            Point, //
+            Site, //
         },
         res_lock::{
             self,
@@ -123,7 +123,7 @@ const INTERRUPTS: [Operation; 6] = [
 
 /// Whether this CPU holds the lock of a storage.
 fn holds_storage() -> bool {
-    [Point::LinkLock, Point::UnlinkLock]
+    [Site::LinkLock, Site::UnlinkLock]
         .into_iter()
         .any(res_lock::holds)
 }

@@ -26,7 +26,7 @@ use crate::{
         fault::{
             self,
             Plan,
-            Point, //
+            Site, //
         },
         nolock,
         rcu, //
@@ -174,7 +174,7 @@ fn patiently(case: &Case, mut op: impl FnMut() -> Result<bool, Refusal>) -> (Res
 /// Who may sleep waits for room.
 fn patience() {
     let case = Case::new();
-    let fail = |calls| fault::begin(Plan::NONE.fail(Point::ElementAlloc, calls));
+    let fail = |calls| fault::begin(Plan::NONE.fail(Site::ElementAlloc, calls));
     assert!(patiently(&case, || case.put(Mode::NoExist)) == (Ok(true), 1));
     // Another reason than memory is no reason to wait.
     case.replace(1);

@@ -28,7 +28,7 @@ use crate::{
     storage::owner::Owner,
     sync::fault::{
         Plan,
-        Point, //
+        Site, //
     },
 };
 
@@ -51,11 +51,11 @@ fn any_unlinks_fail(calls: u32) -> Vec<Plan> {
     Plan::all(&unlinks, calls, unlinks.len() as u32 * calls)
 }
 
-const LOCKS: [Point; 4] = [
-    Point::LinkLock,
-    Point::UnlinkLock,
-    Point::BucketLock,
-    Point::IndexLock,
+const LOCKS: [Site; 4] = [
+    Site::LinkLock,
+    Site::UnlinkLock,
+    Site::BucketLock,
+    Site::IndexLock,
 ];
 
 /// An owner in the same bucket of the map as one at this place.

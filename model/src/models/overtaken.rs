@@ -31,7 +31,7 @@ use crate::{
         unlink::Waits, //
     },
     sync::{
-        fault::Point,
+        fault::Site,
         hlist::{
             HListHead,
             HNode, //
@@ -95,14 +95,14 @@ impl Bucket {
     }
 
     fn kill(&self, n: usize) {
-        assert!(self.nodes[n].claim(Point::ElementClaim));
+        assert!(self.nodes[n].claim(Site::ElementClaim));
     }
 
     /// Takes out a member that is dead.
     fn unlink(&self, n: usize) {
         let (node, rcu) = (NonNull::from(self.nodes[n]), rcu::read_lock());
         // SAFETY: A member, killed by the one who calls this.
-        let unlinked = unsafe { self.table.unlink::<Waits>(node, Point::BucketLock, &rcu) };
+        let unlinked = unsafe { self.table.unlink::<Waits>(node, Site::BucketLock, &rcu) };
         assert!(unlinked);
     }
 

@@ -26,7 +26,7 @@ use crate::{
         fault::{
             self,
             Plan,
-            Point, //
+            Site, //
         },
         rcu::{
             self,
@@ -190,15 +190,15 @@ fn refused(refusal: Refusal) -> Outcome {
 
 fn plan(faults: &[Fault]) -> Plan {
     faults.iter().fold(Plan::NONE, |plan, fault| {
-        let point = match fault {
-            Fault::LinkLock => Point::LinkLock,
-            Fault::UnlinkLock => Point::UnlinkLock,
-            Fault::BucketLock => Point::BucketLock,
-            Fault::IndexLock => Point::IndexLock,
-            Fault::ElementAlloc => Point::ElementAlloc,
-            Fault::StorageAlloc => Point::StorageAlloc,
+        let site = match fault {
+            Fault::LinkLock => Site::LinkLock,
+            Fault::UnlinkLock => Site::UnlinkLock,
+            Fault::BucketLock => Site::BucketLock,
+            Fault::IndexLock => Site::IndexLock,
+            Fault::ElementAlloc => Site::ElementAlloc,
+            Fault::StorageAlloc => Site::StorageAlloc,
         };
-        plan.fail(point, 1)
+        plan.fail(site, 1)
     })
 }
 

@@ -1,40 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Points where a lock or an allocation fails, by a plan for the whole execution.
+//! Sites where a lock or an allocation fails, by a plan for the whole execution.
 
 #[allow(dead_code, reason = "names are for the kernel's files")]
-#[path = "../../../rust/sync/fault/points.rs"]
-mod points;
+#[path = "../../../rust/sync/fault/sites.rs"]
+mod sites;
 
 use super::res_lock::LockError;
 use std::cell::RefCell;
 
-pub(crate) use points::Point;
+pub(crate) use sites::Site;
 
-/// Which calls of each point fail: bit `n` of a point's word is the `n`th call, of all CPUs.
+/// Which calls of each site fail: bit `n` of a site's word is the `n`th call, of all CPUs.
 #[derive(Copy, Clone, Default, Debug)]
-pub(crate) struct Plan([u64; Point::FAILING]);
+pub(crate) struct Plan([u64; Site::FAILING]);
 
 impl Plan {
-    /// This plan, and these calls of `point` fail.
-    pub(crate) const fn fail(mut self, point: Point, calls: u64) -> Self {
-        self.0[point as usize] |= calls;
+    /// This plan, and these calls of `site` fail.
+    pub(crate) const fn fail(mut self, site: Site, calls: u64) -> Self {
+        self.0[site as usize] |= calls;
         self
     }
 
     /// Nothing fails.
-    pub(crate) const NONE: Self = Self([0; Point::FAILING]);
+    pub(crate) const NONE: Self = Self([0; Site::FAILING]);
 
-    /// All ways in which `count` points fail or not at their first `calls` calls each, but not
+    /// All ways in which `count` sites fail or not at their first `calls` calls each, but not
     /// more than `most` failures in all.
-    pub(crate) fn all(points: &[Point], calls: u32, most: u32) -> Vec<Self> {
+    pub(crate) fn all(sites: &[Site], calls: u32, most: u32) -> Vec<Self> {
         let failures = |plan: &Self| plan.0.iter().map(|mask| mask.count_ones()).sum::<u32>();
         let mut plans = vec![Self::NONE];
-        for point in points {
+        for site in sites {
             let earlier = plans;
             plans = (0..1u64 << calls)
                 .filter(|mask| mask.count_ones() <= most)
-                .flat_map(|mask| earlier.iter().map(move |plan| plan.fail(*point, mask)))
+                .flat_map(|mask| earlier.iter().map(move |plan| plan.fail(*site, mask)))
                 .filter(|plan| failures(plan) <= most)
                 .collect();
         }
@@ -43,13 +43,13 @@ impl Plan {
 }
 
 thread_local! {
-    /// The plan, and how often each point was asked.
-    static STATE: RefCell<(Plan, [u32; Point::FAILING])> = RefCell::default();
+    /// The plan, and how often each site was asked.
+    static STATE: RefCell<(Plan, [u32; Site::FAILING])> = RefCell::default();
 }
 
 /// Sets the plan for an execution.
 pub(crate) fn begin(plan: Plan) {
-    STATE.with(|state| *state.borrow_mut() = (plan, [0; Point::FAILING]));
+    STATE.with(|state| *state.borrow_mut() = (plan, [0; Site::FAILING]));
 }
 
 /// Runs the beginning of a scenario, in which nothing fails and no call is counted.
@@ -66,28 +66,28 @@ pub(crate) fn planned() -> bool {
 }
 
 /// Whether this call is to fail, and the how manieth it is.
-fn hit(point: Point) -> (bool, u32) {
+fn hit(site: Site) -> (bool, u32) {
     STATE.with(|state| {
         let (plan, calls) = &mut *state.borrow_mut();
-        let call = calls[point as usize];
-        calls[point as usize] += 1;
-        (call < 64 && plan.0[point as usize] >> call & 1 != 0, call)
+        let call = calls[site as usize];
+        calls[site as usize] += 1;
+        (call < 64 && plan.0[site as usize] >> call & 1 != 0, call)
     })
 }
 
-/// The error to return instead of taking the lock of `point`: both there are take turns.
-pub(crate) fn lock(point: Point) -> Option<LockError> {
-    match hit(point) {
+/// The error to return instead of taking the lock of `site`: both there are take turns.
+pub(crate) fn lock(site: Site) -> Option<LockError> {
+    match hit(site) {
         (false, _) => None,
         (true, call) if call % 2 == 0 => Some(LockError::Deadlock),
         (true, _) => Some(LockError::Timeout),
     }
 }
 
-/// Whether the allocation at `point` is to fail.
-pub(crate) fn alloc(point: Point) -> bool {
-    hit(point).0
+/// Whether the allocation at `site` is to fail.
+pub(crate) fn alloc(site: Site) -> bool {
+    hit(site).0
 }
 
 /// Nothing: others run whenever they want.
-pub(crate) fn pause(_point: Point) {}
+pub(crate) fn pause(_site: Site) {}

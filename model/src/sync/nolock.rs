@@ -5,7 +5,7 @@
 use super::{
     fault::{
         self,
-        Point, //
+        Site, //
     },
     rcu::Guard, //
 };
@@ -43,8 +43,8 @@ impl<'a> Source<'a> {
 }
 
 /// Allocates memory, or returns [`None`] where the plan says so.
-pub(crate) fn alloc(layout: Layout, point: Point, _source: Source<'_>) -> Option<NonNull<u8>> {
-    if fault::alloc(point) {
+pub(crate) fn alloc(layout: Layout, site: Site, _source: Source<'_>) -> Option<NonNull<u8>> {
+    if fault::alloc(site) {
         return None;
     }
     NonNull::new(machine::alloc(layout, true))

@@ -5,7 +5,7 @@
 use super::{
     fault::{
         self,
-        Point, //
+        Site, //
     },
     irq::with_irqs_off, //
 };
@@ -17,8 +17,8 @@ use std::cell::{
 };
 
 thread_local! {
-    /// Which locks each CPU holds, by the points at which it took them.
-    static HELD: RefCell<Vec<(usize, Point)>> = const { RefCell::new(Vec::new()) };
+    /// Which locks each CPU holds, by the sites at which it took them.
+    static HELD: RefCell<Vec<(usize, Site)>> = const { RefCell::new(Vec::new()) };
     /// Steps of the longest section so far.
     static LONGEST: Cell<u64> = const { Cell::new(0) };
 }
@@ -34,9 +34,9 @@ pub(crate) fn longest() -> u64 {
     LONGEST.get()
 }
 
-/// Whether this CPU holds a lock that it took at `point`.
-pub(crate) fn holds(point: Point) -> bool {
-    let wanted = (machine::cpu(), point);
+/// Whether this CPU holds a lock that it took at `site`.
+pub(crate) fn holds(site: Site) -> bool {
+    let wanted = (machine::cpu(), site);
     HELD.with(|held| held.borrow().contains(&wanted))
 }
 
@@ -77,30 +77,26 @@ impl<T> ResLock<T> {
     }
 
     /// Runs `f` with the lock held and interrupts off; an error means that `f` was not run.
-    pub(crate) fn with<R>(
-        &self,
-        point: Point,
-        f: impl FnOnce(&mut T) -> R,
-    ) -> Result<R, LockError> {
-        if let Some(err) = fault::lock(point) {
+    pub(crate) fn with<R>(&self, site: Site, f: impl FnOnce(&mut T) -> R) -> Result<R, LockError> {
+        if let Some(err) = fault::lock(site) {
             return Err(err);
         }
-        self.run(machine::lock::acquire, point, f)
+        self.run(machine::lock::acquire, site, f)
             .ok_or(LockError::Deadlock)
     }
 
     /// Runs `f` with the lock held and interrupts off, if nobody holds it.
-    pub(crate) fn try_with<R>(&self, point: Point, f: impl FnOnce(&mut T) -> R) -> Option<R> {
-        if fault::lock(point).is_some() {
+    pub(crate) fn try_with<R>(&self, site: Site, f: impl FnOnce(&mut T) -> R) -> Option<R> {
+        if fault::lock(site).is_some() {
             return None;
         }
-        self.run(machine::lock::try_acquire, point, f)
+        self.run(machine::lock::try_acquire, site, f)
     }
 
     fn run<R>(
         &self,
         acquire: fn(usize) -> bool,
-        point: Point,
+        site: Site,
         f: impl FnOnce(&mut T) -> R,
     ) -> Option<R> {
         let addr = self.word.get() as usize;
@@ -108,7 +104,7 @@ impl<T> ResLock<T> {
             if !acquire(addr) {
                 return None;
             }
-            let holds = (machine::cpu(), point);
+            let holds = (machine::cpu(), site);
             HELD.with(|held| held.borrow_mut().push(holds));
             let before = machine::steps();
             // SAFETY: The lock is held.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What happens at each point: as files of debugfs, for the device, and for tests.
+//! What happens at each site: as files of debugfs, for the device, and for tests.
 //!
-//! Each point is a directory, `owner_storage/fault/NAME/`, with files as those of the kernel's own
+//! Each site is a directory, `owner_storage/fault/NAME/`, with files as those of the kernel's own
 //! fault injection, which cannot be used here: it draws random numbers under a lock.
 
-use super::Point;
+use super::Site;
 use crate::sync::{
     Atomic,
     Relaxed, //
@@ -24,10 +24,10 @@ use kernel::{
     uaccess::UserSliceReader, //
 };
 
-/// Most microseconds that a point can stand still.
+/// Most microseconds that a site can stand still.
 const DELAY_MAX: u32 = 1000;
 
-/// What is to happen at a point.
+/// What is to happen at a site.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
     /// Chance of a failure in percent; 0 is off.
@@ -98,7 +98,7 @@ type Percent = Bounded<0, 100>;
 type Interval = Bounded<1, { u32::MAX }>;
 type Delay = Bounded<0, DELAY_MAX>;
 
-/// What happens at one point. All but `turn` are files, so that nothing is kept in step with
+/// What happens at one site. All but `turn` are files, so that nothing is kept in step with
 /// anything.
 pub(crate) struct Knobs {
     probability: Percent,
@@ -114,11 +114,11 @@ pub(crate) struct Knobs {
     failed: Atomic<u64>,
 }
 
-static KNOBS: [Knobs; Point::ALL.len()] = [const { Knobs::new() }; Point::ALL.len()];
+static KNOBS: [Knobs; Site::ALL.len()] = [const { Knobs::new() }; Site::ALL.len()];
 
-/// The knobs of `point`.
-pub(crate) fn of(point: Point) -> &'static Knobs {
-    &KNOBS[point as usize]
+/// The knobs of `site`.
+pub(crate) fn of(site: Site) -> &'static Knobs {
+    &KNOBS[site as usize]
 }
 
 impl Knobs {
@@ -227,33 +227,33 @@ fn scatter(n: u64) -> u64 {
     n ^ n >> 31
 }
 
-/// Sets what happens at `point`, and counts anew. Fails with `EINVAL`, and changes nothing, if a
-/// setting is out of bounds or the point cannot fail but is to.
-pub(crate) fn set(point: Point, new: Settings) -> Result {
+/// Sets what happens at `site`, and counts anew. Fails with `EINVAL`, and changes nothing, if a
+/// setting is out of bounds or the site cannot fail but is to.
+pub(crate) fn set(site: Site, new: Settings) -> Result {
     if !Percent::allows(new.probability)
         || !Interval::allows(new.interval)
         || !Delay::allows(new.delay_us)
-        || new.probability != 0 && !point.can_fail()
+        || new.probability != 0 && !site.can_fail()
     {
         return Err(EINVAL);
     }
-    of(point).set(new);
+    of(site).set(new);
     Ok(())
 }
 
-/// The points as files of debugfs, until it is dropped.
+/// The sites as files of debugfs, until it is dropped.
 pub(crate) type Files = Scope<()>;
 
 /// Makes the files.
 pub(crate) fn files() -> impl PinInit<Files> {
     Scope::dir((), c"owner_storage", |_, dir| {
         let dir = dir.dir(c"fault");
-        for point in Point::ALL {
-            let knobs = of(*point);
-            let dir = dir.dir(point.name());
+        for site in Site::ALL {
+            let knobs = of(*site);
+            let dir = dir.dir(site.name());
             dir.read_write_file(c"delay_us", &knobs.delay_us);
             dir.read_write_file(c"passed", &knobs.passed);
-            if point.can_fail() {
+            if site.can_fail() {
                 dir.read_write_file(c"probability", &knobs.probability);
                 dir.read_write_file(c"interval", &knobs.interval);
                 dir.read_write_file(c"space", &knobs.space);

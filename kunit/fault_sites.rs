@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The fault points: what they can do, and that whoever should pass them does.
+//! The fault sites: what they can do, and that whoever should pass them does.
 
 use crate::sync::compat::EDEADLK;
 use kernel::prelude::*;
 
-#[kunit_tests(ostor_fault_points)]
+#[kunit_tests(ostor_fault_sites)]
 mod tests {
     use super::super::inject::{
         delay,
@@ -33,36 +33,36 @@ mod tests {
                     self,
                     Settings, //
                 },
-                Point, //
+                Site, //
             },
             rcu, //
         },
     };
 
-    /// Points that only accepted sockets, the device and the end of the module come past.
-    const ELSEWHERE: [Point; 4] = [
-        Point::DeviceAlloc,
-        Point::CloneHook,
-        Point::ChildHook,
-        Point::HookDetach,
+    /// Sites that only accepted sockets, the device and the end of the module come past.
+    const ELSEWHERE: [Site; 4] = [
+        Site::DeviceAlloc,
+        Site::CloneHook,
+        Site::ChildHook,
+        Site::HookDetach,
     ];
 
     /// Bit `n` is set if the `n`th of ten who pass fails.
-    fn failures(point: Point) -> u32 {
-        (0..10).fold(0, |failed, n| failed | u32::from(fault::skip(point)) << n)
+    fn failures(site: Site) -> u32 {
+        (0..10).fold(0, |failed, n| failed | u32::from(fault::skip(site)) << n)
     }
 
     #[test]
     fn the_nth_fails() -> Result {
         for n in [1, 2, 7, 10] {
-            let fault = inject_nth(Point::IndexLock, n)?;
-            assert!(failures(Point::IndexLock) == 1 << (n - 1));
+            let fault = inject_nth(Site::IndexLock, n)?;
+            assert!(failures(Site::IndexLock) == 1 << (n - 1));
             assert!(fault.passed() == 10 && fault.failed() == 1);
         }
-        let fault = inject_nth(Point::IndexLock, 11)?;
-        assert!(failures(Point::IndexLock) == 0);
+        let fault = inject_nth(Site::IndexLock, 11)?;
+        assert!(failures(Site::IndexLock) == 0);
         assert!(fault.settings().space == 0 && fault.settings().times == 1);
-        assert!(failures(Point::IndexLock) == 1);
+        assert!(failures(Site::IndexLock) == 1);
         Ok(())
     }
 
@@ -74,16 +74,16 @@ mod tests {
             space: 2,
             ..Settings::OFF
         };
-        let fault = inject_as(Point::IndexLock, settings)?;
-        assert!(failures(Point::IndexLock) == 0b1_0010_0100);
+        let fault = inject_as(Site::IndexLock, settings)?;
+        assert!(failures(Site::IndexLock) == 0b1_0010_0100);
         drop(fault);
-        assert!(failures(Point::IndexLock) == 0);
+        assert!(failures(Site::IndexLock) == 0);
         Ok(())
     }
 
     #[test]
     fn settings_out_of_bounds_change_nothing() -> Result {
-        let point = Point::IndexLock;
+        let site = Site::IndexLock;
         let good = Settings {
             probability: 100,
             interval: u32::MAX,
@@ -91,7 +91,7 @@ mod tests {
             times: i32::MIN,
             delay_us: 1000,
         };
-        let fault = inject_as(point, good)?;
+        let fault = inject_as(site, good)?;
         for bad in [
             Settings {
                 probability: 101,
@@ -106,7 +106,7 @@ mod tests {
                 ..Settings::OFF
             },
         ] {
-            assert!(knobs::set(point, bad) == Err(EINVAL));
+            assert!(knobs::set(site, bad) == Err(EINVAL));
             assert!(fault.settings() == good);
         }
         Ok(())
@@ -114,23 +114,23 @@ mod tests {
 
     #[test]
     fn who_can_only_wait_cannot_fail() -> Result {
-        for point in Point::ALL {
-            let is_set = inject(*point, 1).is_ok();
-            assert!(is_set == point.can_fail());
-            assert!(point.name().to_bytes().len() < 24);
+        for site in Site::ALL {
+            let is_set = inject(*site, 1).is_ok();
+            assert!(is_set == site.can_fail());
+            assert!(site.name().to_bytes().len() < 24);
         }
         // The last of those and the first of these.
-        assert!(Point::HookDetach.can_fail() && !Point::Gate.can_fail());
+        assert!(Site::HookDetach.can_fail() && !Site::Gate.can_fail());
         Ok(())
     }
 
     #[test]
     fn a_delay_takes_its_time() -> Result {
-        for point in [Point::ElementClaim, Point::IndexLock] {
-            let fault = delay(point, 1000)?;
+        for site in [Site::ElementClaim, Site::IndexLock] {
+            let fault = delay(site, 1000)?;
             let watch = Stopwatch::start();
             for _ in 0..5 {
-                fault::pause(point);
+                fault::pause(site);
             }
             // Where a delay is a loop, that was measured when the machine was started, maybe while
             // its host had little time for it. Without a delay this takes less than a microsecond.
@@ -140,7 +140,7 @@ mod tests {
         Ok(())
     }
 
-    /// A life that comes past every point.
+    /// A life that comes past every site.
     fn live() -> Result {
         let runtime = Runtime::get().ok_or(ENODEV)?;
         let f = Fixture::cloning()?;
@@ -175,11 +175,11 @@ mod tests {
 
     #[test]
     fn all_are_passed_and_may_stand_still() -> Result {
-        for point in Point::ALL {
-            let fault = delay(*point, 10)?;
+        for site in Site::ALL {
+            let fault = delay(*site, 10)?;
             live()?;
             let is_passed = fault.passed() > 0;
-            assert!(is_passed != ELSEWHERE.contains(point));
+            assert!(is_passed != ELSEWHERE.contains(site));
         }
         Ok(())
     }
@@ -188,8 +188,8 @@ mod tests {
     fn maps_without_memory() -> Result {
         let stats = &Runtime::get().ok_or(ENODEV)?.stats;
         let (maps, bytes) = (stats.maps.get(), stats.map_bytes.get());
-        for point in [Point::TableAlloc, Point::MapAlloc] {
-            let _fault = inject(point, 1)?;
+        for site in [Site::TableAlloc, Site::MapAlloc] {
+            let _fault = inject(site, 1)?;
             assert!(Fixture::new().err() == Some(ENOMEM));
             assert!(stats.maps.get() == maps && stats.map_bytes.get() == bytes);
             assert!(Fixture::new().is_ok());
@@ -197,17 +197,17 @@ mod tests {
         Ok(())
     }
 
-    /// Creates fail at the point alone: neither those before nor those after.
+    /// Creates fail at the site alone: neither those before nor those after.
     #[test]
     fn the_nth_create_fails() -> Result {
-        for (point, err) in [
-            (Point::LinkLock, EDEADLK),
-            (Point::ElementAlloc, ENOMEM),
-            (Point::StorageAlloc, ENOMEM),
+        for (site, err) in [
+            (Site::LinkLock, EDEADLK),
+            (Site::ElementAlloc, ENOMEM),
+            (Site::StorageAlloc, ENOMEM),
         ] {
             for n in 1..=4 {
                 let f = Fixture::new()?;
-                let _fault = inject_nth(point, n)?;
+                let _fault = inject_nth(site, n)?;
                 let mut owners = KVec::new();
                 for i in 1..=4 {
                     let owner = Mock::new(i)?;
@@ -225,10 +225,10 @@ mod tests {
     fn the_lock_to_link_is_not_the_lock_to_unlink() -> Result {
         let f = Fixture::new()?;
         let owner = Mock::new(1)?;
-        let fault = inject(Point::UnlinkLock, -1)?;
+        let fault = inject(Site::UnlinkLock, -1)?;
         assert!(f.create(&owner, 1) == Ok(1));
         drop(fault);
-        let fault = inject(Point::LinkLock, -1)?;
+        let fault = inject(Site::LinkLock, -1)?;
         assert!(f.map.delete(&*owner, &rcu::read_lock()).is_ok());
         assert!(f.map.raw().counters().sum(|here| &here.deferred) == 0);
         assert!(f.create(&owner, 2) == Err(EDEADLK));
@@ -248,11 +248,11 @@ mod tests {
         let died = || unsafe { kinds::died(owner.kind(), owner.id()) };
         // SAFETY: As above.
         let died_unnoticed = || unsafe { kinds::died_unnoticed(owner.id()) };
-        let fault = inject(Point::DeathNotice, 1)?;
+        let fault = inject(Site::DeathNotice, 1)?;
         died();
         assert!(fault.failed() == 1 && f.number(&owner) == Some(1));
         drop(fault);
-        let fault = inject(Point::Backstop, 1)?;
+        let fault = inject(Site::Backstop, 1)?;
         died_unnoticed();
         assert!(fault.failed() == 1 && f.number(&owner) == Some(1));
         assert!(late_free.get() == before);

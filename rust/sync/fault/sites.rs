@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The points, by name.
+//! The sites, by name.
 
-/// Defines [`Point`]: first the points that can fail, then those that can only stand still.
-macro_rules! points {
+/// Defines [`Site`]: first the sites that can fail, then those that can only stand still.
+macro_rules! sites {
     (
         fail { $($(#[$fail_doc:meta])* $fail:ident = $fail_name:literal,)* }
         wait { $($(#[$wait_doc:meta])* $wait:ident = $wait_name:literal,)* }
     ) => {
-        /// A point where something can fail, or stand still for a moment.
+        /// A site where something can fail, or stand still for a moment.
         #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-        pub(crate) enum Point {
+        pub(crate) enum Site {
             $($(#[$fail_doc])* $fail,)*
             $($(#[$wait_doc])* $wait,)*
         }
 
         #[cfg(OSTOR_TEST)]
-        impl Point {
+        impl Site {
             /// All of them.
             pub(crate) const ALL: &'static [Self] = &[$(Self::$fail,)* $(Self::$wait,)*];
 
@@ -39,7 +39,7 @@ macro_rules! points {
     };
 }
 
-points! {
+sites! {
     fail {
         /// The lock of a storage, taken to link an element.
         LinkLock = c"link_lock",
