@@ -188,7 +188,7 @@ impl RawMap {
                     let elem = new.into_linked();
                     if let Some(old) = replaced {
                         // SAFETY: `link` has claimed it.
-                        unsafe { unlink::bury(old, rcu) };
+                        unsafe { unlink::retire(old, rcu) };
                     }
                     return Ok(Outcome { elem, created });
                 }
@@ -397,7 +397,7 @@ impl Fresh {
             if !unsafe { runtime.index.push_unique(node, storages, rcu) } {
                 return None;
             }
-            // Whoever buries it takes the lock first.
+            // Whoever retires it takes the lock first.
             storage.remains.link_table();
             published = true;
             paid = storage.pay_new(first.element(), Storage::CHARGE, owner, &runtime.stats);
@@ -419,7 +419,7 @@ impl Fresh {
             mem::forget(self);
             if !paid {
                 // SAFETY: It was never anything but empty, and we have killed it.
-                unsafe { unlink::bury_storage::<Waits>(runtime, storage, rcu) };
+                unsafe { unlink::retire_storage::<Waits>(runtime, storage, rcu) };
             }
         }
         Ok(linked?)

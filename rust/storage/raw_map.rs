@@ -347,7 +347,7 @@ impl RawMap {
         }
         self.counters.here().deleted.add(1);
         // SAFETY: Claimed above.
-        unsafe { unlink::bury(elem, rcu) };
+        unsafe { unlink::retire(elem, rcu) };
         true
     }
 
@@ -451,7 +451,7 @@ impl RawMap {
                     // SAFETY: A member of this table, by the type invariant.
                     let elem = unsafe { Element::of_node(node) };
                     // SAFETY: Claimed above.
-                    unsafe { unlink::bury(elem, &rcu) };
+                    unsafe { unlink::retire(elem, &rcu) };
                 }
             }
             drop(rcu);

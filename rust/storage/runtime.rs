@@ -306,7 +306,7 @@ impl Runtime {
             unsafe { dead.add(&elem.remains, elem.map().element_size()) };
         }
         if dead.is_empty() {
-            // Whoever takes the last element off the list buries the storage.
+            // Whoever takes the last element off the list retires the storage.
             return;
         }
         if is_alone {

@@ -54,7 +54,7 @@ impl Patience for WaitsForNobody {
 /// # Safety
 ///
 /// The caller must have claimed the element, and give up what that made it own.
-pub(super) unsafe fn bury(elem: &Element, rcu: &Guard) {
+pub(super) unsafe fn retire(elem: &Element, rcu: &Guard) {
     let map = elem.map();
     let runtime = map.runtime;
     if let Some(storage) = elem.storage(rcu) {
@@ -109,7 +109,7 @@ pub(super) unsafe fn leave_table<P: Patience>(elem: &Element, rcu: &Guard) {
 }
 
 /// Takes an element off its storage's list, if it is there and the lock allows, and with the last
-/// one buries the storage. Any context.
+/// one retires the storage. Any context.
 ///
 /// # Safety
 ///
@@ -141,7 +141,7 @@ fn leave_storage<P: Patience>(elem: &Element, rcu: &Guard) -> bool {
     });
     if emptied == Some(true) {
         // SAFETY: We emptied it.
-        unsafe { bury_storage::<P>(elem.map().runtime, storage, rcu) };
+        unsafe { retire_storage::<P>(elem.map().runtime, storage, rcu) };
     }
     emptied.is_some()
 }
@@ -167,7 +167,11 @@ pub(super) unsafe fn leave_lists<P: Patience>(dead: &Batch, rcu: &Guard) {
 /// # Safety
 ///
 /// The caller must have emptied the storage.
-pub(super) unsafe fn bury_storage<P: Patience>(runtime: &Runtime, storage: &Storage, rcu: &Guard) {
+pub(super) unsafe fn retire_storage<P: Patience>(
+    runtime: &Runtime,
+    storage: &Storage,
+    rcu: &Guard,
+) {
     // SAFETY: By the contract.
     unsafe { leave_index::<P>(runtime, storage, rcu) };
     // SAFETY: By the contract; whether it is still linked, `remains` say.
