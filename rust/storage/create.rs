@@ -245,8 +245,8 @@ impl RawMap {
             fault::pause(Site::ListRemove);
             // SAFETY: Live elements of this owner are on the list of its live storage.
             unsafe { peers.remove(NonNull::from(&old.peers)) };
-            old.remains.left_storage();
-            if old.remains.paid.take() && !elem.remains.paid.give() {
+            old.reap_node.left_storage();
+            if old.reap_node.paid.take() && !elem.reap_node.paid.give() {
                 // SAFETY: The caller has the owner.
                 unsafe { storage.give_back(self.charge(), stats) };
             }
@@ -264,7 +264,7 @@ impl RawMap {
             fault::pause(Site::ListRemove);
             // SAFETY: It was put on this list above.
             unsafe { peers.remove(NonNull::from(&elem.peers)) };
-            elem.remains.left_storage();
+            elem.reap_node.left_storage();
             return Some(Linked::New {
                 replaced: Some(elem),
                 created: false,
@@ -291,7 +291,7 @@ impl RawMap {
     unsafe fn push(&self, storage: &Storage, elem: &Element, seq: u64, rcu: &Guard) {
         elem.set_seq(seq);
         elem.storage.set(Some(NonNull::from(storage)));
-        elem.remains.link_both();
+        elem.reap_node.link_both();
         self.counters().here().created.add(1);
         fault::pause(Site::ListPush);
         // SAFETY: By the contract.
@@ -345,7 +345,7 @@ impl Drop for Unlinked<'_> {
     fn drop(&mut self) {
         let reaper = &self.map.runtime.reaper;
         // SAFETY: Nobody else has seen the element.
-        unsafe { reaper.take(&self.element().remains, self.map.element_size()) };
+        unsafe { reaper.take(&self.element().reap_node, self.map.element_size()) };
     }
 }
 
@@ -398,7 +398,7 @@ impl Fresh {
                 return None;
             }
             // Whoever retires it takes the lock first.
-            storage.remains.link_table();
+            storage.reap_node.link_table();
             published = true;
             paid = storage.pay_new(first.element(), Storage::CHARGE, owner, &runtime.stats);
             if !paid {
@@ -433,6 +433,6 @@ impl Drop for Fresh {
         let storage: &Storage = unsafe { self.storage.as_ref() };
         let reaper = &self.runtime.reaper;
         // SAFETY: Nobody else has seen it.
-        unsafe { reaper.take(&storage.remains, size_of::<Storage>()) };
+        unsafe { reaper.take(&storage.reap_node, size_of::<Storage>()) };
     }
 }

@@ -5,9 +5,9 @@
 use super::{
     owner::OwnerId,
     raw_map::RawMap,
-    remains::{
+    reap_node::{
         Kind,
-        Remains, //
+        ReapNode, //
     },
     store::Storage,
     table::Node, //
@@ -41,15 +41,15 @@ use core::{
 /// |----------|---------------|----------------------|-----------------------------------------|
 /// | new      | live          | none                 | its creator alone                       |
 /// | linked   | live          | storage, then bucket | lookups find it; anyone may claim it    |
-/// | claimed  | dead          | as `remains` says    | the claimer unlinks it                  |
+/// | claimed  | dead          | as `reap_node` says    | the claimer unlinks it                  |
 /// | unlinked | dead          | none                 | readers may still stand on it           |
 /// | freed    |               |                      | a grace period later, by the reaper     |
 ///
-/// `remains` belongs to the creator first, then to the claimer, then to the reaper, each
+/// `reap_node` belongs to the creator first, then to the claimer, then to the reaper, each
 /// of whom hands it on with full ordering (the push into the bucket, the claim, the reaper's list).
 #[repr(C)]
 pub(crate) struct Element {
-    pub(super) remains: Remains,
+    pub(super) reap_node: ReapNode,
     map: NonNull<RawMap>,
     pub(super) storage: Cell<Option<NonNull<Storage>>>,
     pub(super) peers: HNode,
@@ -63,8 +63,8 @@ const VALUE: usize = size_of::<Element>();
 /// Largest value in bytes.
 pub(crate) const VALUE_SIZE_MAX: usize = nolock::MAX_SIZE - 128;
 
-// The reaper comes back from the remains to the element.
-const _: () = assert!(offset_of!(Element, remains) == 0);
+// The reaper comes back from the reap_node to the element.
+const _: () = assert!(offset_of!(Element, reap_node) == 0);
 const _: () = assert!(VALUE % nolock::MAX_ALIGN == 0);
 // The largest value fits.
 const _: () = assert!(Element::size(VALUE_SIZE_MAX) <= nolock::MAX_SIZE);
@@ -86,7 +86,7 @@ impl Element {
         let memory = nolock::alloc(Self::layout(map), Site::ElementAlloc, source)?;
         let elem = memory.cast::<Element>();
         let header = Element {
-            remains: Remains::new(Kind::Element),
+            reap_node: ReapNode::new(Kind::Element),
             map: NonNull::from(map),
             storage: Cell::new(None),
             peers: HNode::new(),

@@ -6,7 +6,7 @@ use super::{
     element::Element,
     owner::OwnerId,
     raw_map::RawMap,
-    remains::Remains,
+    reap_node::ReapNode,
     runtime::Runtime,
     store::Storage,
     table::Node, //
@@ -15,16 +15,16 @@ use crate::sync::rcu::Guard;
 
 /// A member of a table, live or dead, that a read section has come to.
 pub(crate) struct Held<'a> {
-    remains: &'a Remains,
+    reap_node: &'a ReapNode,
     node: &'a Node,
     /// The owner's address when the section came to it, if it was a member then.
     addr: Option<usize>,
 }
 
 impl<'a> Held<'a> {
-    fn new(remains: &'a Remains, node: &'a Node, is_member: bool) -> Self {
+    fn new(reap_node: &'a ReapNode, node: &'a Node, is_member: bool) -> Self {
         Self {
-            remains,
+            reap_node,
             node,
             addr: is_member.then(|| node.addr()),
         }
@@ -36,7 +36,7 @@ impl<'a> Held<'a> {
     /// To be asked at the end of the section. If the member was freed in spite of it, this reads
     /// what is left there, or KASAN reports it.
     pub(crate) fn age(&self) -> Option<i8> {
-        (self.addr == Some(self.node.addr())).then(|| self.remains.age.get())
+        (self.addr == Some(self.node.addr())).then(|| self.reap_node.age.get())
     }
 }
 
@@ -53,7 +53,7 @@ impl RawMap {
             .map(|(node, is_member)| {
                 // SAFETY: The members of a map's table are elements.
                 let elem = unsafe { Element::of_node(node) };
-                Held::new(&elem.remains, node, is_member)
+                Held::new(&elem.reap_node, node, is_member)
             })
     }
 }
@@ -70,7 +70,7 @@ impl Runtime {
             .map(|(node, is_member)| {
                 // SAFETY: The members of the index are nodes of storages.
                 let storage = unsafe { Storage::of_node(node) };
-                Held::new(&storage.remains, node, is_member)
+                Held::new(&storage.reap_node, node, is_member)
             })
     }
 }

@@ -32,9 +32,9 @@ use super::{
         Part,
         Pending, //
     },
-    remains::{
+    reap_node::{
         Kind,
-        Remains, //
+        ReapNode, //
     },
     runtime::Runtime,
     store::Storage,
@@ -102,9 +102,9 @@ impl Batch {
     ///
     /// The caller must own the object, and leave its link alone.
     #[inline(always)]
-    pub(super) unsafe fn add(&mut self, remains: &Remains, bytes: usize) {
+    pub(super) unsafe fn add(&mut self, reap_node: &ReapNode, bytes: usize) {
         // SAFETY: By the contract.
-        unsafe { self.links.push(remains.link()) };
+        unsafe { self.links.push(reap_node.link()) };
         self.objects = self.objects.and(Objects::one(bytes));
     }
 
@@ -113,7 +113,7 @@ impl Batch {
         self.links.is_empty()
     }
 
-    /// The links of the remains, which come first in the objects.
+    /// The links of the reap_node, which come first in the objects.
     pub(super) fn links(&self) -> impl Iterator<Item = NonNull<Link>> + '_ {
         self.links.iter()
     }
@@ -165,17 +165,17 @@ impl Reaper {
         })
     }
 
-    /// Takes over an object of `bytes` bytes that is dead, and that `remains` say is unlinked or
+    /// Takes over an object of `bytes` bytes that is dead, and that `reap_node` say is unlinked or
     /// not. Any context.
     ///
     /// # Safety
     ///
     /// The caller must own the object and not use it again, but for reading it under an RCU guard
     /// that it holds already. If it is unlinked, new readers must not come to it.
-    pub(super) unsafe fn take(&self, remains: &Remains, bytes: usize) {
+    pub(super) unsafe fn take(&self, reap_node: &ReapNode, bytes: usize) {
         let mut dead = Batch::new();
         // SAFETY: By the contract.
-        unsafe { dead.add(remains, bytes) };
+        unsafe { dead.add(reap_node, bytes) };
         // SAFETY: Likewise.
         unsafe { self.take_all(dead) };
     }
@@ -234,7 +234,7 @@ impl Reaper {
             unlinked.iter().for_each(|link| {
                 // SAFETY: The reaper owns what it took from the list, and the link comes first in
                 // it.
-                unsafe { link.cast::<Remains>().as_ref() }.age.advance();
+                unsafe { link.cast::<ReapNode>().as_ref() }.age.advance();
             });
             fault::pause(Site::GracePeriod);
             self.wait_for_readers();
@@ -261,14 +261,14 @@ impl Reaper {
         let (mut objects, mut count) = (Objects::NONE, 0);
         let mut freed = Freed::new();
         for link in dead {
-            let remains = link.cast::<Remains>();
+            let reap_node = link.cast::<ReapNode>();
             // SAFETY: The reaper owns what it took from the list, and no reader is left.
-            let object = unsafe { remains.as_ref() };
+            let object = unsafe { reap_node.as_ref() };
             object.age.advance();
             let bytes = match object.kind() {
                 Kind::Element => {
-                    let elem = remains.cast::<Element>();
-                    // SAFETY: `remains` is the first field of an element.
+                    let elem = reap_node.cast::<Element>();
+                    // SAFETY: `reap_node` is the first field of an element.
                     let map = unsafe { elem.as_ref() }.map();
                     let bytes = map.element_size();
                     if map.drops_values() {
@@ -281,8 +281,8 @@ impl Reaper {
                     bytes
                 }
                 Kind::Storage => {
-                    // SAFETY: `remains` is the first field of a storage, which nobody can reach.
-                    unsafe { Storage::free(remains.cast(), &runtime.stats) };
+                    // SAFETY: `reap_node` is the first field of a storage, which nobody can reach.
+                    unsafe { Storage::free(reap_node.cast(), &runtime.stats) };
                     size_of::<Storage>()
                 }
             };
@@ -330,7 +330,7 @@ impl Reaper {
 /// Whether an object that the reaper took from a list is on no other one any more.
 fn is_unlinked(link: NonNull<Link>) -> bool {
     // SAFETY: The reaper owns what it took from the list, and the link comes first in it.
-    unsafe { link.cast::<Remains>().as_ref() }.is_unlinked()
+    unsafe { link.cast::<ReapNode>().as_ref() }.is_unlinked()
 }
 
 /// Unlinks what the reaper took from the list of a processor as far as the locks allow, and returns
@@ -369,16 +369,16 @@ fn unlink_all(dead: Chain, lane: &Bell<Lane>, runtime: &Runtime) -> Chain {
 ///
 /// `link` must be in a dead object that the caller owns.
 unsafe fn finish_unlinking(link: NonNull<Link>, runtime: &Runtime) -> bool {
-    let remains = link.cast::<Remains>();
-    // SAFETY: By the contract; the link is the first field of the remains.
-    let kind = unsafe { remains.as_ref() }.kind();
+    let reap_node = link.cast::<ReapNode>();
+    // SAFETY: By the contract; the link is the first field of the reap_node.
+    let kind = unsafe { reap_node.as_ref() }.kind();
     let rcu = rcu::read_lock();
     let done = match kind {
-        // SAFETY: `remains` is the first field of an element that the caller owns.
-        Kind::Element => unsafe { unlink::unlink(remains.cast().as_ref(), &rcu) },
-        // SAFETY: `remains` is the first field of a storage that the caller owns.
+        // SAFETY: `reap_node` is the first field of an element that the caller owns.
+        Kind::Element => unsafe { unlink::unlink(reap_node.cast().as_ref(), &rcu) },
+        // SAFETY: `reap_node` is the first field of a storage that the caller owns.
         Kind::Storage => unsafe {
-            unlink::unlink_storage::<Waits>(runtime, remains.cast().as_ref(), &rcu)
+            unlink::unlink_storage::<Waits>(runtime, reap_node.cast().as_ref(), &rcu)
         },
     };
     if done {

@@ -303,7 +303,7 @@ impl Runtime {
             // SAFETY: Claimed above.
             unsafe { unlink::leave_table::<WaitsForNobody>(elem, rcu) };
             // SAFETY: Likewise.
-            unsafe { dead.add(&elem.remains, elem.map().element_size()) };
+            unsafe { dead.add(&elem.reap_node, elem.map().element_size()) };
         }
         if dead.is_empty() {
             // Whoever takes the last element off the list retires the storage.
@@ -313,13 +313,13 @@ impl Runtime {
             // Nobody else has an element on the list, and ours stay there. So nobody makes it empty,
             // and it goes as a whole.
             for elem in storage.iter(rcu) {
-                elem.remains.left_storage();
+                elem.reap_node.left_storage();
                 unlink::note_deferral(elem);
             }
             // SAFETY: Ours, as said.
             unsafe { unlink::leave_index::<WaitsForNobody>(self, storage, rcu) };
             // SAFETY: Likewise.
-            unsafe { dead.add(&storage.remains, size_of::<Storage>()) };
+            unsafe { dead.add(&storage.reap_node, size_of::<Storage>()) };
         } else {
             // SAFETY: They are claimed, and in elements.
             unsafe { unlink::leave_lists::<WaitsForNobody>(&dead, rcu) };

@@ -11,9 +11,9 @@ use super::{
         Owner,
         OwnerId, //
     },
-    remains::{
+    reap_node::{
         self,
-        Remains, //
+        ReapNode, //
     },
     runtime::Stats,
     table::Node, //
@@ -59,7 +59,7 @@ use core::{
 /// `elements` is changed only with `lock` held.
 #[repr(C)]
 pub(crate) struct Storage {
-    pub(super) remains: Remains,
+    pub(super) reap_node: ReapNode,
     pub(super) node: Node,
     pub(super) lock: ResLock<()>,
     pub(super) elements: HListHead,
@@ -67,8 +67,8 @@ pub(crate) struct Storage {
     pub(super) charge: Charge,
 }
 
-// The reaper comes back from the remains to the storage.
-const _: () = assert!(offset_of!(Storage, remains) == 0);
+// The reaper comes back from the reap_node to the storage.
+const _: () = assert!(offset_of!(Storage, reap_node) == 0);
 
 impl Storage {
     const LAYOUT: Layout = Layout::new::<Storage>();
@@ -85,7 +85,7 @@ impl Storage {
         let memory = nolock::alloc(Self::LAYOUT, Site::StorageAlloc, source)?;
         let storage = memory.cast::<Storage>();
         let new = Storage {
-            remains: Remains::new(remains::Kind::Storage),
+            reap_node: ReapNode::new(reap_node::Kind::Storage),
             node: Node::new(id),
             lock: ResLock::new(()),
             elements: HListHead::new(),
@@ -150,7 +150,7 @@ impl Storage {
             return false;
         }
         self.charge.add(bytes, stats);
-        if !elem.remains.paid.give() {
+        if !elem.reap_node.paid.give() {
             // Whoever has claimed it found nothing to give back.
             //
             // SAFETY: The caller has the owner.
@@ -175,7 +175,7 @@ impl Storage {
         let paid = owner.charge(bytes);
         if paid {
             self.charge.add(bytes, stats);
-            elem.remains.paid.start();
+            elem.reap_node.paid.start();
         }
         paid
     }
@@ -186,7 +186,7 @@ impl Storage {
     ///
     /// As [`Charge::give_back`].
     pub(super) unsafe fn refund(&self, elem: &Element, stats: &Stats) {
-        if self.kind.uncharge.is_some() && elem.remains.paid.take() {
+        if self.kind.uncharge.is_some() && elem.reap_node.paid.take() {
             // SAFETY: By the contract.
             unsafe { self.give_back(elem.map().charge(), stats) };
         }

@@ -65,13 +65,13 @@ pub(super) unsafe fn retire(elem: &Element, rcu: &Guard) {
     // SAFETY: By the contract.
     unsafe { unlink(elem, rcu) };
     note_deferral(elem);
-    // SAFETY: By the contract; what is still linked, `remains` say.
-    unsafe { runtime.reaper.take(&elem.remains, map.element_size()) };
+    // SAFETY: By the contract; what is still linked, `reap_node` say.
+    unsafe { runtime.reaper.take(&elem.reap_node, map.element_size()) };
 }
 
 /// Counts an element that is handed over still linked, if it is.
 pub(super) fn note_deferral(elem: &Element) {
-    if !elem.remains.is_unlinked() {
+    if !elem.reap_node.is_unlinked() {
         elem.map().counters().here().deferred.add(1);
         elem.map().runtime.stats.here().deferred.add(1);
     }
@@ -90,7 +90,7 @@ pub(super) unsafe fn unlink(elem: &Element, rcu: &Guard) -> bool {
     unsafe { leave_list::<Waits>(elem, rcu) };
     // SAFETY: Likewise.
     unsafe { leave_table::<Waits>(elem, rcu) };
-    elem.remains.is_unlinked()
+    elem.reap_node.is_unlinked()
 }
 
 /// Takes an element out of its map's table, if it is there and the lock allows. Any context.
@@ -99,11 +99,11 @@ pub(super) unsafe fn unlink(elem: &Element, rcu: &Guard) -> bool {
 ///
 /// The caller must own the element by its claim.
 pub(super) unsafe fn leave_table<P: Patience>(elem: &Element, rcu: &Guard) {
-    if elem.remains.on_table() {
+    if elem.reap_node.on_table() {
         let node = NonNull::from(&elem.node);
         // SAFETY: A member of its map's table, claimed by the caller.
         if unsafe { elem.map().table.unlink::<P>(node, Site::BucketLock, rcu) } {
-            elem.remains.left_table();
+            elem.reap_node.left_table();
         }
     }
 }
@@ -115,8 +115,8 @@ pub(super) unsafe fn leave_table<P: Patience>(elem: &Element, rcu: &Guard) {
 ///
 /// The caller must own the element by its claim.
 pub(super) unsafe fn leave_list<P: Patience>(elem: &Element, rcu: &Guard) {
-    if elem.remains.on_storage() && leave_storage::<P>(elem, rcu) {
-        elem.remains.left_storage();
+    if elem.reap_node.on_storage() && leave_storage::<P>(elem, rcu) {
+        elem.reap_node.left_storage();
     }
 }
 
@@ -129,7 +129,7 @@ fn leave_storage<P: Patience>(elem: &Element, rcu: &Guard) -> bool {
         // SAFETY: The lock is held.
         let mut peers = unsafe { storage.elements.assume_locked() };
         fault::pause(Site::ListRemove);
-        // SAFETY: A member, by the state of `remains`.
+        // SAFETY: A member, by the state of `reap_node`.
         unsafe { peers.remove(NonNull::from(&elem.peers)) };
         // The owner's death may have killed the storage before; being empty is what counts.
         peers.is_empty() && {
@@ -174,8 +174,12 @@ pub(super) unsafe fn retire_storage<P: Patience>(
 ) {
     // SAFETY: By the contract.
     unsafe { leave_index::<P>(runtime, storage, rcu) };
-    // SAFETY: By the contract; whether it is still linked, `remains` say.
-    unsafe { runtime.reaper.take(&storage.remains, size_of::<Storage>()) };
+    // SAFETY: By the contract; whether it is still linked, `reap_node` say.
+    unsafe {
+        runtime
+            .reaper
+            .take(&storage.reap_node, size_of::<Storage>())
+    };
 }
 
 /// Takes a storage out of the index, or counts it as one that is handed over still linked. Any
@@ -205,7 +209,7 @@ pub(super) unsafe fn unlink_storage<P: Patience>(
     // SAFETY: A member of the index since it was published, dead, and the caller's.
     let is_out = unsafe { runtime.index.unlink::<P>(node, Site::IndexLock, rcu) };
     if is_out {
-        storage.remains.left_table();
+        storage.reap_node.left_table();
     }
     is_out
 }

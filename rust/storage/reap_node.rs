@@ -27,11 +27,11 @@ const ON_TABLE: u8 = 2;
 
 /// What an object that can die has in it, in first place.
 #[repr(C)]
-pub(super) struct Remains {
+pub(super) struct ReapNode {
     link: Link,
     kind: Kind,
     /// The lists it is still on. Its owner's, see [`Element`](super::element::Element).
-    todo: Cell<u8>,
+    linked_on: Cell<u8>,
     /// How old the dead are. In the test flavour, it is where padding is in the other one.
     pub(super) age: Age,
     /// Whether an element is charged. Here, since here is room.
@@ -39,15 +39,15 @@ pub(super) struct Remains {
 }
 
 // No age takes room.
-const _: () = assert!(size_of::<Remains>() == 16);
+const _: () = assert!(size_of::<ReapNode>() == 16);
 
-impl Remains {
+impl ReapNode {
     /// Of an object that is on no list.
     pub(super) const fn new(kind: Kind) -> Self {
         Self {
             link: Link::new(),
             kind,
-            todo: Cell::new(0),
+            linked_on: Cell::new(0),
             age: Age::new(),
             paid: Paid::no(),
         }
@@ -65,36 +65,36 @@ impl Remains {
 
     /// The element is about to be put on both lists.
     pub(super) fn link_both(&self) {
-        self.todo.set(ON_STORAGE | ON_TABLE);
+        self.linked_on.set(ON_STORAGE | ON_TABLE);
     }
 
     /// The storage is about to be put into the index.
     pub(super) fn link_table(&self) {
-        self.todo.set(ON_TABLE);
+        self.linked_on.set(ON_TABLE);
     }
 
     /// Whether the element is on its storage's list.
     pub(super) fn on_storage(&self) -> bool {
-        self.todo.get() & ON_STORAGE != 0
+        self.linked_on.get() & ON_STORAGE != 0
     }
 
     /// Whether it is in the table.
     pub(super) fn on_table(&self) -> bool {
-        self.todo.get() & ON_TABLE != 0
+        self.linked_on.get() & ON_TABLE != 0
     }
 
     /// The element was taken off its storage's list.
     pub(super) fn left_storage(&self) {
-        self.todo.set(self.todo.get() & !ON_STORAGE);
+        self.linked_on.set(self.linked_on.get() & !ON_STORAGE);
     }
 
     /// It was taken out of the table.
     pub(super) fn left_table(&self) {
-        self.todo.set(self.todo.get() & !ON_TABLE);
+        self.linked_on.set(self.linked_on.get() & !ON_TABLE);
     }
 
     /// Whether it is on no list any more.
     pub(super) fn is_unlinked(&self) -> bool {
-        self.todo.get() == 0
+        self.linked_on.get() == 0
     }
 }
