@@ -6,8 +6,8 @@ use super::{
     owner::OwnerId,
     raw_map::RawMap,
     reap_node::{
-        Kind,
         ReapNode, //
+        Reapable,
     },
     store::Storage,
     table::Node, //
@@ -86,7 +86,7 @@ impl Element {
         let memory = nolock::alloc(Self::layout(map), Site::ElementAlloc, source)?;
         let elem = memory.cast::<Element>();
         let header = Element {
-            reap_node: ReapNode::new(Kind::Element),
+            reap_node: ReapNode::new(Reapable::Element),
             map: NonNull::from(map),
             storage: Cell::new(None),
             peers: HNode::new(),

@@ -13,7 +13,7 @@ use core::ptr::NonNull;
 /// What a dead object is.
 #[derive(Copy, Clone)]
 #[repr(u8)]
-pub(super) enum Kind {
+pub(super) enum Reapable {
     /// An [`Element`](super::element::Element).
     Element,
     /// A [`Storage`](super::store::Storage).
@@ -29,7 +29,7 @@ const ON_TABLE: u8 = 2;
 #[repr(C)]
 pub(super) struct ReapNode {
     link: Link,
-    kind: Kind,
+    kind: Reapable,
     /// The lists it is still on. Its owner's, see [`Element`](super::element::Element).
     linked_on: Cell<u8>,
     /// How old the dead are. In the test flavour, it is where padding is in the other one.
@@ -43,7 +43,7 @@ const _: () = assert!(size_of::<ReapNode>() == 16);
 
 impl ReapNode {
     /// Of an object that is on no list.
-    pub(super) const fn new(kind: Kind) -> Self {
+    pub(super) const fn new(kind: Reapable) -> Self {
         Self {
             link: Link::new(),
             kind,
@@ -59,7 +59,7 @@ impl ReapNode {
     }
 
     /// What they are of.
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Reapable {
         self.kind
     }
 

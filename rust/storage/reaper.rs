@@ -33,8 +33,8 @@ use super::{
         Pending, //
     },
     reap_node::{
-        Kind,
         ReapNode, //
+        Reapable,
     },
     runtime::Runtime,
     store::Storage,
@@ -266,7 +266,7 @@ impl Reaper {
             let object = unsafe { reap_node.as_ref() };
             object.age.advance();
             let bytes = match object.kind() {
-                Kind::Element => {
+                Reapable::Element => {
                     let elem = reap_node.cast::<Element>();
                     // SAFETY: `reap_node` is the first field of an element.
                     let map = unsafe { elem.as_ref() }.map();
@@ -280,7 +280,7 @@ impl Reaper {
                     }
                     bytes
                 }
-                Kind::Storage => {
+                Reapable::Storage => {
                     // SAFETY: `reap_node` is the first field of a storage, which nobody can reach.
                     unsafe { Storage::free(reap_node.cast(), &runtime.stats) };
                     size_of::<Storage>()
@@ -375,9 +375,9 @@ unsafe fn finish_unlinking(link: NonNull<Link>, runtime: &Runtime) -> bool {
     let rcu = rcu::read_lock();
     let done = match kind {
         // SAFETY: `reap_node` is the first field of an element that the caller owns.
-        Kind::Element => unsafe { unlink::unlink(reap_node.cast().as_ref(), &rcu) },
+        Reapable::Element => unsafe { unlink::unlink(reap_node.cast().as_ref(), &rcu) },
         // SAFETY: `reap_node` is the first field of a storage that the caller owns.
-        Kind::Storage => unsafe {
+        Reapable::Storage => unsafe {
             unlink::unlink_storage::<Waits>(runtime, reap_node.cast().as_ref(), &rcu)
         },
     };

@@ -12,8 +12,8 @@ use super::{
         OwnerId, //
     },
     reap_node::{
-        self,
-        ReapNode, //
+        ReapNode,
+        Reapable, //
     },
     runtime::Stats,
     table::Node, //
@@ -85,7 +85,7 @@ impl Storage {
         let memory = nolock::alloc(Self::LAYOUT, Site::StorageAlloc, source)?;
         let storage = memory.cast::<Storage>();
         let new = Storage {
-            reap_node: ReapNode::new(reap_node::Kind::Storage),
+            reap_node: ReapNode::new(Reapable::Storage),
             node: Node::new(id),
             lock: ResLock::new(()),
             elements: HListHead::new(),
