@@ -156,7 +156,7 @@ mod tests {
         runtime.rename(owner.id(), owner.id());
         owner.end();
         // SAFETY: The mock's notices of death.
-        unsafe { kinds::died(owner.kind(), owner.id()) };
+        unsafe { kinds::died(owner.ops(), owner.id()) };
         // SAFETY: As above.
         unsafe { kinds::died_unnoticed(owner.id()) };
         let tally = f.tally.clone();
@@ -245,7 +245,7 @@ mod tests {
         f.create(&owner, 1)?;
         owner.end();
         // SAFETY: The mock's notice of death.
-        let died = || unsafe { kinds::died(owner.kind(), owner.id()) };
+        let died = || unsafe { kinds::died(owner.ops(), owner.id()) };
         // SAFETY: As above.
         let died_unnoticed = || unsafe { kinds::died_unnoticed(owner.id()) };
         let fault = inject(Site::DeathNotice, 1)?;

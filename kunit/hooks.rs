@@ -35,7 +35,7 @@ mod tests {
         let mut ids = KVec::with_capacity(count, GFP_KERNEL)?;
         for _ in 0..count {
             let socket = Socket::bare()?;
-            if kinds::check_served(socket.kind()).is_err() {
+            if kinds::check_served(socket.ops()).is_err() {
                 return Ok(None);
             }
             map.put(&*socket, Mode::NoExist, &[], &rcu::read_lock())?;

@@ -7,9 +7,9 @@ use crate::{
         error::Refusal,
         map::Map,
         owner::{
-            Kind,
             Owner,
             OwnerId, //
+            OwnerOps,
         },
         runtime::Runtime, //
     },
@@ -38,14 +38,14 @@ pub(super) struct Mock {
     limit: Option<u32>,
 }
 
-static FREE: Kind = Kind {
-    number: 0,
+static FREE: OwnerOps = OwnerOps {
+    kind: 0,
     number_of: |id, _| id.serial(),
     uncharge: None,
 };
 
-static CHARGED: Kind = Kind {
-    number: 15,
+static CHARGED: OwnerOps = OwnerOps {
+    kind: 15,
     number_of: |id, _| id.serial(),
     uncharge: Some(Mock::uncharge),
 };
@@ -82,7 +82,7 @@ impl Mock {
 
     /// # Safety
     ///
-    /// As [`Kind::uncharge`].
+    /// As [`OwnerOps::uncharge`].
     unsafe fn uncharge(id: OwnerId, bytes: u32) {
         let mock = ptr::with_exposed_provenance::<Mock>(id.addr());
         // SAFETY: A mock stays until its notice of death is over.
@@ -122,7 +122,7 @@ impl Drop for Mock {
 unsafe impl Owner for Mock {
     type Gate<'a> = &'a Guard;
 
-    fn kind(&self) -> &'static Kind {
+    fn ops(&self) -> &'static OwnerOps {
         if self.limit.is_some() {
             &CHARGED
         } else {
@@ -131,7 +131,7 @@ unsafe impl Owner for Mock {
     }
 
     fn id(&self) -> OwnerId {
-        OwnerId::new(self, self.kind(), self.serial)
+        OwnerId::new(self, self.ops(), self.serial)
     }
 
     fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {

@@ -102,7 +102,7 @@ mod tests {
         for is_later in [false, true] {
             let map = Map::<ARef<Socket>>::new()?;
             let socket = Socket::bare()?;
-            if kinds::check_served(socket.kind()).is_err() {
+            if kinds::check_served(socket.ops()).is_err() {
                 return Ok(());
             }
             if is_later {
@@ -123,7 +123,7 @@ mod tests {
         for pauses in [10, 100, 500] {
             let map = Map::new()?;
             let kept = proof::end_cgroup(|cgroup| {
-                kinds::check_served(cgroup.kind())?;
+                kinds::check_served(cgroup.ops())?;
                 give(&map, cgroup, ARef::from(cgroup))
             });
             match kept {

@@ -8,9 +8,9 @@ use crate::{
         error::Refusal,
         map::Map,
         owner::{
-            Kind,
             Owner,
             OwnerId, //
+            OwnerOps,
         },
         runtime::Runtime, //
     },
@@ -72,14 +72,14 @@ pub(crate) fn end() {
     assert!(left == 0, "{left} values were never dropped");
 }
 
-static FREE: Kind = Kind {
-    number: 0,
+static FREE: OwnerOps = OwnerOps {
+    kind: 0,
     number_of: Mock::number_of,
     uncharge: None,
 };
 
-static CHARGED: Kind = Kind {
-    number: 15,
+static CHARGED: OwnerOps = OwnerOps {
+    kind: 15,
     number_of: Mock::number_of,
     uncharge: Some(Mock::uncharge),
 };
@@ -137,7 +137,7 @@ impl Mock {
 
     /// # Safety
     ///
-    /// As [`Kind::number_of`].
+    /// As [`OwnerOps::number_of`].
     unsafe fn number_of(id: OwnerId, _rcu: &Guard) -> u64 {
         let mock = Self::of(id);
         let early = |notice| machine::rcu::section() < notice;
@@ -147,7 +147,7 @@ impl Mock {
 
     /// # Safety
     ///
-    /// As [`Kind::uncharge`].
+    /// As [`OwnerOps::uncharge`].
     unsafe fn uncharge(id: OwnerId, bytes: u32) {
         let mock = Self::of(id);
         let before = mock.charged.fetch_sub(bytes, Full);
@@ -185,7 +185,7 @@ impl Mock {
 unsafe impl Owner for Mock {
     type Gate<'a> = &'a Guard;
 
-    fn kind(&self) -> &'static Kind {
+    fn ops(&self) -> &'static OwnerOps {
         match self.limit.get() {
             Some(_) => &CHARGED,
             None => &FREE,
@@ -194,7 +194,7 @@ unsafe impl Owner for Mock {
 
     fn id(&self) -> OwnerId {
         let object = std::ptr::without_provenance::<u64>(self.place);
-        OwnerId::new(object, self.kind(), self.serial)
+        OwnerId::new(object, self.ops(), self.serial)
     }
 
     fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {

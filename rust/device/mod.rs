@@ -248,6 +248,6 @@ fn resolve(owner: &ostor_owner) -> Result<AnyOwner> {
         uapi::OSTOR_BY_NETNS => AnyOwner::NetNs(NetNs::of_fd(owner.fd)?),
         _ => return Err(EINVAL),
     };
-    kinds::check_served(found.kind())?;
+    kinds::check_served(found.ops())?;
     Ok(found)
 }

@@ -28,9 +28,9 @@ use crate::{
     storage::{
         error::Refusal,
         owner::{
-            Kind,
             Owner,
             OwnerId, //
+            OwnerOps,
         }, //
     },
     sync::{
@@ -50,8 +50,8 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-pub(super) static KIND: Kind = Kind {
-    number: OSTOR_KIND_CGROUP,
+pub(super) static OPS: OwnerOps = OwnerOps {
+    kind: OSTOR_KIND_CGROUP,
     number_of: number,
     uncharge: None,
 };
@@ -97,14 +97,14 @@ fn id(cgroup: *mut bindings::cgroup) -> OwnerId {
         // SAFETY: A cgroup keeps its hierarchy, whose number does not change.
         serial = !u64::from(unsafe { (*root).hierarchy_id }.unsigned_abs());
     }
-    OwnerId::new(cgroup, &KIND, serial)
+    OwnerId::new(cgroup, &OPS, serial)
 }
 
 /// The cgroup's id, which is unique within its hierarchy: the inode number of its directory.
 ///
 /// # Safety
 ///
-/// As [`Kind::number_of`].
+/// As [`OwnerOps::number_of`].
 unsafe fn number(id: OwnerId, _rcu: &Guard) -> u64 {
     let cgroup = ptr::with_exposed_provenance::<bindings::cgroup>(id.addr());
     // The notice comes from `css_release_work_fn()`, which queues the `rcu_work` that frees the cgroup
@@ -124,8 +124,8 @@ unsafe fn number(id: OwnerId, _rcu: &Guard) -> u64 {
 unsafe impl Owner for Cgroup {
     type Gate<'a> = &'a Guard;
 
-    fn kind(&self) -> &'static Kind {
-        &KIND
+    fn ops(&self) -> &'static OwnerOps {
+        &OPS
     }
 
     #[inline(always)]
@@ -136,7 +136,7 @@ unsafe impl Owner for Cgroup {
     fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {
         // SAFETY: Valid by the type invariant.
         let is_alive = || unsafe { shim::ostor_cgroup_alive(self.as_ptr()) };
-        kinds::rcu_gate(&KIND, is_alive, rcu)
+        kinds::rcu_gate(&OPS, is_alive, rcu)
     }
 
     /// The memory cgroup that governs the cgroup, if its hierarchy has that controller.
@@ -157,7 +157,7 @@ unsafe extern "C" fn on_release(
     _path: *const c_char,
 ) {
     // SAFETY: The cgroup's notice of death.
-    unsafe { kinds::died(&KIND, id(cgroup)) };
+    unsafe { kinds::died(&OPS, id(cgroup)) };
 }
 
 /// # Safety

@@ -2,7 +2,7 @@
 
 //! The table of kinds. A new kind of owners is a file and a row here.
 //!
-//! The file has a type that implements [`Owner`], a static `KIND`, and a type `Hooks` whose
+//! The file has a type that implements [`Owner`], a static `OPS`, and a type `Hooks` whose
 //! `attach()` arranges for the notice of death; see `Documentation/owners.rst`.
 
 use super::{
@@ -21,9 +21,9 @@ use crate::{
     storage::{
         error::Refusal,
         owner::{
-            Kind,
             Owner,
             OwnerId, //
+            OwnerOps,
         },
         runtime::Runtime, //
     },
@@ -121,9 +121,9 @@ macro_rules! kinds {
         unsafe impl Owner for AnyOwner {
             type Gate<'a> = AnyGate<'a>;
 
-            fn kind(&self) -> &'static Kind {
+            fn ops(&self) -> &'static OwnerOps {
                 match self {
-                    $(Self::$variant(owner) => owner.kind(),)*
+                    $(Self::$variant(owner) => owner.ops(),)*
                 }
             }
 
@@ -165,7 +165,7 @@ macro_rules! kinds {
             pub(crate) fn attach(mute: Mute) -> Self {
                 MUTE.store(mute.proof, Relaxed);
                 let mut hooks = Self {
-                    $($module: serve(&$module::KIND, stringify!($module), Hooks::attach()),)*
+                    $($module: serve(&$module::OPS, stringify!($module), Hooks::attach()),)*
                 };
                 hooks.prove();
                 MUTE.store(mute.later, Relaxed);
@@ -181,7 +181,7 @@ macro_rules! kinds {
             fn judge(&mut self, findings: &Findings) {
                 $(
                     if let Some(hooks) = &mut self.$module {
-                        judge(&$module::KIND, stringify!($module), hooks, findings);
+                        judge(&$module::OPS, stringify!($module), hooks, findings);
                     }
                 )*
             }
@@ -240,23 +240,23 @@ impl AllHooks {
     }
 }
 
-fn serve<H>(kind: &Kind, name: &str, hooks: Result<H>) -> Option<H> {
+fn serve<H>(ops: &OwnerOps, name: &str, hooks: Result<H>) -> Option<H> {
     match hooks {
         Ok(hooks) => {
-            REFUSED[kind.number as usize].store(0, Relaxed);
-            SERVED.add(1 << kind.number, Relaxed);
+            REFUSED[ops.kind as usize].store(0, Relaxed);
+            SERVED.add(1 << ops.kind, Relaxed);
             Some(hooks)
         }
         Err(err) => {
-            refuse(kind, EOPNOTSUPP);
+            refuse(ops, EOPNOTSUPP);
             pr_warn!("this kernel cannot tell of the end of a {name}: no such owners ({err:?})\n");
             None
         }
     }
 }
 
-fn refuse(kind: &Kind, why: Error) {
-    REFUSED[kind.number as usize].store(why.to_errno().unsigned_abs(), Relaxed);
+fn refuse(ops: &OwnerOps, why: Error) {
+    REFUSED[ops.kind as usize].store(why.to_errno().unsigned_abs(), Relaxed);
 }
 
 /// Whether it was, if it is attached.
@@ -264,12 +264,12 @@ fn is_called(hook: &mut Option<Entry>) -> bool {
     hook.as_ref().is_none_or(Entry::was_called)
 }
 
-fn judge<H: Hooks>(kind: &Kind, name: &str, hooks: &mut H, findings: &Findings) {
-    match &findings.kinds[kind.number as usize] {
+fn judge<H: Hooks>(ops: &OwnerOps, name: &str, hooks: &mut H, findings: &Findings) {
+    match &findings.kinds[ops.kind as usize] {
         Finding::Called => {}
         Finding::Silent => {
-            SERVED.fetch_sub(1 << kind.number, Relaxed);
-            refuse(kind, ENODATA);
+            SERVED.fetch_sub(1 << ops.kind, Relaxed);
+            refuse(ops, ENODATA);
             let notice = H::NOTICE;
             pr_warn!("{notice} did not tell of the end of a {name}: no such owners\n");
             return hooks.detach();
@@ -303,8 +303,8 @@ pub(crate) fn refused() -> [u8; NUMBERS] {
 }
 
 /// Notes that a first notice of death has found an owner with values.
-pub(super) fn noticed(kind: &Kind) {
-    let Some(noticed) = NOTICED.get(kind.number as usize) else {
+pub(super) fn noticed(ops: &OwnerOps) {
+    let Some(noticed) = NOTICED.get(ops.kind as usize) else {
         return;
     };
     if !noticed.load(Relaxed) {
@@ -313,8 +313,8 @@ pub(super) fn noticed(kind: &Kind) {
 }
 
 /// Whether that has happened.
-pub(super) fn was_noticed(kind: &Kind) -> bool {
-    NOTICED[kind.number as usize].load(Relaxed)
+pub(super) fn was_noticed(ops: &OwnerOps) -> bool {
+    NOTICED[ops.kind as usize].load(Relaxed)
 }
 
 /// Bit `1 << number` for each kind that is served.
@@ -323,8 +323,8 @@ pub(crate) fn served() -> u32 {
 }
 
 /// Refuses owners of a kind that is not served.
-pub(crate) fn check_served(kind: &Kind) -> Result<(), Refusal> {
-    if served() & 1 << kind.number == 0 {
+pub(crate) fn check_served(ops: &OwnerOps) -> Result<(), Refusal> {
+    if served() & 1 << ops.kind == 0 {
         return Err(Refusal::Unsupported);
     }
     Ok(())
@@ -332,11 +332,11 @@ pub(crate) fn check_served(kind: &Kind) -> Result<(), Refusal> {
 
 /// The gate of a kind whose owners an RCU read section keeps that saw them alive.
 pub(super) fn rcu_gate<'a>(
-    kind: &Kind,
+    ops: &OwnerOps,
     is_alive: impl FnOnce() -> bool,
     rcu: &'a Guard,
 ) -> Result<&'a Guard, Refusal> {
-    check_served(kind)?;
+    check_served(ops)?;
     if is_alive() {
         Ok(rcu)
     } else {
@@ -345,9 +345,8 @@ pub(super) fn rcu_gate<'a>(
 }
 
 /// Whether the kind's notices of death are to be lost: never, but in the test flavour.
-pub(super) fn is_mute(kind: &Kind) -> bool {
-    cfg!(OSTOR_TEST)
-        && (MUTE.load(Relaxed) & 1 << kind.number != 0 || fault::skip(Site::DeathNotice))
+pub(super) fn is_mute(ops: &OwnerOps) -> bool {
+    cfg!(OSTOR_TEST) && (MUTE.load(Relaxed) & 1 << ops.kind != 0 || fault::skip(Site::DeathNotice))
 }
 
 /// What the notice of death of a kind without a charge does.
@@ -355,14 +354,14 @@ pub(super) fn is_mute(kind: &Kind) -> bool {
 /// # Safety
 ///
 /// As [`Runtime::owner_died`].
-pub(crate) unsafe fn died(kind: &Kind, id: OwnerId) {
-    if is_mute(kind) {
+pub(crate) unsafe fn died(ops: &OwnerOps, id: OwnerId) {
+    if is_mute(ops) {
         return;
     }
     if let Some(runtime) = Runtime::get() {
         // SAFETY: By the contract.
         if unsafe { runtime.owner_died(id) } {
-            noticed(kind);
+            noticed(ops);
         }
     }
 }

@@ -17,9 +17,9 @@ use crate::{
     storage::{
         error::Refusal,
         owner::{
-            Kind,
             Owner,
             OwnerId, //
+            OwnerOps,
         }, //
     },
     sync::rcu::Guard,
@@ -32,8 +32,8 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-pub(super) static KIND: Kind = Kind {
-    number: OSTOR_KIND_NETNS,
+pub(super) static OPS: OwnerOps = OwnerOps {
+    kind: OSTOR_KIND_NETNS,
     number_of: |id, _| id.serial(),
     uncharge: None,
 };
@@ -59,7 +59,7 @@ fn id(net: *mut bindings::net) -> OwnerId {
     // SAFETY: Valid, and set before anybody can find the namespace.
     let cookie = unsafe { net.byte_add(shim::OSTOR_NET_COOKIE).cast::<u64>().read() };
     // The type may be opaque here, with no alignment; it has pointers in it.
-    OwnerId::new(net.cast::<*mut ()>(), &KIND, cookie)
+    OwnerId::new(net.cast::<*mut ()>(), &OPS, cookie)
 }
 
 // SAFETY:
@@ -70,8 +70,8 @@ fn id(net: *mut bindings::net) -> OwnerId {
 unsafe impl Owner for NetNs {
     type Gate<'a> = &'a Guard;
 
-    fn kind(&self) -> &'static Kind {
-        &KIND
+    fn ops(&self) -> &'static OwnerOps {
+        &OPS
     }
 
     #[inline(always)]
@@ -82,7 +82,7 @@ unsafe impl Owner for NetNs {
     fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {
         // SAFETY: Valid by the type invariant.
         let is_alive = || unsafe { shim::ostor_net_alive(self.as_ptr()) };
-        kinds::rcu_gate(&KIND, is_alive, rcu)
+        kinds::rcu_gate(&OPS, is_alive, rcu)
     }
 }
 
@@ -91,7 +91,7 @@ unsafe impl Owner for NetNs {
 /// Called when the namespace `net` ends, or when the hook is detached.
 unsafe extern "C" fn on_exit(net: *mut bindings::net) {
     // SAFETY: The namespace's notice of death; when the hook is detached, no map is left.
-    unsafe { kinds::died(&KIND, id(net)) };
+    unsafe { kinds::died(&OPS, id(net)) };
 }
 
 /// What tells of dying namespaces, attached until it is dropped. Both may sleep.

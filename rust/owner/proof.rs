@@ -27,9 +27,9 @@ use crate::{
         create::Mode,
         map::ByteMap,
         owner::{
-            Kind,
             Owner,
             OwnerId, //
+            OwnerOps,
         },
         runtime::Runtime, //
     },
@@ -88,12 +88,12 @@ pub(super) fn run(is_seen: &mut dyn FnMut() -> bool) -> Result<Findings> {
     let socket = end_socket(&map);
     let child = end_accepted(&map);
 
-    let is_noticed = |kind: &Kind, made: bool| !made || kinds::was_noticed(kind);
+    let is_noticed = |ops: &OwnerOps, made: bool| !made || kinds::was_noticed(ops);
     let is_child_gone = || !matches!(&child, Ok(Some(id)) if runtime.has_storage(*id));
     let watch = Stopwatch::start();
-    while !(is_noticed(&task::KIND, task.is_ok())
-        && is_noticed(&cgroup::KIND, cgroup.is_ok())
-        && is_noticed(&socket::KIND, socket.is_ok())
+    while !(is_noticed(&task::OPS, task.is_ok())
+        && is_noticed(&cgroup::OPS, cgroup.is_ok())
+        && is_noticed(&socket::OPS, socket.is_ok())
         && is_child_gone()
         && is_seen())
         && watch.elapsed_ns() < LIMIT.as_nanos().unsigned_abs()
@@ -109,16 +109,16 @@ pub(super) fn run(is_seen: &mut dyn FnMut() -> bool) -> Result<Findings> {
             Err(err) => Finding::Unknown(*err),
         },
     };
-    let mut find = |kind: &Kind, made: Result| {
-        findings.kinds[kind.number as usize] = match made {
-            Ok(()) if kinds::was_noticed(kind) => Finding::Called,
+    let mut find = |ops: &OwnerOps, made: Result| {
+        findings.kinds[ops.kind as usize] = match made {
+            Ok(()) if kinds::was_noticed(ops) => Finding::Called,
             Ok(()) => Finding::Silent,
             Err(err) => Finding::Unknown(err),
         };
     };
-    find(&task::KIND, task);
-    find(&cgroup::KIND, cgroup);
-    find(&socket::KIND, socket.map(drop));
+    find(&task::OPS, task);
+    find(&cgroup::OPS, cgroup);
+    find(&socket::OPS, socket.map(drop));
     // The end of the map must not give anything back to a socket whose notice did not come.
     for id in [socket.ok(), child.ok().flatten()].into_iter().flatten() {
         runtime.owner_gone(id);

@@ -38,9 +38,9 @@ use crate::{
     storage::{
         error::Refusal,
         owner::{
-            Kind,
             Owner,
             OwnerId, //
+            OwnerOps,
         },
         runtime::Runtime, //
     },
@@ -66,8 +66,8 @@ use kernel::{
 #[cfg(OSTOR_TEST)]
 use kernel::error::to_result;
 
-pub(super) static KIND: Kind = Kind {
-    number: OSTOR_KIND_SOCKET,
+pub(super) static OPS: OwnerOps = OwnerOps {
+    kind: OSTOR_KIND_SOCKET,
     number_of: |id, _| id.serial(),
     uncharge: Some(uncharge),
 };
@@ -162,7 +162,7 @@ fn cookie(socket: *mut bindings::sock) -> u64 {
 #[inline(always)]
 fn id_with(socket: *mut bindings::sock, cookie: u64) -> OwnerId {
     // Its type here is opaque and has no alignment; its first field is a pointer.
-    OwnerId::new(socket.cast::<*mut ()>(), &KIND, cookie)
+    OwnerId::new(socket.cast::<*mut ()>(), &OPS, cookie)
 }
 
 /// The identity of a socket that does not have its own cookie yet. No cookie comes this far.
@@ -177,7 +177,7 @@ fn charge(socket: *mut bindings::sock, bytes: u32) -> bool {
 
 /// # Safety
 ///
-/// As [`Kind::uncharge`].
+/// As [`OwnerOps::uncharge`].
 unsafe fn uncharge(id: OwnerId, bytes: u32) {
     let socket = ptr::with_exposed_provenance_mut(id.addr());
     // SAFETY: The memory stays until the notice of death is over.
@@ -192,8 +192,8 @@ unsafe fn uncharge(id: OwnerId, bytes: u32) {
 unsafe impl Owner for Socket {
     type Gate<'a> = &'a Socket;
 
-    fn kind(&self) -> &'static Kind {
-        &KIND
+    fn ops(&self) -> &'static OwnerOps {
+        &OPS
     }
 
     #[inline(always)]
@@ -203,7 +203,7 @@ unsafe impl Owner for Socket {
     }
 
     fn gate<'a>(&'a self, _rcu: &'a Guard) -> Result<&'a Socket, Refusal> {
-        kinds::check_served(&KIND)?;
+        kinds::check_served(&OPS)?;
         let socket = self.as_ptr();
         // SAFETY: Valid by the type invariant.
         if !unsafe { shim::ostor_sock_alive(socket) } {
@@ -228,8 +228,8 @@ struct Newborn(*mut bindings::sock);
 unsafe impl Owner for Newborn {
     type Gate<'a> = ();
 
-    fn kind(&self) -> &'static Kind {
-        &KIND
+    fn ops(&self) -> &'static OwnerOps {
+        &OPS
     }
 
     fn id(&self) -> OwnerId {
@@ -237,7 +237,7 @@ unsafe impl Owner for Newborn {
     }
 
     fn gate<'a>(&'a self, _rcu: &'a Guard) -> Result<(), Refusal> {
-        kinds::check_served(&KIND)
+        kinds::check_served(&OPS)
     }
 
     fn charge(&self, bytes: u32) -> bool {
@@ -273,7 +273,7 @@ unsafe extern "C" fn on_storage_free(socket: usize, _: usize) {
         0 => first_id,
         cookie => id_with(socket, cookie),
     };
-    if kinds::is_mute(&KIND) {
+    if kinds::is_mute(&OPS) {
         #[cfg(OSTOR_TEST)]
         // SAFETY: The socket's notice of death.
         unsafe {
@@ -284,7 +284,7 @@ unsafe extern "C" fn on_storage_free(socket: usize, _: usize) {
     }
     // SAFETY: The socket's notice of death. It had no other identity.
     if unsafe { runtime.owner_died_as(id, first_id) } {
-        kinds::noticed(&KIND);
+        kinds::noticed(&OPS);
         // SAFETY: The memory stays until we return.
         let left = unsafe { shim::ostor_sock_omem_left(socket) };
         if left != 0 {
@@ -334,7 +334,7 @@ unsafe extern "C" fn on_child_complete(child: usize, _: usize) {
 ///
 /// Called with the address of memory that is freed where a notice may have been dropped.
 unsafe extern "C" fn on_unnoticed_free(addr: usize) {
-    let id = Runtime::get().and_then(|runtime| runtime.owner_at(addr, &KIND));
+    let id = Runtime::get().and_then(|runtime| runtime.owner_at(addr, &OPS));
     if let Some(id) = id {
         // SAFETY: The socket's second notice of death: what is freed is the socket, since an
         // element is charged to a socket that is there as long as its storage is not ended.

@@ -28,9 +28,9 @@ use crate::{
     storage::{
         error::Refusal,
         owner::{
-            Kind,
             Owner,
             OwnerId, //
+            OwnerOps,
         }, //
     },
     sync::{
@@ -47,8 +47,8 @@ use kernel::{
     task::Task, //
 };
 
-pub(super) static KIND: Kind = Kind {
-    number: OSTOR_KIND_TASK,
+pub(super) static OPS: OwnerOps = OwnerOps {
+    kind: OSTOR_KIND_TASK,
     number_of: pid,
     uncharge: None,
 };
@@ -60,14 +60,14 @@ pub(super) static KIND: Kind = Kind {
 /// those of the leader. Its values must survive that, and would not be found again.
 #[inline(always)]
 fn id(task: *const bindings::task_struct) -> OwnerId {
-    OwnerId::new(task, &KIND, 0)
+    OwnerId::new(task, &OPS, 0)
 }
 
 /// The task's thread id in the initial pid namespace.
 ///
 /// # Safety
 ///
-/// As [`Kind::number_of`].
+/// As [`OwnerOps::number_of`].
 unsafe fn pid(id: OwnerId, _rcu: &Guard) -> u64 {
     let task = ptr::with_exposed_provenance::<bindings::task_struct>(id.addr());
     // The notice comes from `delayed_put_task_struct()`, which has a reference to the task until the
@@ -88,8 +88,8 @@ unsafe fn pid(id: OwnerId, _rcu: &Guard) -> u64 {
 unsafe impl Owner for Task {
     type Gate<'a> = &'a Guard;
 
-    fn kind(&self) -> &'static Kind {
-        &KIND
+    fn ops(&self) -> &'static OwnerOps {
+        &OPS
     }
 
     #[inline(always)]
@@ -100,7 +100,7 @@ unsafe impl Owner for Task {
     fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {
         // SAFETY: A `&Task` is a valid task.
         let is_alive = || unsafe { shim::ostor_task_alive(self.as_ptr()) };
-        kinds::rcu_gate(&KIND, is_alive, rcu)
+        kinds::rcu_gate(&OPS, is_alive, rcu)
     }
 
     /// The memory cgroup that the task is in now.
@@ -117,7 +117,7 @@ unsafe impl Owner for Task {
 /// Called by the tracepoint `sched_process_free` only.
 unsafe extern "C" fn on_process_free(_data: *mut c_void, task: *mut bindings::task_struct) {
     // SAFETY: The task's notice of death.
-    unsafe { kinds::died(&KIND, id(task)) };
+    unsafe { kinds::died(&OPS, id(task)) };
 }
 
 /// # Safety

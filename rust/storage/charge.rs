@@ -15,8 +15,8 @@
 
 use super::{
     owner::{
-        Kind,
         OwnerId, //
+        OwnerOps,
     },
     runtime::Stats, //
 };
@@ -68,8 +68,8 @@ impl Charge {
     ///
     /// The storage must be live in the index of owners, or the owner known to be alive: so that the
     /// notice of death comes here before it is over.
-    pub(super) unsafe fn give_back(&self, id: OwnerId, kind: &Kind, bytes: u32, stats: &Stats) {
-        let Some(uncharge) = kind.uncharge else {
+    pub(super) unsafe fn give_back(&self, id: OwnerId, ops: &OwnerOps, bytes: u32, stats: &Stats) {
+        let Some(uncharge) = ops.uncharge else {
             return;
         };
         // The notice may run in an interrupt, where it must not meet a visitor of its own CPU.
@@ -102,8 +102,8 @@ impl Charge {
     /// # Safety
     ///
     /// Called by the notice of death of the owner `id`.
-    pub(super) unsafe fn end(&self, id: OwnerId, kind: &Kind, stats: &Stats) {
-        let Some(uncharge) = kind.uncharge else {
+    pub(super) unsafe fn end(&self, id: OwnerId, ops: &OwnerOps, stats: &Stats) {
+        let Some(uncharge) = ops.uncharge else {
             return;
         };
         fault::pause(Site::ChargeEnd);

@@ -6,9 +6,9 @@ use super::{
     element::Element,
     error::Refusal,
     owner::{
-        Kind,
         Owner,
         OwnerId, //
+        OwnerOps,
     },
     raw_map::RawMap,
     runtime::Runtime,
@@ -169,7 +169,7 @@ impl RawMap {
                 }
                 None if mode == Mode::Exist => return Err(Refusal::Missing),
                 None => {
-                    let fresh = Fresh::new(self.runtime, id, owner.kind(), source)?;
+                    let fresh = Fresh::new(self.runtime, id, owner.ops(), source)?;
                     fresh.publish_with(&new, storages, owner, rcu)?
                 }
             };
@@ -359,10 +359,10 @@ impl Fresh {
     fn new(
         runtime: &'static Runtime,
         id: OwnerId,
-        kind: &'static Kind,
+        ops: &'static OwnerOps,
         source: Source<'_>,
     ) -> Result<Self, Refusal> {
-        let storage = Storage::alloc(id, kind, source);
+        let storage = Storage::alloc(id, ops, source);
         let storage = storage.ok_or(Refusal::NoMemory)?;
         runtime.stats.here().storages.add(1);
         Ok(Self { runtime, storage })

@@ -33,12 +33,12 @@ impl OwnerId {
     /// The identity of the object of `kind` at `object`, which must have an alignment of 4 or more,
     /// and whose `serial` number the next object there must not have.
     #[inline(always)]
-    pub(crate) fn new<T>(object: *const T, kind: &Kind, serial: u64) -> Self {
+    pub(crate) fn new<T>(object: *const T, ops: &OwnerOps, serial: u64) -> Self {
         const { assert!(align_of::<T>() >= 4) };
         // INVARIANT: Objects are not at null, and aligned.
         Self {
             addr: object as usize,
-            stamp: serial << Self::KIND_BITS | u64::from(kind.number),
+            stamp: serial << Self::KIND_BITS | u64::from(ops.kind),
         }
     }
 
@@ -66,8 +66,8 @@ impl OwnerId {
     }
 
     /// Whether it is an identity of this kind.
-    pub(crate) fn is_of(self, kind: &Kind) -> bool {
-        self.stamp & ((1 << Self::KIND_BITS) - 1) == u64::from(kind.number)
+    pub(crate) fn is_of(self, ops: &OwnerOps) -> bool {
+        self.stamp & ((1 << Self::KIND_BITS) - 1) == u64::from(ops.kind)
     }
 
     /// The serial number.
@@ -86,9 +86,9 @@ pub(crate) struct Label {
 }
 
 /// What the owners of one kind have in common, for when only the identity of one is at hand.
-pub(crate) struct Kind {
+pub(crate) struct OwnerOps {
     /// The number the kind is listed by, 15 at most; 0 is for owners that are no objects.
-    pub(crate) number: u32,
+    pub(crate) kind: u32,
     /// The number that the owner is shown with now. Any context.
     ///
     /// To be called if an element of the owner was seen live under the guard. The notice of death
@@ -124,7 +124,7 @@ pub(crate) unsafe trait Owner {
         Self: 'a;
 
     /// What it has in common with others.
-    fn kind(&self) -> &'static Kind;
+    fn ops(&self) -> &'static OwnerOps;
 
     /// The identity. Any context.
     ///

@@ -7,8 +7,8 @@ use super::drops;
 use super::{
     element::Element,
     owner::{
-        Kind,
         OwnerId, //
+        OwnerOps,
     },
     pending::Marks,
     reaper::{
@@ -208,7 +208,7 @@ impl Runtime {
                 had_storage = true;
                 self.stats.here().owner_deaths.add(1);
                 // SAFETY: By the contract.
-                unsafe { storage.charge.end(id, storage.kind, &self.stats) };
+                unsafe { storage.charge.end(id, storage.ops, &self.stats) };
                 self.end_all(storage, &rcu);
             } else {
                 self.end_stale(storage, &rcu);
@@ -228,7 +228,7 @@ impl Runtime {
         let rcu = rcu::read_lock();
         if let Some(storage) = self.find_storage(id, &rcu) {
             // SAFETY: By the contract.
-            unsafe { storage.charge.end(id, storage.kind, &self.stats) };
+            unsafe { storage.charge.end(id, storage.ops, &self.stats) };
         }
     }
 
@@ -243,9 +243,9 @@ impl Runtime {
 
     /// The identity of an owner that has a storage, by its address and kind. Any context; takes no
     /// lock.
-    pub(crate) fn owner_at(&self, addr: usize, kind: &Kind) -> Option<OwnerId> {
+    pub(crate) fn owner_at(&self, addr: usize, ops: &OwnerOps) -> Option<OwnerId> {
         let rcu = rcu::read_lock();
-        Some(self.index.find_of_kind(addr, kind, &rcu)?.id())
+        Some(self.index.find_of_kind(addr, ops, &rcu)?.id())
     }
 
     /// Ends what another owner has left. Any context; takes a lock only if no CPU holds it.

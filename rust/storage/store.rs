@@ -6,10 +6,10 @@ use super::{
     charge::Charge,
     element::Element,
     owner::{
-        Kind,
         Label,
         Owner,
         OwnerId, //
+        OwnerOps,
     },
     reap_node::{
         ReapNode,
@@ -63,7 +63,7 @@ pub(crate) struct Storage {
     pub(super) node: Node,
     pub(super) lock: ResLock<()>,
     pub(super) elements: HListHead,
-    pub(super) kind: &'static Kind,
+    pub(super) ops: &'static OwnerOps,
     pub(super) charge: Charge,
 }
 
@@ -79,7 +79,7 @@ impl Storage {
     /// Allocates an empty storage that is in no index yet.
     pub(super) fn alloc(
         id: OwnerId,
-        kind: &'static Kind,
+        ops: &'static OwnerOps,
         source: Source<'_>,
     ) -> Option<NonNull<Storage>> {
         let memory = nolock::alloc(Self::LAYOUT, Site::StorageAlloc, source)?;
@@ -89,7 +89,7 @@ impl Storage {
             node: Node::new(id),
             lock: ResLock::new(()),
             elements: HListHead::new(),
-            kind,
+            ops,
             charge: Charge::none(),
         };
         // SAFETY: The memory is large enough, aligned, and ours.
@@ -129,12 +129,12 @@ impl Storage {
     ///
     /// # Safety
     ///
-    /// As [`Kind::number_of`]: an element of this storage must have been seen live under `rcu`.
+    /// As [`OwnerOps::number_of`]: an element of this storage must have been seen live under `rcu`.
     pub(super) unsafe fn label(&self, rcu: &Guard) -> Label {
         // SAFETY: By the contract.
-        let id = unsafe { (self.kind.number_of)(self.node.id(), rcu) };
+        let id = unsafe { (self.ops.number_of)(self.node.id(), rcu) };
         Label {
-            kind: self.kind.number,
+            kind: self.ops.kind,
             id,
         }
     }
@@ -142,7 +142,7 @@ impl Storage {
     /// Charges the owner for a new element that others can find already, if such owners are charged.
     /// False if that would pass its limit.
     pub(super) fn pay(&self, elem: &Element, owner: &impl Owner, stats: &Stats) -> bool {
-        if self.kind.uncharge.is_none() {
+        if self.ops.uncharge.is_none() {
             return true;
         }
         let bytes = elem.map().charge();
@@ -168,7 +168,7 @@ impl Storage {
         owner: &impl Owner,
         stats: &Stats,
     ) -> bool {
-        if self.kind.uncharge.is_none() {
+        if self.ops.uncharge.is_none() {
             return true;
         }
         let bytes = more + elem.map().charge();
@@ -186,7 +186,7 @@ impl Storage {
     ///
     /// As [`Charge::give_back`].
     pub(super) unsafe fn refund(&self, elem: &Element, stats: &Stats) {
-        if self.kind.uncharge.is_some() && elem.reap_node.paid.take() {
+        if self.ops.uncharge.is_some() && elem.reap_node.paid.take() {
             // SAFETY: By the contract.
             unsafe { self.give_back(elem.map().charge(), stats) };
         }
@@ -200,6 +200,6 @@ impl Storage {
     pub(super) unsafe fn give_back(&self, bytes: u32, stats: &Stats) {
         let id = self.node.id();
         // SAFETY: By the contract.
-        unsafe { self.charge.give_back(id, self.kind, bytes, stats) };
+        unsafe { self.charge.give_back(id, self.ops, bytes, stats) };
     }
 }

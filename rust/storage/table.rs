@@ -8,8 +8,8 @@
 
 use super::{
     owner::{
-        Kind,
         OwnerId, //
+        OwnerOps,
     },
     unlink::Patience, //
 };
@@ -370,10 +370,10 @@ impl Table {
     pub(super) fn find_of_kind<'a>(
         &self,
         addr: usize,
-        kind: &Kind,
+        ops: &OwnerOps,
         rcu: &'a Guard,
     ) -> Option<&'a Node> {
-        let wanted = move |node: &Node| node.key.load(Relaxed) == addr && node.id().is_of(kind);
+        let wanted = move |node: &Node| node.key.load(Relaxed) == addr && node.id().is_of(ops);
         self.find_by(addr, wanted, rcu)
     }
 

@@ -22,9 +22,9 @@ use crate::{
         error::Refusal,
         map::ByteMap,
         owner::{
-            Kind,
             Owner,
             OwnerId, //
+            OwnerOps,
         },
         raw_map::{
             MapShares,
@@ -72,20 +72,20 @@ fn identities() {
     let charged = Mock::new(PLACES[1], OwnerId::SERIAL_MAX, Some(ROOM));
     assert!(free.id().serial() == 5 && charged.id().serial() == OwnerId::SERIAL_MAX);
     for (owner, other) in [(free, charged), (charged, free)] {
-        let at = |kind: &Kind| runtime().owner_at(owner.id().addr(), kind);
-        assert!(owner.id().is_of(owner.kind()) && !owner.id().is_of(other.kind()));
-        assert!(!runtime().has_storage(owner.id()) && at(owner.kind()).is_none());
+        let at = |ops: &OwnerOps| runtime().owner_at(owner.id().addr(), ops);
+        assert!(owner.id().is_of(owner.ops()) && !owner.id().is_of(other.ops()));
+        assert!(!runtime().has_storage(owner.id()) && at(owner.ops()).is_none());
         let is_found = || f.0.raw().find(owner.id(), &rcu::read_lock()).is_some();
         assert!(!is_found() && f.create(owner, 1).is_ok() && is_found());
         assert!(runtime().has_storage(owner.id()));
-        assert!(at(owner.kind()) == Some(owner.id()) && at(other.kind()).is_none());
+        assert!(at(owner.ops()) == Some(owner.id()) && at(other.ops()).is_none());
     }
     let (mut cursor, rcu) = (Cursor::default(), rcu::read_lock());
     let mut listed: Vec<_> = std::iter::from_fn(|| f.0.raw().next(&mut cursor, &rcu))
         .map(|(_, label)| (label.kind, label.id))
         .collect();
     listed.sort_unstable();
-    let shown = |owner: &Mock| (owner.kind().number, owner.id().serial());
+    let shown = |owner: &Mock| (owner.ops().kind, owner.id().serial());
     assert!(listed == [shown(free), shown(charged)]);
     drop(rcu);
     // Whoever has no storage has nothing to lose.
@@ -356,8 +356,8 @@ thread_local! {
     static TAKEN_OFF: Cell<u32> = const { Cell::new(0) };
 }
 
-static MODEST: Kind = Kind {
-    number: 7,
+static MODEST: OwnerOps = OwnerOps {
+    kind: 7,
     number_of: Modest::number_of,
     uncharge: Some(Modest::uncharge),
 };
@@ -368,14 +368,14 @@ struct Modest;
 impl Modest {
     /// # Safety
     ///
-    /// As [`Kind::number_of`].
+    /// As [`OwnerOps::number_of`].
     unsafe fn number_of(id: OwnerId, _rcu: &Guard) -> u64 {
         id.serial()
     }
 
     /// # Safety
     ///
-    /// As [`Kind::uncharge`].
+    /// As [`OwnerOps::uncharge`].
     unsafe fn uncharge(_id: OwnerId, bytes: u32) {
         TAKEN_OFF.set(TAKEN_OFF.get() + bytes);
     }
@@ -385,7 +385,7 @@ impl Modest {
 unsafe impl Owner for Modest {
     type Gate<'a> = ();
 
-    fn kind(&self) -> &'static Kind {
+    fn ops(&self) -> &'static OwnerOps {
         &MODEST
     }
 
