@@ -134,7 +134,7 @@ impl RawMap {
         let _gate = owner.gate(rcu)?;
         fault::pause(Site::Gate);
         let source = Source::new(owner.payer(rcu), rcu);
-        Unlinked::new(self, owner.id(), source, init)
+        NewElement::new(self, owner.id(), source, init)
             .ok_or(Refusal::NoMemory)
             .and_then(|new| self.attach(new, seen, owner, mode, source, rcu))
             .map_err(|refusal| self.counters().refused(refusal))
@@ -142,7 +142,7 @@ impl RawMap {
 
     fn attach<'a>(
         &'a self,
-        new: Unlinked<'a>,
+        new: NewElement<'a>,
         seen: Seen<'a>,
         owner: &impl Owner,
         mode: Mode,
@@ -169,8 +169,8 @@ impl RawMap {
                 }
                 None if mode == Mode::Exist => return Err(Refusal::Missing),
                 None => {
-                    let fresh = Fresh::new(self.runtime, id, owner.ops(), source)?;
-                    fresh.publish_with(&new, storages, owner, rcu)?
+                    let new_storage = NewStorage::new(self.runtime, id, owner.ops(), source)?;
+                    new_storage.publish_with(&new, storages, owner, rcu)?
                 }
             };
             match linked {
@@ -204,7 +204,7 @@ impl RawMap {
     fn link<'a>(
         &'a self,
         storage: &Storage,
-        new: &Unlinked<'a>,
+        new: &NewElement<'a>,
         seen: Seen<'a>,
         owner: &impl Owner,
         mode: Mode,
@@ -307,13 +307,13 @@ impl RawMap {
 }
 
 /// An element that its creator alone knows.
-struct Unlinked<'a> {
+struct NewElement<'a> {
     map: &'a RawMap,
     id: OwnerId,
     elem: NonNull<Element>,
 }
 
-impl<'a> Unlinked<'a> {
+impl<'a> NewElement<'a> {
     fn new(
         map: &'a RawMap,
         id: OwnerId,
@@ -340,7 +340,7 @@ impl<'a> Unlinked<'a> {
     }
 }
 
-impl Drop for Unlinked<'_> {
+impl Drop for NewElement<'_> {
     /// Leaves the element to the reaper: this may be any context, and the value wants a better one.
     fn drop(&mut self) {
         let reaper = &self.map.runtime.reaper;
@@ -350,12 +350,12 @@ impl Drop for Unlinked<'_> {
 }
 
 /// A storage that its creator alone knows.
-struct Fresh {
+struct NewStorage {
     runtime: &'static Runtime,
     storage: NonNull<Storage>,
 }
 
-impl Fresh {
+impl NewStorage {
     fn new(
         runtime: &'static Runtime,
         id: OwnerId,
@@ -379,7 +379,7 @@ impl Fresh {
     /// fail who would have had the room.
     fn publish_with<'a>(
         self,
-        first: &Unlinked<'a>,
+        first: &NewElement<'a>,
         storages: Seen<'a>,
         owner: &impl Owner,
         rcu: &'a Guard,
@@ -426,7 +426,7 @@ impl Fresh {
     }
 }
 
-impl Drop for Fresh {
+impl Drop for NewStorage {
     /// Leaves the storage to the reaper: memory cannot be freed in any context.
     fn drop(&mut self) {
         // SAFETY: Allocated and initialised by `new`.
