@@ -15,7 +15,7 @@ mod tests {
                 Node,
                 Table, //
             },
-            unlink::Waits, //
+            unlink::Spin, //
         },
         sync::{
             fault::Site,
@@ -88,7 +88,7 @@ mod tests {
                 // A lock that fails leaves the member where a test does not want it.
                 //
                 // SAFETY: A member, claimed above.
-                unsafe { self.table.unlink::<Waits>(node, Site::BucketLock, &rcu) };
+                unsafe { self.table.unlink::<Spin>(node, Site::BucketLock, &rcu) };
             }
         }
 

@@ -16,7 +16,7 @@ use super::{
     table::Seen,
     unlink::{
         self,
-        Waits, //
+        Spin, //
     }, //
 };
 use crate::sync::{
@@ -419,7 +419,7 @@ impl NewStorage {
             mem::forget(self);
             if !paid {
                 // SAFETY: It was never anything but empty, and we have killed it.
-                unsafe { unlink::retire_storage::<Waits>(runtime, storage, rcu) };
+                unsafe { unlink::retire_storage::<Spin>(runtime, storage, rcu) };
             }
         }
         Ok(linked?)

@@ -40,7 +40,7 @@ use super::{
     store::Storage,
     unlink::{
         self,
-        Waits, //
+        Spin, //
     },
 };
 use crate::sync::{
@@ -378,7 +378,7 @@ unsafe fn finish_unlinking(link: NonNull<Link>, runtime: &Runtime) -> bool {
         Reapable::Element => unsafe { unlink::unlink(reap_node.cast().as_ref(), &rcu) },
         // SAFETY: `reap_node` is the first field of a storage that the caller owns.
         Reapable::Storage => unsafe {
-            unlink::unlink_storage::<Waits>(runtime, reap_node.cast().as_ref(), &rcu)
+            unlink::unlink_storage::<Spin>(runtime, reap_node.cast().as_ref(), &rcu)
         },
     };
     if done {

@@ -19,7 +19,7 @@ use super::{
     table::Table,
     unlink::{
         self,
-        WaitsForNobody, //
+        TryLock, //
     }, //
 };
 use crate::sync::{
@@ -301,7 +301,7 @@ impl Runtime {
             }
             elem.map().counters().here().owner_deaths.add(1);
             // SAFETY: Claimed above.
-            unsafe { unlink::leave_table::<WaitsForNobody>(elem, rcu) };
+            unsafe { unlink::leave_table::<TryLock>(elem, rcu) };
             // SAFETY: Likewise.
             unsafe { dead.add(&elem.reap_node, elem.map().element_size()) };
         }
@@ -317,12 +317,12 @@ impl Runtime {
                 unlink::note_deferral(elem);
             }
             // SAFETY: Ours, as said.
-            unsafe { unlink::leave_index::<WaitsForNobody>(self, storage, rcu) };
+            unsafe { unlink::leave_index::<TryLock>(self, storage, rcu) };
             // SAFETY: Likewise.
             unsafe { dead.add(&storage.reap_node, size_of::<Storage>()) };
         } else {
             // SAFETY: They are claimed, and in elements.
-            unsafe { unlink::leave_lists::<WaitsForNobody>(&dead, rcu) };
+            unsafe { unlink::leave_lists::<TryLock>(&dead, rcu) };
         }
         // SAFETY: All of it is ours.
         unsafe { self.reaper.take_all(dead) };

@@ -11,7 +11,7 @@ use super::{
         OwnerId, //
         OwnerOps,
     },
-    unlink::Patience, //
+    unlink::LockMode, //
 };
 use crate::sync::{
     chain::{
@@ -464,7 +464,7 @@ impl Table {
         }
     }
 
-    /// Takes a member out, and returns whether it did: it takes the bucket's lock as `P` says.
+    /// Takes a member out, and returns whether it did: it takes the bucket's lock as `L` says.
     /// Any context.
     ///
     /// The member in front of it is looked for before the lock is taken, which takes as long as the
@@ -475,7 +475,7 @@ impl Table {
     /// # Safety
     ///
     /// `node` must be a member of this table, dead, and claimed by the caller.
-    pub(crate) unsafe fn unlink<P: Patience>(
+    pub(crate) unsafe fn unlink<L: LockMode>(
         &self,
         node: NonNull<Node>,
         site: Site,
@@ -486,7 +486,7 @@ impl Table {
         let bucket = self.bucket(old.addr());
         loop {
             let before = bucket.before(node, rcu);
-            let unlinked = P::with(&bucket.lock, site, || {
+            let unlinked = L::with(&bucket.lock, site, || {
                 if site == Site::BucketLock {
                     trace::event(Event::BucketLocked, old.addr());
                 }

@@ -23,15 +23,15 @@ use crate::sync::{
 use core::ptr::NonNull;
 
 /// What is done about a lock that somebody holds.
-pub(crate) trait Patience {
+pub(crate) trait LockMode {
     /// Runs `f` with the lock held; [`None`] if it could not be had. Any context.
     fn with<R>(lock: &ResLock<()>, site: Site, f: impl FnOnce() -> R) -> Option<R>;
 }
 
 /// Waits for it, as the lock does.
-pub(crate) struct Waits;
+pub(crate) struct Spin;
 
-impl Patience for Waits {
+impl LockMode for Spin {
     #[inline(always)]
     fn with<R>(lock: &ResLock<()>, site: Site, f: impl FnOnce() -> R) -> Option<R> {
         lock.with(site, |()| f()).ok()
@@ -39,9 +39,9 @@ impl Patience for Waits {
 }
 
 /// Does without.
-pub(crate) struct WaitsForNobody;
+pub(crate) struct TryLock;
 
-impl Patience for WaitsForNobody {
+impl LockMode for TryLock {
     #[inline(always)]
     fn with<R>(lock: &ResLock<()>, site: Site, f: impl FnOnce() -> R) -> Option<R> {
         lock.try_with(site, |()| f())
@@ -87,9 +87,9 @@ pub(super) fn note_deferral(elem: &Element) {
 #[inline(always)]
 pub(super) unsafe fn unlink(elem: &Element, rcu: &Guard) -> bool {
     // SAFETY: By the contract.
-    unsafe { leave_list::<Waits>(elem, rcu) };
+    unsafe { leave_list::<Spin>(elem, rcu) };
     // SAFETY: Likewise.
-    unsafe { leave_table::<Waits>(elem, rcu) };
+    unsafe { leave_table::<Spin>(elem, rcu) };
     elem.reap_node.is_unlinked()
 }
 
@@ -98,11 +98,11 @@ pub(super) unsafe fn unlink(elem: &Element, rcu: &Guard) -> bool {
 /// # Safety
 ///
 /// The caller must own the element by its claim.
-pub(super) unsafe fn leave_table<P: Patience>(elem: &Element, rcu: &Guard) {
+pub(super) unsafe fn leave_table<L: LockMode>(elem: &Element, rcu: &Guard) {
     if elem.reap_node.on_table() {
         let node = NonNull::from(&elem.node);
         // SAFETY: A member of its map's table, claimed by the caller.
-        if unsafe { elem.map().table.unlink::<P>(node, Site::BucketLock, rcu) } {
+        if unsafe { elem.map().table.unlink::<L>(node, Site::BucketLock, rcu) } {
             elem.reap_node.left_table();
         }
     }
@@ -114,17 +114,17 @@ pub(super) unsafe fn leave_table<P: Patience>(elem: &Element, rcu: &Guard) {
 /// # Safety
 ///
 /// The caller must own the element by its claim.
-pub(super) unsafe fn leave_list<P: Patience>(elem: &Element, rcu: &Guard) {
-    if elem.reap_node.on_storage() && leave_storage::<P>(elem, rcu) {
+pub(super) unsafe fn leave_list<L: LockMode>(elem: &Element, rcu: &Guard) {
+    if elem.reap_node.on_storage() && leave_storage::<L>(elem, rcu) {
         elem.reap_node.left_storage();
     }
 }
 
-fn leave_storage<P: Patience>(elem: &Element, rcu: &Guard) -> bool {
+fn leave_storage<L: LockMode>(elem: &Element, rcu: &Guard) -> bool {
     let Some(storage) = elem.storage(rcu) else {
         return true;
     };
-    let emptied = P::with(&storage.lock, Site::UnlinkLock, || {
+    let emptied = L::with(&storage.lock, Site::UnlinkLock, || {
         trace::event(Event::StorageLocked, storage.node.addr());
         // SAFETY: The lock is held.
         let mut peers = unsafe { storage.elements.assume_locked() };
@@ -141,7 +141,7 @@ fn leave_storage<P: Patience>(elem: &Element, rcu: &Guard) -> bool {
     });
     if emptied == Some(true) {
         // SAFETY: We emptied it.
-        unsafe { retire_storage::<P>(elem.map().runtime, storage, rcu) };
+        unsafe { retire_storage::<L>(elem.map().runtime, storage, rcu) };
     }
     emptied.is_some()
 }
@@ -151,12 +151,12 @@ fn leave_storage<P: Patience>(elem: &Element, rcu: &Guard) -> bool {
 /// # Safety
 ///
 /// The caller must own the elements by their claims, and all that is dead must be elements.
-pub(super) unsafe fn leave_lists<P: Patience>(dead: &Batch, rcu: &Guard) {
+pub(super) unsafe fn leave_lists<L: LockMode>(dead: &Batch, rcu: &Guard) {
     for link in dead.links() {
         // SAFETY: By the contract; the link is the first field.
         let elem = unsafe { link.cast::<Element>().as_ref() };
         // SAFETY: By the contract.
-        unsafe { leave_list::<P>(elem, rcu) };
+        unsafe { leave_list::<L>(elem, rcu) };
         note_deferral(elem);
     }
 }
@@ -167,13 +167,13 @@ pub(super) unsafe fn leave_lists<P: Patience>(dead: &Batch, rcu: &Guard) {
 /// # Safety
 ///
 /// The caller must have emptied the storage.
-pub(super) unsafe fn retire_storage<P: Patience>(
+pub(super) unsafe fn retire_storage<L: LockMode>(
     runtime: &Runtime,
     storage: &Storage,
     rcu: &Guard,
 ) {
     // SAFETY: By the contract.
-    unsafe { leave_index::<P>(runtime, storage, rcu) };
+    unsafe { leave_index::<L>(runtime, storage, rcu) };
     // SAFETY: By the contract; whether it is still linked, `reap_node` say.
     unsafe {
         runtime
@@ -188,9 +188,9 @@ pub(super) unsafe fn retire_storage<P: Patience>(
 /// # Safety
 ///
 /// As [`unlink_storage`].
-pub(super) unsafe fn leave_index<P: Patience>(runtime: &Runtime, storage: &Storage, rcu: &Guard) {
+pub(super) unsafe fn leave_index<L: LockMode>(runtime: &Runtime, storage: &Storage, rcu: &Guard) {
     // SAFETY: By the contract.
-    if !unsafe { unlink_storage::<P>(runtime, storage, rcu) } {
+    if !unsafe { unlink_storage::<L>(runtime, storage, rcu) } {
         runtime.stats.here().deferred.add(1);
     }
 }
@@ -200,14 +200,14 @@ pub(super) unsafe fn leave_index<P: Patience>(runtime: &Runtime, storage: &Stora
 /// # Safety
 ///
 /// The caller must own the storage, having emptied it or ended it as a whole.
-pub(super) unsafe fn unlink_storage<P: Patience>(
+pub(super) unsafe fn unlink_storage<L: LockMode>(
     runtime: &Runtime,
     storage: &Storage,
     rcu: &Guard,
 ) -> bool {
     let node = NonNull::from(&storage.node);
     // SAFETY: A member of the index since it was published, dead, and the caller's.
-    let is_out = unsafe { runtime.index.unlink::<P>(node, Site::IndexLock, rcu) };
+    let is_out = unsafe { runtime.index.unlink::<L>(node, Site::IndexLock, rcu) };
     if is_out {
         storage.reap_node.left_table();
     }

@@ -28,7 +28,7 @@ use crate::{
             Node,
             Table, //
         },
-        unlink::Waits, //
+        unlink::Spin, //
     },
     sync::{
         fault::Site,
@@ -102,7 +102,7 @@ impl Bucket {
     fn unlink(&self, n: usize) {
         let (node, rcu) = (NonNull::from(self.nodes[n]), rcu::read_lock());
         // SAFETY: A member, killed by the one who calls this.
-        let unlinked = unsafe { self.table.unlink::<Waits>(node, Site::BucketLock, &rcu) };
+        let unlinked = unsafe { self.table.unlink::<Spin>(node, Site::BucketLock, &rcu) };
         assert!(unlinked);
     }
 
