@@ -13,7 +13,7 @@ use super::{
     raw_map::RawMap,
     runtime::Runtime,
     store::Storage,
-    table::Seen,
+    table::Lookup,
     unlink::{
         self,
         Spin, //
@@ -114,7 +114,7 @@ impl RawMap {
         init: impl FnOnce(NonNull<u8>),
         rcu: &'a Guard,
     ) -> Result<Outcome<'a>, Refusal> {
-        let seen = self.table.look(owner.id(), rcu);
+        let seen = self.table.lookup(owner.id(), rcu);
         match (seen.found, mode) {
             (Some(node), Mode::Get) => {
                 return Ok(Outcome {
@@ -143,7 +143,7 @@ impl RawMap {
     fn attach<'a>(
         &'a self,
         new: NewElement<'a>,
-        seen: Seen<'a>,
+        seen: Lookup<'a>,
         owner: &impl Owner,
         mode: Mode,
         source: Source<'_>,
@@ -152,7 +152,7 @@ impl RawMap {
         let id = new.id;
         trace::event(Event::Enter, id.addr());
         let index = &self.runtime.index;
-        let mut storages = index.look_at(id.addr(), rcu);
+        let mut storages = index.lookup_at(id.addr(), rcu);
         loop {
             let linked = match storages.found {
                 Some(node) => {
@@ -176,7 +176,7 @@ impl RawMap {
             match linked {
                 // The storage died, another one was first, or another owner's has ended. Somebody
                 // got on, so look again.
-                None => storages = index.again_at(storages, id.addr(), rcu),
+                None => storages = index.relookup_at(storages, id.addr(), rcu),
                 Some(Linked::Refused(refusal)) => return Err(refusal),
                 Some(Linked::Other(elem)) => {
                     return Ok(Outcome {
@@ -205,7 +205,7 @@ impl RawMap {
         &'a self,
         storage: &Storage,
         new: &NewElement<'a>,
-        seen: Seen<'a>,
+        seen: Lookup<'a>,
         owner: &impl Owner,
         mode: Mode,
         rcu: &'a Guard,
@@ -214,7 +214,7 @@ impl RawMap {
         if !storage.node.is_live() {
             return None;
         }
-        let old = self.table.again(seen, new.id, rcu).found;
+        let old = self.table.relookup(seen, new.id, rcu).found;
         // SAFETY: A member of this table, by the type invariant.
         let old = old.map(|node| unsafe { Element::of_node(node) });
         match (old, mode) {
@@ -380,7 +380,7 @@ impl NewStorage {
     fn publish_with<'a>(
         self,
         first: &NewElement<'a>,
-        storages: Seen<'a>,
+        storages: Lookup<'a>,
         owner: &impl Owner,
         rcu: &'a Guard,
     ) -> Result<Option<Linked<'a>>, Refusal> {

@@ -323,7 +323,7 @@ impl RawMap {
         rcu: &'a Guard,
     ) -> Result<&'a Element, Refusal> {
         trace::event(Event::Enter, id.addr());
-        let mut seen = self.table.look(id, rcu);
+        let mut seen = self.table.lookup(id, rcu);
         while let Some(node) = seen.found {
             // SAFETY: A member of this table, by the type invariant.
             let elem = unsafe { Element::of_node(node) };
@@ -331,7 +331,7 @@ impl RawMap {
                 return Ok(elem);
             }
             // It was deleted, or replaced by another one.
-            seen = self.table.again(seen, id, rcu);
+            seen = self.table.relookup(seen, id, rcu);
         }
         Err(Refusal::Missing)
     }

@@ -174,15 +174,15 @@ impl Bucket {
     /// Looks at what was pushed since, and again at what was found.
     #[cold]
     #[inline(never)]
-    fn look_on<'a>(
+    fn lookup_newer<'a>(
         &self,
-        seen: Seen<'a>,
+        seen: Lookup<'a>,
         wanted: impl Fn(&Node) -> bool,
         rcu: &'a Guard,
-    ) -> Seen<'a> {
+    ) -> Lookup<'a> {
         let mut newer = self.catch_up(seen.first, rcu);
         let found = newer.find(|node| wanted(node));
-        Seen {
+        Lookup {
             found: found.or(seen.found.filter(|node| wanted(node))),
             first: newer.first(),
         }
@@ -271,7 +271,7 @@ impl Table {
     /// Finds the live member for `id`. Any context; takes no lock.
     #[inline]
     pub(crate) fn find<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Node> {
-        self.look(id, rcu).found
+        self.lookup(id, rcu).found
     }
 
     /// As [`Table::find`], for a function that calls nothing: without a call for the rare second walk
@@ -289,62 +289,72 @@ impl Table {
         bucket.catch_up(first, rcu).find(|node| node.matches(id))
     }
 
-    /// Looks for the live member for `id`, so that it can be done again by [`Table::again`]. Any
+    /// Looks for the live member for `id`, so that it can be done again by [`Table::relookup`]. Any
     /// context; takes no lock.
     #[inline(always)]
-    pub(super) fn look<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Seen<'a> {
+    pub(super) fn lookup<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Lookup<'a> {
         // The closures are moved: none needs an address for the sake of the rare second walk.
-        self.look_by(id.addr(), move |node| node.matches(id), rcu)
+        self.lookup_by(id.addr(), move |node| node.matches(id), rcu)
     }
 
-    /// As [`Table::look`], for a live member with this address, whatever its stamp is.
+    /// As [`Table::lookup`], for a live member with this address, whatever its stamp is.
     #[inline(always)]
-    pub(super) fn look_at<'a>(&self, addr: usize, rcu: &'a Guard) -> Seen<'a> {
-        self.look_by(addr, move |node| node.key.load(Relaxed) == addr, rcu)
+    pub(super) fn lookup_at<'a>(&self, addr: usize, rcu: &'a Guard) -> Lookup<'a> {
+        self.lookup_by(addr, move |node| node.key.load(Relaxed) == addr, rcu)
     }
 
     #[inline(always)]
-    fn look_by<'a>(&self, addr: usize, wanted: impl Fn(&Node) -> bool, rcu: &'a Guard) -> Seen<'a> {
+    fn lookup_by<'a>(
+        &self,
+        addr: usize,
+        wanted: impl Fn(&Node) -> bool,
+        rcu: &'a Guard,
+    ) -> Lookup<'a> {
         let first = self.bucket(addr).head.load();
-        let seen = Seen {
+        let seen = Lookup {
             found: walk(first, rcu, &wanted),
             first,
         };
         if seen.found.is_some() || first.is_null() {
             return seen;
         }
-        self.again_by(seen, addr, wanted, rcu)
+        self.relookup_by(seen, addr, wanted, rcu)
     }
 
     /// The live member for `id` that there is now, after it was looked for under the same guard. It
     /// does not take as long as the chain is. Any context; takes no lock.
     #[inline(always)]
-    pub(super) fn again<'a>(&self, seen: Seen<'a>, id: OwnerId, rcu: &'a Guard) -> Seen<'a> {
-        self.again_by(seen, id.addr(), move |node| node.matches(id), rcu)
+    pub(super) fn relookup<'a>(&self, seen: Lookup<'a>, id: OwnerId, rcu: &'a Guard) -> Lookup<'a> {
+        self.relookup_by(seen, id.addr(), move |node| node.matches(id), rcu)
     }
 
-    /// As [`Table::again`], after [`Table::look_at`].
+    /// As [`Table::relookup`], after [`Table::lookup_at`].
     #[inline(always)]
-    pub(super) fn again_at<'a>(&self, seen: Seen<'a>, addr: usize, rcu: &'a Guard) -> Seen<'a> {
-        self.again_by(seen, addr, move |node| node.key.load(Relaxed) == addr, rcu)
-    }
-
-    #[inline(always)]
-    fn again_by<'a>(
+    pub(super) fn relookup_at<'a>(
         &self,
-        seen: Seen<'a>,
+        seen: Lookup<'a>,
+        addr: usize,
+        rcu: &'a Guard,
+    ) -> Lookup<'a> {
+        self.relookup_by(seen, addr, move |node| node.key.load(Relaxed) == addr, rcu)
+    }
+
+    #[inline(always)]
+    fn relookup_by<'a>(
+        &self,
+        seen: Lookup<'a>,
         addr: usize,
         wanted: impl Fn(&Node) -> bool,
         rcu: &'a Guard,
-    ) -> Seen<'a> {
+    ) -> Lookup<'a> {
         let bucket = self.bucket(addr);
         // Pairs with the full ordering of deaths, as in `CatchUp`: the loads so far come first. So
         // a reader that has seen a member replaced finds the one that it was replaced by.
         barrier::smp_mb(Read);
         if !ptr::eq(bucket.head.load(), seen.first) {
-            return bucket.look_on(seen, wanted, rcu);
+            return bucket.lookup_newer(seen, wanted, rcu);
         }
-        Seen {
+        Lookup {
             found: seen.found.filter(|node| wanted(node)),
             ..seen
         }
@@ -363,7 +373,7 @@ impl Table {
 
     /// Finds a live member with this address, whatever its stamp is. Any context; takes no lock.
     pub(super) fn find_at<'a>(&self, addr: usize, rcu: &'a Guard) -> Option<&'a Node> {
-        self.look_at(addr, rcu).found
+        self.lookup_at(addr, rcu).found
     }
 
     /// Finds a live member with this address and an identity of `kind`. Any context; takes no lock.
@@ -393,7 +403,7 @@ impl Table {
         wanted: impl Fn(&Node) -> bool,
         rcu: &'a Guard,
     ) -> Option<&'a Node> {
-        self.look_by(addr, wanted, rcu).found
+        self.lookup_by(addr, wanted, rcu).found
     }
 
     /// Of the live members in bucket number `at` that have a key, the one with the greatest, and
@@ -434,7 +444,7 @@ impl Table {
     }
 
     /// Inserts a member unless there is a live one with its address, which was looked for by
-    /// [`Table::look_at`] under the same guard and not found, and returns whether it did. Any
+    /// [`Table::lookup_at`] under the same guard and not found, and returns whether it did. Any
     /// context; takes no lock.
     ///
     /// # Safety
@@ -443,7 +453,7 @@ impl Table {
     pub(crate) unsafe fn push_unique<'a>(
         &self,
         node: NonNull<Node>,
-        mut seen: Seen<'a>,
+        mut seen: Lookup<'a>,
         rcu: &'a Guard,
     ) -> bool {
         // SAFETY: Valid by the contract.
@@ -457,7 +467,7 @@ impl Table {
             if bucket.head.replace(seen.first, node.as_ptr()) {
                 return true;
             }
-            seen = self.again_at(seen, addr, rcu);
+            seen = self.relookup_at(seen, addr, rcu);
             if seen.found.is_some() {
                 return false;
             }
@@ -555,7 +565,7 @@ impl Table {
 /// What is live and was not found was pushed since: else it was pushed before the head at which the
 /// last round of the lookup began, and was live then, and would have been found.
 #[derive(Copy, Clone)]
-pub(crate) struct Seen<'a> {
+pub(crate) struct Lookup<'a> {
     /// The live member that was found.
     pub(super) found: Option<&'a Node>,
     /// The head when the last round began.
