@@ -112,7 +112,7 @@ mod tests {
         let mut is_refused = false;
         for _ in 0..1 << 16 {
             // What waits for a grace period does not refuse who waits for one.
-            is_refused = map.raw().with_patience(|| Ok(once()?)) == Err(ENOMEM);
+            is_refused = map.raw().retry_after_reap(|| Ok(once()?)) == Err(ENOMEM);
             if is_refused {
                 break;
             }
@@ -211,7 +211,7 @@ mod tests {
             }
         };
         let most = map.raw().unfreed() as u64 * map.raw().element_size() as u64;
-        let result = map.raw().with_patience(|| {
+        let result = map.raw().retry_after_reap(|| {
             let rcu = rcu::read_lock();
             map.put(&*owner, Mode::Any, &[2], &rcu)?;
             Ok(())

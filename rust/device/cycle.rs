@@ -174,7 +174,7 @@ impl Cycle {
             while !self.places.iter().all(|place| place.done.load(Acquire)) {
                 // While a CPU stalls no grace period ends, and what is replaced adds up.
                 let update = || self.update(&self.bystander);
-                match self.map.raw().with_patience(update) {
+                match self.map.raw().retry_after_reap(update) {
                     Ok(()) => ok += 1,
                     Err(_) => failed += 1,
                 }

@@ -76,7 +76,7 @@ impl RawMap {
     /// Runs `op`, which puts something into this map, where the caller may sleep: when there is no
     /// memory, because too much waits to be freed or the payer is at its limit, it waits until what
     /// is dead now is freed, and tries again.
-    pub(crate) fn with_patience<R>(&self, mut op: impl FnMut() -> Result<R>) -> Result<R> {
+    pub(crate) fn retry_after_reap<R>(&self, mut op: impl FnMut() -> Result<R>) -> Result<R> {
         const TRIES: u32 = 8;
 
         let reaper = &self.runtime.reaper;

@@ -162,9 +162,9 @@ fn hurried() {
 }
 
 /// Runs `op` with patience, and returns its result and how often it ran.
-fn patiently(case: &Case, mut op: impl FnMut() -> Result<bool, Refusal>) -> (Result<bool>, u32) {
+fn retried(case: &Case, mut op: impl FnMut() -> Result<bool, Refusal>) -> (Result<bool>, u32) {
     let mut runs = 0;
-    let result = case.map.raw().with_patience(|| {
+    let result = case.map.raw().retry_after_reap(|| {
         runs += 1;
         Ok(op()?)
     });
@@ -172,25 +172,25 @@ fn patiently(case: &Case, mut op: impl FnMut() -> Result<bool, Refusal>) -> (Res
 }
 
 /// Who may sleep waits for room.
-fn patience() {
+fn retry() {
     let case = Case::new();
     let fail = |calls| fault::begin(Plan::NONE.fail(Site::ElementAlloc, calls));
-    assert!(patiently(&case, || case.put(Mode::NoExist)) == (Ok(true), 1));
+    assert!(retried(&case, || case.put(Mode::NoExist)) == (Ok(true), 1));
     // Another reason than memory is no reason to wait.
     case.replace(1);
-    assert!(patiently(&case, || case.put(Mode::NoExist)) == (Err(EEXIST), 1));
+    assert!(retried(&case, || case.put(Mode::NoExist)) == (Err(EEXIST), 1));
     assert!(runtime().pending().0 == 1 && case.nomem() == 0);
     // Room comes by waiting, and the first refusal is none.
     case.replace(31);
-    assert!(patiently(&case, || case.put(Mode::Exist)) == (Ok(false), 2));
+    assert!(retried(&case, || case.put(Mode::Exist)) == (Ok(false), 2));
     assert!(case.nomem() == 0 && runtime().pending().0 == 1);
     fail(1);
-    assert!(patiently(&case, || case.put(Mode::Exist)) == (Ok(false), 2));
+    assert!(retried(&case, || case.put(Mode::Exist)) == (Ok(false), 2));
     // Memory is not to be had at all: it is tried once more if something was dead.
     fail(u64::MAX);
-    assert!(patiently(&case, || case.put(Mode::Exist)) == (Err(ENOMEM), 2));
+    assert!(retried(&case, || case.put(Mode::Exist)) == (Err(ENOMEM), 2));
     assert!(case.nomem() == 1 && runtime().pending() == (0, 0));
-    assert!(patiently(&case, || case.put(Mode::Exist)) == (Err(ENOMEM), 1));
+    assert!(retried(&case, || case.put(Mode::Exist)) == (Err(ENOMEM), 1));
     assert!(case.nomem() == 2);
     fail(0);
     // Something is dead each time, but it is not too much.
@@ -199,14 +199,14 @@ fn patience() {
         fail(1);
         case.put(Mode::Exist)
     };
-    assert!(patiently(&case, litter) == (Err(ENOMEM), 2));
+    assert!(retried(&case, litter) == (Err(ENOMEM), 2));
     assert!(case.nomem() == 3);
     // Others use up all that is freed.
     fail(0);
     let refill = || loop {
         case.put(Mode::Exist)?;
     };
-    assert!(patiently(&case, refill) == (Err(ENOMEM), 9));
+    assert!(retried(&case, refill) == (Err(ENOMEM), 9));
     assert!(case.nomem() == 4);
 }
 
@@ -278,7 +278,7 @@ fn bounds() {
         ("defaults", defaults),
         ("full", full),
         ("hurried", hurried),
-        ("patience", patience),
+        ("retry", retry),
         ("drops", drops),
     ];
     for (name, scenario) in scenarios {
