@@ -127,11 +127,12 @@ impl kernel::InPlaceModule for OwnerStorage {
             map_bits: params::map_bits(),
             index_bits: params::index_bits(),
         };
-        let marks = storage::pending::Marks::new(params::pending_hurry(), params::pending_limit());
+        let watermarks =
+            storage::pending::Watermarks::new(params::pending_hurry(), params::pending_limit());
         // Notices before users: who is created is seen to die. Fields are initialised in the order
         // they are written here, and dropped in the order of the type.
         try_pin_init!(Self {
-            runtime: storage::runtime::Running::start(sizes, marks)?,
+            runtime: storage::runtime::Running::start(sizes, watermarks)?,
             #[cfg(OSTOR_TEST)]
             faults <- sync::fault::knobs::files(),
             #[cfg(OSTOR_TEST)]

@@ -5,7 +5,7 @@
 use crate::{
     mock,
     storage::{
-        pending::Marks,
+        pending::Watermarks,
         runtime::{
             Running,
             Runtime,
@@ -59,7 +59,7 @@ pub(crate) struct Explore {
     /// The most preemptions of an interleaving, for loom; `LOOM_MAX_PREEMPTIONS` overrides it.
     preemptions: usize,
     kworkers: usize,
-    marks: fn() -> Marks,
+    watermarks: fn() -> Watermarks,
     /// Whether the runtime goes at once when the scenario is over.
     hasty: bool,
 }
@@ -86,7 +86,7 @@ impl Explore {
             name,
             preemptions: 3,
             kworkers: 0,
-            marks: || Marks::new(0, 0),
+            watermarks: || Watermarks::new(0, 0),
             hasty: false,
         }
     }
@@ -103,9 +103,9 @@ impl Explore {
         self
     }
 
-    /// With these marks, and not the default ones.
-    pub(crate) const fn marks(mut self, marks: fn() -> Marks) -> Self {
-        self.marks = marks;
+    /// With these watermarks, and not the default ones.
+    pub(crate) const fn watermarks(mut self, watermarks: fn() -> Watermarks) -> Self {
+        self.watermarks = watermarks;
         self
     }
 
@@ -187,7 +187,8 @@ impl Explore {
             index_bits: 4,
         };
         // What panics is left as it is: a drop would wait for ever.
-        let running = ManuallyDrop::new(Running::start(sizes, (self.marks)()).expect("no runtime"));
+        let running =
+            ManuallyDrop::new(Running::start(sizes, (self.watermarks)()).expect("no runtime"));
         scenario();
         if !self.hasty {
             check_nothing_is_left();

@@ -9,24 +9,24 @@ use crate::sync::{
 
 /// How much may wait for a grace period, in bytes.
 #[derive(Copy, Clone)]
-pub(crate) struct Marks {
+pub(crate) struct Watermarks {
     /// From here on, grace periods are hurried.
-    pub(crate) hurry: u64,
+    pub(crate) expedite: u64,
     /// From here on, nothing is created. Also what may wait for the drops of one map.
     pub(crate) limit: u64,
 }
 
-impl Marks {
-    /// Marks in KiB; 0 for the default, a part of the machine's memory.
+impl Watermarks {
+    /// Watermarks in KiB; 0 for the default, a part of the machine's memory.
     pub(crate) fn new(hurry: u32, limit: u32) -> Self {
         let bytes = |kib: u32, part: u64, least: u64| match kib {
             0 => (nolock::memory() / part).max(least),
             kib => u64::from(kib) * 1024,
         };
-        let hurry = bytes(hurry, 1024, 1 << 20);
+        let expedite = bytes(hurry, 1024, 1 << 20);
         Self {
-            hurry,
-            limit: bytes(limit, 128, 4 << 20).max(hurry),
+            expedite,
+            limit: bytes(limit, 128, 4 << 20).max(expedite),
         }
     }
 }
@@ -38,7 +38,7 @@ impl Marks {
 pub(super) struct Pending(Counter);
 
 /// A number of bytes that [`Pending`] can reach.
-pub(super) struct Mark(i64);
+pub(super) struct Watermark(i64);
 
 impl Pending {
     const STEP: u64 = 1 << 16;
@@ -50,7 +50,7 @@ impl Pending {
 
     /// Whether so many bytes wait, about.
     #[inline(always)]
-    pub(super) fn has_reached(&self, mark: &Mark) -> bool {
+    pub(super) fn has_reached(&self, mark: &Watermark) -> bool {
         // Below 0 for a moment, when a step is counted down before it is counted up.
         self.0.get() as i64 >= mark.0
     }
@@ -62,7 +62,7 @@ impl Pending {
     }
 }
 
-impl Mark {
+impl Watermark {
     /// At so many bytes.
     pub(super) fn new(bytes: u64) -> Self {
         Self(bytes.div_ceil(Pending::STEP) as i64)
@@ -105,14 +105,14 @@ impl Objects {
 
 /// What waits on one processor: two sums of [`Objects`], of which the bytes may carry. The
 /// difference of the sums is right as long as what waits has room in its bits.
-pub(super) struct Part {
+pub(super) struct CpuPending {
     /// What was ever handed over.
     handed: Counter,
     /// What of that does not wait any more.
     done: Counter,
 }
 
-impl Part {
+impl CpuPending {
     /// Nothing waits.
     pub(super) const fn new() -> Self {
         Self {

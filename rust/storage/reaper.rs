@@ -14,8 +14,8 @@
 //!
 //! # Bounds
 //!
-//! What waits for its grace period is counted in bytes. From [`Marks::hurry`] on, grace periods are
-//! expedited and nobody waits for a tick. From [`Marks::limit`] on, [`Reaper::is_full`]: nothing
+//! What waits for its grace period is counted in bytes. From [`Watermarks::expedite`] on, grace periods are
+//! expedited and nobody waits for a tick. From [`Watermarks::limit`] on, [`Reaper::is_full`]: nothing
 //! is created until something is free. Who may sleep waits for that in [`Reaper::make_room`]. What
 //! waits for a drop is bounded for each map by itself, by the same limit.
 
@@ -26,11 +26,11 @@ use super::{
         Freed, //
     },
     pending::{
-        Mark,
-        Marks,
+        CpuPending,
         Objects,
-        Part,
         Pending, //
+        Watermark,
+        Watermarks,
     },
     reap_node::{
         ReapNode, //
@@ -70,14 +70,14 @@ use kernel::prelude::*;
 
 /// The reaper.
 pub(super) struct Reaper {
-    lanes: PerCpu<Bell<Lane>>,
+    lists: PerCpu<Bell<CpuList>>,
     pending: Pending,
     /// Who waits for room.
     waiters: Counter,
-    hurry: Mark,
-    limit: Mark,
+    expedite: Watermark,
+    limit: Watermark,
     limit_bytes: u64,
-    // Dropped after the lanes' bells, which ring in it.
+    // Dropped after the lists' bells, which ring in it.
     queue: Queue,
 }
 
@@ -121,46 +121,46 @@ impl Batch {
 
 /// What was handed over on one processor.
 #[repr(align(64))]
-struct Lane {
+struct CpuList {
     dead: LList,
     /// Those on the list, and those that were taken from it and are not freed or on their way to a
     /// drop.
-    part: Part,
+    pending: CpuPending,
 }
 
-impl Lane {
+impl CpuList {
     /// With nothing in it.
     const fn new() -> Self {
         Self {
             dead: LList::new(),
-            part: Part::new(),
+            pending: CpuPending::new(),
         }
     }
 }
 
-impl Listener for Lane {
-    fn answer(lane: &Bell<Self>) {
+impl Listener for CpuList {
+    fn answer(list: &Bell<Self>) {
         if let Some(runtime) = Runtime::get() {
-            runtime.reaper.reap(lane, runtime);
+            runtime.reaper.reap(list, runtime);
         }
     }
 
     fn is_urgent(&self) -> bool {
-        Runtime::get().is_none_or(|runtime| runtime.reaper.is_hurried())
+        Runtime::get().is_none_or(|runtime| runtime.reaper.is_expedited())
     }
 }
 
 impl Reaper {
     /// A reaper with nothing to do. May sleep.
-    pub(super) fn new(marks: Marks) -> Result<Self> {
+    pub(super) fn new(watermarks: Watermarks) -> Result<Self> {
         let queue = Queue::new()?;
         Ok(Self {
-            lanes: PerCpu::new(|| KBox::pin_init(Bell::new(&queue, Lane::new()), GFP_KERNEL))?,
+            lists: PerCpu::new(|| KBox::pin_init(Bell::new(&queue, CpuList::new()), GFP_KERNEL))?,
             pending: Pending::new(),
             waiters: Counter::new(),
-            hurry: Mark::new(marks.hurry),
-            limit: Mark::new(marks.limit),
-            limit_bytes: marks.limit,
+            expedite: Watermark::new(watermarks.expedite),
+            limit: Watermark::new(watermarks.limit),
+            limit_bytes: watermarks.limit,
             queue,
         })
     }
@@ -188,10 +188,10 @@ impl Reaper {
     #[inline(always)]
     pub(super) unsafe fn take_all(&self, dead: Batch) {
         fault::pause(Site::HandOver);
-        let lane = self.lanes.here();
-        lane.part.add(dead.objects, &self.pending);
-        if lane.dead.push_all(dead.links) {
-            lane.ring();
+        let list = self.lists.here();
+        list.pending.add(dead.objects, &self.pending);
+        if list.dead.push_all(dead.links) {
+            list.ring();
         }
     }
 
@@ -201,8 +201,8 @@ impl Reaper {
         self.pending.has_reached(&self.limit)
     }
 
-    fn is_hurried(&self) -> bool {
-        self.pending.has_reached(&self.hurry) || self.waiters.get() != 0
+    fn is_expedited(&self) -> bool {
+        self.pending.has_reached(&self.expedite) || self.waiters.get() != 0
     }
 
     /// What may wait for the drops of one map, in bytes.
@@ -212,22 +212,24 @@ impl Reaper {
 
     /// Whether anything waits to be freed or to go on to a drop.
     pub(super) fn has_dead(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.part.get().count() != 0)
+        self.lists
+            .iter()
+            .any(|list| list.pending.get().count() != 0)
     }
 
     /// Objects and bytes that wait to be freed or to go on to a drop.
     pub(super) fn pending(&self) -> (u64, u64) {
-        self.lanes.iter().fold((0, 0), |(objects, bytes), lane| {
-            let part = lane.part.get();
-            (objects + part.count(), bytes + part.bytes())
+        self.lists.iter().fold((0, 0), |(objects, bytes), list| {
+            let pending = list.pending.get();
+            (objects + pending.count(), bytes + pending.bytes())
         })
     }
 
     /// Unlinks, waits for a grace period and frees, for one processor.
-    fn reap(&self, lane: &Bell<Lane>, runtime: &Runtime) {
-        let mut unlinked = lane.dead.take();
+    fn reap(&self, list: &Bell<CpuList>, runtime: &Runtime) {
+        let mut unlinked = list.dead.take();
         if !unlinked.iter().all(is_unlinked) {
-            unlinked = unlink_all(unlinked, lane, runtime);
+            unlinked = unlink_all(unlinked, list, runtime);
         }
         if !unlinked.is_empty() {
             #[cfg(OSTOR_TEST)]
@@ -238,12 +240,12 @@ impl Reaper {
             });
             fault::pause(Site::GracePeriod);
             self.wait_for_readers();
-            self.free_all(lane, unlinked, runtime);
+            self.free_all(list, unlinked, runtime);
         }
     }
 
     fn wait_for_readers(&self) {
-        if self.is_hurried() {
+        if self.is_expedited() {
             rcu::synchronize_rcu_expedited();
         } else {
             rcu::synchronize_rcu();
@@ -252,7 +254,7 @@ impl Reaper {
 
     /// Frees what nobody can reach. Values with a drop come last, so that whoever waits for one of
     /// them finds freed what was handed over before it.
-    fn free_all(&self, lane: &Lane, dead: Chain, runtime: &Runtime) {
+    fn free_all(&self, list: &CpuList, dead: Chain, runtime: &Runtime) {
         /// Objects after which others may run, and after which what is freed is counted.
         const BATCH: usize = 32;
 
@@ -289,12 +291,12 @@ impl Reaper {
             objects = objects.and(Objects::one(bytes));
             count += 1;
             if count == BATCH {
-                lane.part.sub(objects, &self.pending);
+                list.pending.sub(objects, &self.pending);
                 (objects, count) = (Objects::NONE, 0);
                 deferred::cond_resched();
             }
         }
-        lane.part.sub(objects, &self.pending);
+        list.pending.sub(objects, &self.pending);
         drop(freed);
         for link in with_drop {
             // SAFETY: `link` is the first field of an element that the reaper owns.
@@ -309,9 +311,9 @@ impl Reaper {
     /// lock fails. May sleep.
     pub(super) fn make_room(&self) {
         self.waiters.add(1);
-        let has_work = |lane: &&Bell<Lane>| lane.part.get().count() != 0;
-        self.lanes.iter().filter(has_work).for_each(Bell::hurry);
-        self.lanes.iter().for_each(Bell::flush);
+        let has_work = |list: &&Bell<CpuList>| list.pending.get().count() != 0;
+        self.lists.iter().filter(has_work).for_each(Bell::hurry);
+        self.lists.iter().for_each(Bell::flush);
         self.waiters.sub(1);
     }
 
@@ -336,7 +338,7 @@ fn is_unlinked(link: NonNull<Link>) -> bool {
 /// Unlinks what the reaper took from the list of a processor as far as the locks allow, and returns
 /// what is unlinked. The rest goes on the list again.
 #[cold]
-fn unlink_all(dead: Chain, lane: &Bell<Lane>, runtime: &Runtime) -> Chain {
+fn unlink_all(dead: Chain, list: &Bell<CpuList>, runtime: &Runtime) -> Chain {
     let mut unlinked = Chain::new();
     let mut is_stuck = false;
     for link in dead {
@@ -351,14 +353,14 @@ fn unlink_all(dead: Chain, lane: &Bell<Lane>, runtime: &Runtime) -> Chain {
             unsafe { unlinked.push(link) };
         } else {
             // SAFETY: Likewise.
-            unsafe { lane.dead.push(link) };
+            unsafe { list.dead.push(link) };
             is_stuck = true;
         }
         deferred::cond_resched();
     }
     if is_stuck {
         // No ring: whoever holds the lock needs a moment.
-        lane.ring_later(1);
+        list.ring_later(1);
     }
     unlinked
 }

@@ -10,7 +10,7 @@ use super::{
         OwnerId, //
         OwnerOps,
     },
-    pending::Marks,
+    pending::Watermarks,
     reaper::{
         Batch,
         Reaper, //
@@ -366,11 +366,11 @@ pub(crate) struct Running(KBox<Runtime>);
 
 impl Running {
     /// Starts the runtime, once at a time.
-    pub(crate) fn start(sizes: Sizes, marks: Marks) -> Result<Self> {
+    pub(crate) fn start(sizes: Sizes, watermarks: Watermarks) -> Result<Self> {
         let runtime = KBox::new(
             Runtime {
                 index: Table::new(sizes.index_bits)?,
-                reaper: Reaper::new(marks)?,
+                reaper: Reaper::new(watermarks)?,
                 sizes,
                 next_map: Atomic::new(1),
                 stats: Stats::new()?,

@@ -11,13 +11,13 @@ mod figures;
 mod interrupt;
 mod life;
 mod lookup;
-mod marks;
 mod nested;
 mod overtaken;
 mod random;
 mod seen;
 mod sequence;
 mod walk;
+mod watermarks;
 
 use crate::{
     mock::{

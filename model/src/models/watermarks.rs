@@ -19,7 +19,7 @@ use crate::{
             ByteMap,
             Map, //
         },
-        pending::Marks, //
+        pending::Watermarks, //
     },
     sync::{
         deferred,
@@ -47,16 +47,16 @@ const ELEMENT: usize = 4096;
 const KIB: u64 = 1024;
 
 /// Grace periods are hurried from 16 elements on, and nothing is created from 32 on.
-fn marks() -> Marks {
-    Marks::new(64, 128)
+fn watermarks() -> Watermarks {
+    Watermarks::new(64, 128)
 }
 
-/// The marks are parts of memory, not too small ones, or what is wanted.
+/// The watermarks are parts of memory, not too small ones, or what is wanted.
 fn defaults() {
     let of = |memory, hurry, limit| {
         nolock::set_memory(memory);
-        let marks = Marks::new(hurry, limit);
-        (marks.hurry, marks.limit)
+        let watermarks = Watermarks::new(hurry, limit);
+        (watermarks.expedite, watermarks.limit)
     };
     assert!(of(1 << 34, 0, 0) == (1 << 24, 1 << 27));
     assert!(of(1 << 20, 0, 0) == (1 << 20, 4 << 20));
@@ -282,6 +282,6 @@ fn bounds() {
         ("drops", drops),
     ];
     for (name, scenario) in scenarios {
-        Explore::new(name).marks(marks).once(scenario);
+        Explore::new(name).watermarks(watermarks).once(scenario);
     }
 }
