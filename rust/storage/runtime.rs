@@ -186,7 +186,7 @@ impl Runtime {
     pub(crate) unsafe fn owner_died_as(&self, id: OwnerId, other: OwnerId) -> bool {
         #[cfg(OSTOR_TEST)]
         drops::note_end_of_owner(id.addr());
-        if self.index.is_bare(id.addr()) {
+        if self.index.is_bucket_empty(id.addr()) {
             // Most owners have no storage.
             return false;
         }
@@ -259,7 +259,7 @@ impl Runtime {
     /// The owner `from`, which nobody knows yet, is to be found as `to` from now on. Both are at
     /// the same address. Any context; takes no lock.
     pub(crate) fn rename(&self, from: OwnerId, to: OwnerId) {
-        if self.index.is_bare(from.addr()) {
+        if self.index.is_bucket_empty(from.addr()) {
             return;
         }
         let rcu = rcu::read_lock();
@@ -301,7 +301,7 @@ impl Runtime {
             }
             elem.map().counters().here().owner_deaths.add(1);
             // SAFETY: Claimed above.
-            unsafe { unlink::leave_table::<TryLock>(elem, rcu) };
+            unsafe { unlink::unlink_from_table::<TryLock>(elem, rcu) };
             // SAFETY: Likewise.
             unsafe { dead.add(&elem.reap_node, elem.map().element_size()) };
         }
@@ -314,15 +314,15 @@ impl Runtime {
             // and it goes as a whole.
             for elem in storage.iter(rcu) {
                 elem.reap_node.left_storage();
-                unlink::note_deferral(elem);
+                unlink::count_deferral(elem);
             }
             // SAFETY: Ours, as said.
-            unsafe { unlink::leave_index::<TryLock>(self, storage, rcu) };
+            unsafe { unlink::unlink_or_defer_storage::<TryLock>(self, storage, rcu) };
             // SAFETY: Likewise.
             unsafe { dead.add(&storage.reap_node, size_of::<Storage>()) };
         } else {
             // SAFETY: They are claimed, and in elements.
-            unsafe { unlink::leave_lists::<TryLock>(&dead, rcu) };
+            unsafe { unlink::unlink_all_from_storage::<TryLock>(&dead, rcu) };
         }
         // SAFETY: All of it is ours.
         unsafe { self.reaper.take_all(dead) };

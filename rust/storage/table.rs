@@ -390,7 +390,7 @@ impl Table {
     /// Whether the bucket of this address has no member, which says that none with the address is in
     /// the table. Any context.
     #[inline]
-    pub(super) fn is_bare(&self, addr: usize) -> bool {
+    pub(super) fn is_bucket_empty(&self, addr: usize) -> bool {
         self.bucket(addr).head.is_null()
     }
 

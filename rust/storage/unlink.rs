@@ -64,13 +64,13 @@ pub(super) unsafe fn retire(elem: &Element, rcu: &Guard) {
     }
     // SAFETY: By the contract.
     unsafe { unlink(elem, rcu) };
-    note_deferral(elem);
+    count_deferral(elem);
     // SAFETY: By the contract; what is still linked, `reap_node` say.
     unsafe { runtime.reaper.take(&elem.reap_node, map.element_size()) };
 }
 
 /// Counts an element that is handed over still linked, if it is.
-pub(super) fn note_deferral(elem: &Element) {
+pub(super) fn count_deferral(elem: &Element) {
     if !elem.reap_node.is_unlinked() {
         elem.map().counters().here().deferred.add(1);
         elem.map().runtime.stats.here().deferred.add(1);
@@ -87,9 +87,9 @@ pub(super) fn note_deferral(elem: &Element) {
 #[inline(always)]
 pub(super) unsafe fn unlink(elem: &Element, rcu: &Guard) -> bool {
     // SAFETY: By the contract.
-    unsafe { leave_list::<Spin>(elem, rcu) };
+    unsafe { unlink_from_storage::<Spin>(elem, rcu) };
     // SAFETY: Likewise.
-    unsafe { leave_table::<Spin>(elem, rcu) };
+    unsafe { unlink_from_table::<Spin>(elem, rcu) };
     elem.reap_node.is_unlinked()
 }
 
@@ -98,7 +98,7 @@ pub(super) unsafe fn unlink(elem: &Element, rcu: &Guard) -> bool {
 /// # Safety
 ///
 /// The caller must own the element by its claim.
-pub(super) unsafe fn leave_table<L: LockMode>(elem: &Element, rcu: &Guard) {
+pub(super) unsafe fn unlink_from_table<L: LockMode>(elem: &Element, rcu: &Guard) {
     if elem.reap_node.on_table() {
         let node = NonNull::from(&elem.node);
         // SAFETY: A member of its map's table, claimed by the caller.
@@ -114,13 +114,13 @@ pub(super) unsafe fn leave_table<L: LockMode>(elem: &Element, rcu: &Guard) {
 /// # Safety
 ///
 /// The caller must own the element by its claim.
-pub(super) unsafe fn leave_list<L: LockMode>(elem: &Element, rcu: &Guard) {
-    if elem.reap_node.on_storage() && leave_storage::<L>(elem, rcu) {
+pub(super) unsafe fn unlink_from_storage<L: LockMode>(elem: &Element, rcu: &Guard) {
+    if elem.reap_node.on_storage() && remove_from_storage::<L>(elem, rcu) {
         elem.reap_node.left_storage();
     }
 }
 
-fn leave_storage<L: LockMode>(elem: &Element, rcu: &Guard) -> bool {
+fn remove_from_storage<L: LockMode>(elem: &Element, rcu: &Guard) -> bool {
     let Some(storage) = elem.storage(rcu) else {
         return true;
     };
@@ -146,18 +146,18 @@ fn leave_storage<L: LockMode>(elem: &Element, rcu: &Guard) -> bool {
     emptied.is_some()
 }
 
-/// Takes elements off their storage's list as [`leave_list`] does.
+/// Takes elements off their storage's list as [`unlink_from_storage`] does.
 ///
 /// # Safety
 ///
 /// The caller must own the elements by their claims, and all that is dead must be elements.
-pub(super) unsafe fn leave_lists<L: LockMode>(dead: &Batch, rcu: &Guard) {
+pub(super) unsafe fn unlink_all_from_storage<L: LockMode>(dead: &Batch, rcu: &Guard) {
     for link in dead.links() {
         // SAFETY: By the contract; the link is the first field.
         let elem = unsafe { link.cast::<Element>().as_ref() };
         // SAFETY: By the contract.
-        unsafe { leave_list::<L>(elem, rcu) };
-        note_deferral(elem);
+        unsafe { unlink_from_storage::<L>(elem, rcu) };
+        count_deferral(elem);
     }
 }
 
@@ -173,7 +173,7 @@ pub(super) unsafe fn retire_storage<L: LockMode>(
     rcu: &Guard,
 ) {
     // SAFETY: By the contract.
-    unsafe { leave_index::<L>(runtime, storage, rcu) };
+    unsafe { unlink_or_defer_storage::<L>(runtime, storage, rcu) };
     // SAFETY: By the contract; whether it is still linked, `reap_node` say.
     unsafe {
         runtime
@@ -188,7 +188,11 @@ pub(super) unsafe fn retire_storage<L: LockMode>(
 /// # Safety
 ///
 /// As [`unlink_storage`].
-pub(super) unsafe fn leave_index<L: LockMode>(runtime: &Runtime, storage: &Storage, rcu: &Guard) {
+pub(super) unsafe fn unlink_or_defer_storage<L: LockMode>(
+    runtime: &Runtime,
+    storage: &Storage,
+    rcu: &Guard,
+) {
     // SAFETY: By the contract.
     if !unsafe { unlink_storage::<L>(runtime, storage, rcu) } {
         runtime.stats.here().deferred.add(1);
