@@ -160,9 +160,9 @@ pub(crate) struct RawMap {
     drops: Errand<Drops>,
 }
 
-const WAITED: u32 = 0;
-const LEFT: u32 = 1;
-const GONE: u32 = 2;
+const HELD: u32 = 0;
+const DETACHED: u32 = 1;
+const EMPTY: u32 = 2;
 
 /// What a map does with its values, which it knows only as bytes.
 ///
@@ -220,7 +220,7 @@ impl RawMap {
                 next_seq: Atomic::new(1),
                 counters,
                 unfreed: Atomic::new(1),
-                end: Atomic::new(WAITED),
+                end: Atomic::new(HELD),
                 gone <- Completion::new(),
                 drops <- runtime.reaper.new_drops(),
             }),
@@ -428,7 +428,7 @@ impl RawMap {
         if self.unfreed.fetch_sub(count, Full) != count {
             return;
         }
-        if self.end.xchg(GONE, Full) == LEFT {
+        if self.end.xchg(EMPTY, Full) == DETACHED {
             // SAFETY: The owner has left the map to who comes here, and no element is left.
             unsafe { Self::free(NonNull::from(self)) };
         } else {
@@ -475,7 +475,7 @@ impl RawMap {
         // SAFETY: Valid by the contract.
         let raw = unsafe { map.as_ref() };
         raw.begin_end();
-        if raw.wait() || raw.end.cmpxchg(WAITED, LEFT, Full).is_err() {
+        if raw.wait() || raw.end.cmpxchg(HELD, DETACHED, Full).is_err() {
             // Who has completed it may still be about to.
             raw.gone.wait_for_completion();
             // SAFETY: No element is left, and nobody but the caller knows the map.
