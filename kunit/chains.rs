@@ -88,7 +88,10 @@ mod tests {
                 // A lock that fails leaves the member where a test does not want it.
                 //
                 // SAFETY: A member, claimed above.
-                unsafe { self.table.unlink::<Spin>(node, Site::BucketLock, &rcu) };
+                unsafe {
+                    self.table
+                        .unlink::<Spin>(node, Site::BucketLock, || (), &rcu)
+                };
             }
         }
 

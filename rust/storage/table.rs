@@ -31,11 +31,11 @@ use crate::sync::{
         RcuPtr, //
     },
     res_lock::ResLock,
-    trace::{
-        self,
-        Event, //
-    },
-    Acquire, Atomic, Full, Relaxed, Release,
+    Acquire,
+    Atomic,
+    Full,
+    Relaxed,
+    Release, //
 };
 use core::{
     marker::PhantomData,
@@ -474,8 +474,8 @@ impl Table {
         }
     }
 
-    /// Takes a member out, and returns whether it did: it takes the bucket's lock as `L` says.
-    /// Any context.
+    /// Takes a member out, and returns whether it did: it takes the bucket's lock as `L` says, and
+    /// calls `locked` whenever it has it. Any context.
     ///
     /// The member in front of it is looked for before the lock is taken, which takes as long as the
     /// chain is. With the lock held and interrupts off, there is left to look whether that one is
@@ -489,6 +489,7 @@ impl Table {
         &self,
         node: NonNull<Node>,
         site: Site,
+        locked: impl Fn(),
         rcu: &Guard,
     ) -> bool {
         // SAFETY: A member is valid by the type invariant.
@@ -497,9 +498,7 @@ impl Table {
         loop {
             let before = bucket.before(node, rcu);
             let unlinked = L::with(&bucket.lock, site, || {
-                if site == Site::BucketLock {
-                    trace::event(Event::BucketLocked, old.addr());
-                }
+                locked();
                 if before.is_some_and(Node::has_left) {
                     return false;
                 }

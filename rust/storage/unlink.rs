@@ -101,8 +101,13 @@ pub(super) unsafe fn unlink(elem: &Element, rcu: &Guard) -> bool {
 pub(super) unsafe fn unlink_from_table<L: LockMode>(elem: &Element, rcu: &Guard) {
     if elem.reap_node.on_table() {
         let node = NonNull::from(&elem.node);
+        let locked = || trace::event(Event::BucketLocked, elem.node.addr());
         // SAFETY: A member of its map's table, claimed by the caller.
-        if unsafe { elem.map().table.unlink::<L>(node, Site::BucketLock, rcu) } {
+        if unsafe {
+            elem.map()
+                .table
+                .unlink::<L>(node, Site::BucketLock, locked, rcu)
+        } {
             elem.reap_node.left_table();
         }
     }
@@ -211,7 +216,7 @@ pub(super) unsafe fn unlink_storage<L: LockMode>(
 ) -> bool {
     let node = NonNull::from(&storage.node);
     // SAFETY: A member of the index since it was published, dead, and the caller's.
-    let is_out = unsafe { runtime.index.unlink::<L>(node, Site::IndexLock, rcu) };
+    let is_out = unsafe { runtime.index.unlink::<L>(node, Site::IndexLock, || (), rcu) };
     if is_out {
         storage.reap_node.left_table();
     }

@@ -102,7 +102,10 @@ impl Bucket {
     fn unlink(&self, n: usize) {
         let (node, rcu) = (NonNull::from(self.nodes[n]), rcu::read_lock());
         // SAFETY: A member, killed by the one who calls this.
-        let unlinked = unsafe { self.table.unlink::<Spin>(node, Site::BucketLock, &rcu) };
+        let unlinked = unsafe {
+            self.table
+                .unlink::<Spin>(node, Site::BucketLock, || (), &rcu)
+        };
         assert!(unlinked);
     }
 
