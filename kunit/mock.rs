@@ -8,8 +8,8 @@ use crate::{
         map::Map,
         owner::{
             Owner,
-            OwnerId, //
-            OwnerOps,
+            OwnerId,
+            OwnerOps, //
         },
         runtime::Runtime, //
     },

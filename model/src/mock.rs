@@ -9,8 +9,8 @@ use crate::{
         map::Map,
         owner::{
             Owner,
-            OwnerId, //
-            OwnerOps,
+            OwnerId,
+            OwnerOps, //
         },
         runtime::Runtime, //
     },
@@ -31,7 +31,7 @@ use std::{
         Cell,
         RefCell, //
     },
-    thread::panicking,
+    thread::panicking, //
 };
 
 /// An owner. Its address is a number, so that executions do not differ by what the host's

@@ -7,8 +7,8 @@ use crate::{
         error::Refusal,
         owner::{
             Owner,
-            OwnerId, //
-            OwnerOps,
+            OwnerId,
+            OwnerOps, //
         }, //
     },
     sync::rcu::Guard, //

@@ -28,8 +28,8 @@ use crate::{
         map::ByteMap,
         owner::{
             Owner,
-            OwnerId, //
-            OwnerOps,
+            OwnerId,
+            OwnerOps, //
         },
         runtime::Runtime, //
     },

@@ -39,8 +39,8 @@ use crate::{
         error::Refusal,
         owner::{
             Owner,
-            OwnerId, //
-            OwnerOps,
+            OwnerId,
+            OwnerOps, //
         },
         runtime::Runtime, //
     },

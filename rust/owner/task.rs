@@ -29,8 +29,8 @@ use crate::{
         error::Refusal,
         owner::{
             Owner,
-            OwnerId, //
-            OwnerOps,
+            OwnerId,
+            OwnerOps, //
         }, //
     },
     sync::{

@@ -15,8 +15,8 @@
 
 use super::{
     owner::{
-        OwnerId, //
-        OwnerOps,
+        OwnerId,
+        OwnerOps, //
     },
     runtime::Stats, //
 };

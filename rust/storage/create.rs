@@ -7,8 +7,8 @@ use super::{
     error::Refusal,
     owner::{
         Owner,
-        OwnerId, //
-        OwnerOps,
+        OwnerId,
+        OwnerOps, //
     },
     raw_map::RawMap,
     runtime::Runtime,

@@ -6,8 +6,8 @@ use super::{
     owner::OwnerId,
     raw_map::RawMap,
     reap_node::{
-        ReapNode, //
-        Reapable,
+        ReapNode,
+        Reapable, //
     },
     store::Storage,
     table::Node, //

@@ -41,7 +41,10 @@ use crate::sync::{
         self,
         Event, //
     },
-    Atomic, Completion, Full, Relaxed,
+    Atomic,
+    Completion,
+    Full,
+    Relaxed, //
 };
 use core::ptr::NonNull;
 use kernel::prelude::*;

@@ -28,13 +28,13 @@ use super::{
     pending::{
         CpuPending,
         Objects,
-        Pending, //
+        Pending,
         Watermark,
-        Watermarks,
+        Watermarks, //
     },
     reap_node::{
-        ReapNode, //
-        Reapable,
+        ReapNode,
+        Reapable, //
     },
     runtime::Runtime,
     store::Storage,

@@ -7,8 +7,8 @@ use super::drops;
 use super::{
     element::Element,
     owner::{
-        OwnerId, //
-        OwnerOps,
+        OwnerId,
+        OwnerOps, //
     },
     pending::Watermarks,
     reaper::{
@@ -35,7 +35,9 @@ use crate::sync::{
         self,
         Guard, //
     },
-    Atomic, Full, Relaxed,
+    Atomic,
+    Full,
+    Relaxed, //
 };
 use core::ptr;
 use kernel::prelude::*;

@@ -8,8 +8,8 @@ use super::{
     owner::{
         Label,
         Owner,
-        OwnerId, //
-        OwnerOps,
+        OwnerId,
+        OwnerOps, //
     },
     reap_node::{
         ReapNode,

@@ -8,8 +8,8 @@
 
 use super::{
     owner::{
-        OwnerId, //
-        OwnerOps,
+        OwnerId,
+        OwnerOps, //
     },
     unlink::LockMode, //
 };

@@ -10,7 +10,7 @@ use crate::{
         PLACES,
         ROOM, //
     },
-    storage::owner::Owner,
+    storage::owner::Owner, //
 };
 use std::sync::Arc;
 

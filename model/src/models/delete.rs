@@ -23,7 +23,7 @@ use crate::{
         create::Mode,
         error::Refusal, //
     },
-    sync::fault,
+    sync::fault, //
 };
 use std::sync::Arc;
 

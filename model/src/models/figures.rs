@@ -23,8 +23,8 @@ use crate::{
         map::ByteMap,
         owner::{
             Owner,
-            OwnerId, //
-            OwnerOps,
+            OwnerId,
+            OwnerOps, //
         },
         raw_map::{
             MapShares,

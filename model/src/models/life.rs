@@ -25,7 +25,7 @@ use crate::{
         error::Refusal,
         owner::Owner, //
     },
-    sync::fault,
+    sync::fault, //
 };
 use machine::engine::Handle;
 use std::sync::Arc;

@@ -19,7 +19,7 @@ use crate::{
         owner::Owner,
         walk::Cursor, //
     },
-    sync::rcu,
+    sync::rcu, //
 };
 use std::sync::Arc;
 
