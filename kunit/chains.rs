@@ -10,12 +10,12 @@ mod tests {
     use crate::{
         owner::phantom::Phantom,
         storage::{
+            lock_mode::Spin,
             owner::Owner,
             table::{
                 Node,
                 Table, //
             },
-            unlink::Spin, //
         },
         sync::{
             fault::Site,

@@ -21,10 +21,8 @@ mod tests {
         storage::{
             create::Mode,
             map::Map,
-            runtime::{
-                Runtime,
-                Stats, //
-            }, //
+            runtime::Runtime,
+            stats::Stats, //
         },
         sync::{
             clock::Stopwatch,

@@ -18,7 +18,7 @@ use super::{
         OwnerId,
         OwnerOps, //
     },
-    runtime::Stats, //
+    stats::Stats, //
 };
 use crate::sync::{
     cpu_relax,

@@ -5,6 +5,7 @@
 use super::{
     element::Element,
     error::Refusal,
+    lock_mode::Spin,
     owner::{
         Owner,
         OwnerId,
@@ -14,10 +15,7 @@ use super::{
     runtime::Runtime,
     store::Storage,
     table::Lookup,
-    unlink::{
-        self,
-        Spin, //
-    }, //
+    unlink, //
 };
 use crate::sync::{
     fault::{

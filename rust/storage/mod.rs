@@ -34,6 +34,7 @@ pub(crate) mod held;
 pub(crate) mod inherit;
 #[cfg(OSTOR_TEST)]
 pub(crate) mod kept;
+pub(crate) mod lock_mode;
 pub(crate) mod map;
 pub(crate) mod owner;
 pub(crate) mod pending;
@@ -41,6 +42,7 @@ pub(crate) mod raw_map;
 pub(crate) mod reap_node;
 pub(crate) mod reaper;
 pub(crate) mod runtime;
+pub(crate) mod stats;
 pub(crate) mod store;
 pub(crate) mod table;
 pub(crate) mod unlink;

@@ -14,12 +14,12 @@ use super::{
     error::Refusal,
     owner::OwnerId,
     runtime::Runtime,
+    stats::Counters,
     table::Table,
     unlink, //
 };
 use crate::sync::{
     compat::barrier,
-    counter::Counter,
     deferred::{
         self,
         Errand, //
@@ -28,15 +28,10 @@ use crate::sync::{
         self,
         Site, //
     },
-    per_cpu::{
-        Share,
-        Shares, //
-    },
     rcu::{
         self,
         Guard, //
     },
-    res_lock::LockError,
     trace::{
         self,
         Event, //
@@ -48,82 +43,6 @@ use crate::sync::{
 };
 use core::ptr::NonNull;
 use kernel::prelude::*;
-
-/// What happened in a map.
-pub(crate) struct Counters {
-    shares: Shares<MapShares>,
-    /// Operations refused with [`LockError::Deadlock`].
-    pub(crate) deadlocks: Counter,
-    /// Operations refused with [`LockError::Timeout`].
-    pub(crate) timeouts: Counter,
-    /// Operations refused with [`Refusal::NoMemory`].
-    pub(crate) nomem: Counter,
-}
-
-/// What happened in a map on one processor: a cache line.
-#[derive(Default)]
-pub(crate) struct MapShares {
-    /// Elements ever linked.
-    pub(crate) created: Share,
-    /// Elements ended by a delete.
-    pub(crate) deleted: Share,
-    /// Elements ended by an update.
-    pub(crate) replaced: Share,
-    /// Elements ended by their owner's death.
-    pub(crate) owner_deaths: Share,
-    /// Elements ended by the end of the map.
-    closed: Share,
-    /// Elements handed to the reaper still linked.
-    pub(crate) deferred: Share,
-    /// Copies made for newborn owners.
-    pub(crate) clones: Share,
-    /// Copies that could not be made.
-    pub(crate) clone_failures: Share,
-}
-
-impl Counters {
-    /// Counters at 0. May sleep.
-    fn new() -> Result<Self> {
-        Ok(Self {
-            shares: Shares::new()?,
-            deadlocks: Counter::new(),
-            timeouts: Counter::new(),
-            nomem: Counter::new(),
-        })
-    }
-
-    /// What this processor counts on.
-    #[inline(always)]
-    pub(crate) fn here(&self) -> &MapShares {
-        self.shares.here()
-    }
-
-    /// What all processors have counted together.
-    pub(crate) fn sum(&self, which: impl Fn(&MapShares) -> &Share) -> u64 {
-        self.shares.sum(which)
-    }
-
-    /// Live elements.
-    pub(crate) fn elements(&self) -> u64 {
-        // In this order: what has ended was created before.
-        let ended = self.sum(|here| &here.deleted)
-            + self.sum(|here| &here.replaced)
-            + self.sum(|here| &here.owner_deaths)
-            + self.sum(|here| &here.closed);
-        self.sum(|here| &here.created).saturating_sub(ended)
-    }
-
-    /// Counts a refusal that its user may want to know of, and passes it on.
-    pub(super) fn refused(&self, refusal: Refusal) -> Refusal {
-        match refusal {
-            Refusal::Lock(LockError::Deadlock) => self.deadlocks.add(1),
-            Refusal::Lock(LockError::Timeout) => self.timeouts.add(1),
-            Refusal::NoMemory => self.nomem.add(1),
-            Refusal::Exists | Refusal::Missing | Refusal::OwnerDead | Refusal::Unsupported => {}
-        }
-        refusal
-    }
-}
 
 /// The map.
 ///
@@ -284,7 +203,7 @@ impl RawMap {
     /// Bytes of the map, its table and its counters.
     fn own_bytes(&self) -> u64 {
         let table = self.table.len() * Table::BUCKET_SIZE;
-        (size_of::<Self>() + table + self.counters.shares.bytes()) as u64
+        (size_of::<Self>() + table + self.counters.bytes()) as u64
     }
 
     /// Bytes of the map, its table, its counters and all elements that are allocated.

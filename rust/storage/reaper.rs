@@ -25,6 +25,7 @@ use super::{
         Element,
         Freed, //
     },
+    lock_mode::Spin,
     pending::{
         CpuPending,
         Objects,
@@ -38,10 +39,7 @@ use super::{
     },
     runtime::Runtime,
     store::Storage,
-    unlink::{
-        self,
-        Spin, //
-    },
+    unlink, //
 };
 use crate::sync::{
     clock::Stopwatch,

@@ -6,6 +6,7 @@
 use super::drops;
 use super::{
     element::Element,
+    lock_mode::TryLock,
     owner::{
         OwnerId,
         OwnerOps, //
@@ -15,22 +16,15 @@ use super::{
         Batch,
         Reaper, //
     },
+    stats::Stats,
     store::Storage,
     table::Table,
-    unlink::{
-        self,
-        TryLock, //
-    }, //
+    unlink, //
 };
 use crate::sync::{
     compat::barrier,
-    counter::Counter,
     deferred,
     fault::Site,
-    per_cpu::{
-        Share,
-        Shares, //
-    },
     rcu::{
         self,
         Guard, //
@@ -52,74 +46,6 @@ pub(crate) struct Sizes {
     pub(crate) index_bits: u32,
 }
 
-/// Counters of the whole module.
-pub(crate) struct Stats {
-    shares: Shares<StatShares>,
-    /// Live maps.
-    pub(crate) maps: Counter,
-    /// Bytes of those, tables included.
-    pub(crate) map_bytes: Counter,
-    /// Owners whose notice of death was missed, seen by a backstop.
-    pub(crate) late_free: Counter,
-    /// Objects that were handed to the reaper still linked, and that it has unlinked.
-    pub(crate) finished: Counter,
-    /// Nanoseconds spent dropping values and freeing.
-    pub(crate) reap_ns: Counter,
-}
-
-/// What one processor counts of that: a cache line.
-#[derive(Default)]
-pub(crate) struct StatShares {
-    /// Elements ever allocated.
-    pub(crate) allocated: Share,
-    /// Bytes of the elements that are allocated.
-    pub(crate) element_bytes: Share,
-    /// Storages that are allocated.
-    pub(crate) storages: Share,
-    /// Bytes that are charged to owners.
-    pub(crate) charged: Share,
-    /// Owners that died while they had storage.
-    pub(crate) owner_deaths: Share,
-    /// Owners whose death every notice missed, seen when another one was found in their place.
-    pub(crate) stale: Share,
-    /// Objects handed to the reaper still linked.
-    pub(crate) deferred: Share,
-    /// Elements ever freed, their values dropped.
-    pub(crate) freed: Share,
-}
-
-impl Stats {
-    /// Counters at 0. May sleep.
-    fn new() -> Result<Self> {
-        Ok(Self {
-            shares: Shares::new()?,
-            maps: Counter::new(),
-            map_bytes: Counter::new(),
-            late_free: Counter::new(),
-            finished: Counter::new(),
-            reap_ns: Counter::new(),
-        })
-    }
-
-    /// What this processor counts on.
-    #[inline(always)]
-    pub(crate) fn here(&self) -> &StatShares {
-        self.shares.here()
-    }
-
-    /// What all processors have counted together.
-    pub(crate) fn sum(&self, which: impl Fn(&StatShares) -> &Share) -> u64 {
-        self.shares.sum(which)
-    }
-
-    /// Bytes of all that is allocated.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.map_bytes.get()
-            + self.sum(|here| &here.element_bytes)
-            + self.sum(|here| &here.storages) * size_of::<Storage>() as u64
-    }
-}
-
 /// The shared state.
 pub(crate) struct Runtime {
     // Dropped first: its works use the rest.
@@ -134,6 +60,15 @@ pub(crate) struct Runtime {
 
 /// The running [`Runtime`], or null. Set by [`Running::start`], cleared by its drop.
 static RUNTIME: Atomic<*mut Runtime> = Atomic::new(ptr::null_mut());
+
+impl Stats {
+    /// Bytes of all that is allocated.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.map_bytes.get()
+            + self.sum(|here| &here.element_bytes)
+            + self.sum(|here| &here.storages) * size_of::<Storage>() as u64
+    }
+}
 
 impl Runtime {
     /// The runtime, while a [`Running`] exists.

@@ -15,7 +15,7 @@ use super::{
         ReapNode,
         Reapable, //
     },
-    runtime::Stats,
+    stats::Stats,
     table::Node, //
 };
 use crate::sync::{

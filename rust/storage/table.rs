@@ -7,11 +7,11 @@
 //! keeps the links behind the head to one CPU.
 
 use super::{
+    lock_mode::LockMode,
     owner::{
         OwnerId,
         OwnerOps, //
     },
-    unlink::LockMode, //
 };
 use crate::sync::{
     chain::{

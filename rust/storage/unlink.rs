@@ -4,6 +4,10 @@
 
 use super::{
     element::Element,
+    lock_mode::{
+        LockMode,
+        Spin, //
+    },
     reaper::Batch,
     runtime::Runtime,
     store::Storage, //
@@ -14,39 +18,12 @@ use crate::sync::{
         Site, //
     },
     rcu::Guard,
-    res_lock::ResLock,
     trace::{
         self,
         Event, //
     }, //
 };
 use core::ptr::NonNull;
-
-/// What is done about a lock that somebody holds.
-pub(crate) trait LockMode {
-    /// Runs `f` with the lock held; [`None`] if it could not be had. Any context.
-    fn with<R>(lock: &ResLock<()>, site: Site, f: impl FnOnce() -> R) -> Option<R>;
-}
-
-/// Waits for it, as the lock does.
-pub(crate) struct Spin;
-
-impl LockMode for Spin {
-    #[inline(always)]
-    fn with<R>(lock: &ResLock<()>, site: Site, f: impl FnOnce() -> R) -> Option<R> {
-        lock.with(site, |()| f()).ok()
-    }
-}
-
-/// Does without.
-pub(crate) struct TryLock;
-
-impl LockMode for TryLock {
-    #[inline(always)]
-    fn with<R>(lock: &ResLock<()>, site: Site, f: impl FnOnce() -> R) -> Option<R> {
-        lock.try_with(site, |()| f())
-    }
-}
 
 /// Gives back what the owner was charged for an element, unlinks it as far as the locks allow, and
 /// hands it to the reaper. Any context.

@@ -26,10 +26,8 @@ use crate::{
             OwnerId,
             OwnerOps, //
         },
-        raw_map::{
-            MapShares,
-            RawMap, //
-        },
+        raw_map::RawMap,
+        stats::MapShares,
         store::Storage,
         table::Table,
         walk::Cursor, //

@@ -20,6 +20,7 @@ use crate::{
     },
     storage::{
         create::Mode,
+        lock_mode::Spin,
         owner::{
             Owner,
             OwnerId, //
@@ -28,7 +29,6 @@ use crate::{
             Node,
             Table, //
         },
-        unlink::Spin, //
     },
     sync::{
         fault::Site,
