@@ -117,43 +117,74 @@ impl Batch {
     }
 }
 
-/// What was handed over on one processor.
+/// The objects that were handed over on one CPU.
+///
+/// # Invariants
+///
+/// `runtime` is the address of the runtime that the list's reaper is a part of. The runtime is
+/// there before the first object is handed over, and until the list is dropped.
 #[repr(align(64))]
 struct CpuList {
     dead: LList,
-    /// Those on the list, and those that were taken from it and are not freed or on their way to a
-    /// drop.
+    /// The objects on `dead`, and those that the reaper took from it and has neither freed nor
+    /// handed to their map's drops.
     pending: CpuPending,
+    runtime: NonNull<Runtime>,
 }
 
+// SAFETY: `runtime` is only ever shared, and a `Runtime` may be shared between threads.
+unsafe impl Sync for CpuList {}
+// SAFETY: As above.
+unsafe impl Send for CpuList {}
+
 impl CpuList {
-    /// With nothing in it.
-    const fn new() -> Self {
+    /// An empty list.
+    ///
+    /// # Safety
+    ///
+    /// As [`Reaper::new`].
+    const unsafe fn new(runtime: NonNull<Runtime>) -> Self {
+        // INVARIANT: By the contract.
         Self {
             dead: LList::new(),
             pending: CpuPending::new(),
+            runtime,
         }
+    }
+
+    /// The runtime. Called only after an object was handed over.
+    #[inline(always)]
+    fn runtime(&self) -> &Runtime {
+        // SAFETY: By the type invariant the runtime is there.
+        unsafe { self.runtime.as_ref() }
     }
 }
 
 impl Listener for CpuList {
     fn answer(list: &Bell<Self>) {
-        if let Some(runtime) = Runtime::get() {
-            runtime.reaper.reap(list, runtime);
-        }
+        let runtime = list.runtime();
+        runtime.reaper.reap(list, runtime);
     }
 
     fn is_urgent(&self) -> bool {
-        Runtime::get().is_none_or(|runtime| runtime.reaper.is_expedited())
+        self.runtime().reaper.is_expedited()
     }
 }
 
 impl Reaper {
     /// A reaper with nothing to do. May sleep.
-    pub(super) fn new(watermarks: Watermarks) -> Result<Self> {
+    ///
+    /// # Safety
+    ///
+    /// `runtime` must be where the caller puts the runtime that the reaper becomes a part of. It
+    /// must do so before anything is handed over.
+    pub(super) unsafe fn new(runtime: NonNull<Runtime>, watermarks: Watermarks) -> Result<Self> {
         let queue = Queue::new()?;
+        // SAFETY: By the contract. A reaper drops its lists before the rest of it, and a runtime
+        // its reaper before the rest of it.
+        let list = || Bell::new(&queue, unsafe { CpuList::new(runtime) });
         Ok(Self {
-            lists: PerCpu::new(|| KBox::pin_init(Bell::new(&queue, CpuList::new()), GFP_KERNEL))?,
+            lists: PerCpu::new(|| KBox::pin_init(list(), GFP_KERNEL))?,
             pending: Pending::new(),
             waiters: Counter::new(),
             expedite: Watermark::new(watermarks.expedite),

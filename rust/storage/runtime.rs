@@ -33,7 +33,10 @@ use crate::sync::{
     Full,
     Relaxed, //
 };
-use core::ptr;
+use core::ptr::{
+    self,
+    NonNull, //
+};
 use kernel::prelude::*;
 
 /// How large the tables are: numbers of buckets, as powers of two. The module's parameters have
@@ -304,16 +307,16 @@ pub(crate) struct Running(KBox<Runtime>);
 impl Running {
     /// Starts the runtime, once at a time.
     pub(crate) fn start(sizes: Sizes, watermarks: Watermarks) -> Result<Self> {
-        let runtime = KBox::new(
-            Runtime {
-                index: Table::new(sizes.index_bits)?,
-                reaper: Reaper::new(watermarks)?,
-                sizes,
-                next_map: Atomic::new(1),
-                stats: Stats::new()?,
-            },
-            GFP_KERNEL,
-        )?;
+        let mut memory = KBox::<Runtime>::new_uninit(GFP_KERNEL)?;
+        let runtime = NonNull::from(&mut *memory).cast();
+        let runtime = memory.write(Runtime {
+            index: Table::new(sizes.index_bits)?,
+            // SAFETY: That is where the runtime is written, before anything can be handed over.
+            reaper: unsafe { Reaper::new(runtime, watermarks) }?,
+            sizes,
+            next_map: Atomic::new(1),
+            stats: Stats::new()?,
+        });
         RUNTIME.store(ptr::from_ref(&*runtime).cast_mut(), Relaxed);
         Ok(Self(runtime))
     }

@@ -11,6 +11,10 @@ use crate::{
 };
 use core::{
     alloc::Layout,
+    mem::{
+        ManuallyDrop,
+        MaybeUninit, //
+    },
     ops::{
         Deref,
         DerefMut, //
@@ -45,6 +49,11 @@ impl<T> KBox<T> {
         Ok(Self(ptr))
     }
 
+    /// Memory for a value.
+    pub fn new_uninit(flags: Flags) -> Result<KBox<MaybeUninit<T>>, AllocError> {
+        KBox::new(MaybeUninit::uninit(), flags)
+    }
+
     /// Moves a value to the heap, where it stays.
     pub fn pin(value: T, flags: Flags) -> Result<Pin<Self>, AllocError> {
         let boxed = Self::new(value, flags)?;
@@ -66,7 +75,7 @@ impl<T> KBox<T> {
 impl<T> KBox<T> {
     /// The value, which stays where it is.
     pub fn into_raw(boxed: Self) -> *mut T {
-        core::mem::ManuallyDrop::new(boxed).0.as_ptr()
+        ManuallyDrop::new(boxed).0.as_ptr()
     }
 
     /// A value that came from [`KBox::into_raw`].
@@ -77,6 +86,14 @@ impl<T> KBox<T> {
     pub unsafe fn from_raw(ptr: *mut T) -> Self {
         // SAFETY: Not null by the contract.
         Self(unsafe { NonNull::new_unchecked(ptr) })
+    }
+}
+
+impl<T> KBox<MaybeUninit<T>> {
+    /// Moves a value there.
+    pub fn write(mut self, value: T) -> KBox<T> {
+        (*self).write(value);
+        KBox(ManuallyDrop::new(self).0.cast())
     }
 }
 
