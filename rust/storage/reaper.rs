@@ -46,10 +46,10 @@ use crate::sync::{
     counter::Counter,
     deferred::{
         self,
-        Bell,
+        DeferredWork,
         Errand,
-        Listener,
-        Queue, //
+        Queue,
+        WorkFn, //
     },
     fault::{
         self,
@@ -68,7 +68,7 @@ use kernel::prelude::*;
 
 /// The reaper.
 pub(super) struct Reaper {
-    lists: PerCpu<Bell<CpuList>>,
+    lists: PerCpu<DeferredWork<CpuList>>,
     pending: Pending,
     /// Who waits for room.
     waiters: Counter,
@@ -160,8 +160,8 @@ impl CpuList {
     }
 }
 
-impl Listener for CpuList {
-    fn answer(list: &Bell<Self>) {
+impl WorkFn for CpuList {
+    fn run(list: &DeferredWork<Self>) {
         let runtime = list.runtime();
         runtime.reaper.reap(list, runtime);
     }
@@ -182,7 +182,7 @@ impl Reaper {
         let queue = Queue::new()?;
         // SAFETY: By the contract. A reaper drops its lists before the rest of it, and a runtime
         // its reaper before the rest of it.
-        let list = || Bell::new(&queue, unsafe { CpuList::new(runtime) });
+        let list = || DeferredWork::new(&queue, unsafe { CpuList::new(runtime) });
         Ok(Self {
             lists: PerCpu::new(|| KBox::pin_init(list(), GFP_KERNEL))?,
             pending: Pending::new(),
@@ -220,7 +220,7 @@ impl Reaper {
         let list = self.lists.here();
         list.pending.add(dead.objects, &self.pending);
         if list.dead.push_all(dead.links) {
-            list.ring();
+            list.queue();
         }
     }
 
@@ -255,7 +255,7 @@ impl Reaper {
     }
 
     /// Unlinks, waits for a grace period and frees, for one processor.
-    fn reap(&self, list: &Bell<CpuList>, runtime: &Runtime) {
+    fn reap(&self, list: &DeferredWork<CpuList>, runtime: &Runtime) {
         let mut unlinked = list.dead.take();
         if !unlinked.iter().all(is_unlinked) {
             unlinked = unlink_all(unlinked, list, runtime);
@@ -340,9 +340,12 @@ impl Reaper {
     /// lock fails. May sleep.
     pub(super) fn make_room(&self) {
         self.waiters.add(1);
-        let has_work = |list: &&Bell<CpuList>| list.pending.get().count() != 0;
-        self.lists.iter().filter(has_work).for_each(Bell::hurry);
-        self.lists.iter().for_each(Bell::flush);
+        let has_work = |list: &&DeferredWork<CpuList>| list.pending.get().count() != 0;
+        self.lists
+            .iter()
+            .filter(has_work)
+            .for_each(DeferredWork::queue_now);
+        self.lists.iter().for_each(DeferredWork::flush);
         self.waiters.sub(1);
     }
 
@@ -367,7 +370,7 @@ fn is_unlinked(link: NonNull<Link>) -> bool {
 /// Unlinks what the reaper took from the list of a processor as far as the locks allow, and returns
 /// what is unlinked. The rest goes on the list again.
 #[cold]
-fn unlink_all(dead: Chain, list: &Bell<CpuList>, runtime: &Runtime) -> Chain {
+fn unlink_all(dead: Chain, list: &DeferredWork<CpuList>, runtime: &Runtime) -> Chain {
     let mut unlinked = Chain::new();
     let mut is_stuck = false;
     for link in dead {
@@ -389,7 +392,7 @@ fn unlink_all(dead: Chain, list: &Bell<CpuList>, runtime: &Runtime) -> Chain {
     }
     if is_stuck {
         // No ring: whoever holds the lock needs a moment.
-        list.ring_later(1);
+        list.queue_delayed(1);
     }
     unlinked
 }

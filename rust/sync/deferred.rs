@@ -65,11 +65,11 @@ impl Drop for Queue {
     }
 }
 
-/// What a [`Bell`] calls.
-pub(crate) trait Listener: Sync + Sized + 'static {
-    /// Answers rings: at least once after each [`Bell::ring`], never twice at a time. Runs in a
+/// What a [`DeferredWork`] calls.
+pub(crate) trait WorkFn: Sync + Sized + 'static {
+    /// Answers rings: at least once after each [`DeferredWork::queue`], never twice at a time. Runs in a
     /// kworker: holds nothing, may sleep.
-    fn answer(bell: &Bell<Self>);
+    fn run(bell: &DeferredWork<Self>);
 
     /// Whether the answer may not wait for the next tick. Any context.
     fn is_urgent(&self) -> bool;
@@ -81,7 +81,7 @@ pub(crate) trait Listener: Sync + Sized + 'static {
 /// irq_work does, which is part of the next tick on this CPU or, if that is stopped or the ring is
 /// urgent, an interrupt of its own. Rings that come before the answer begins are answered by it.
 #[pin_data(PinnedDrop)]
-pub(crate) struct Bell<L: Listener> {
+pub(crate) struct DeferredWork<L: WorkFn> {
     #[pin]
     tick: Opaque<bindings::irq_work>,
     #[pin]
@@ -93,11 +93,11 @@ pub(crate) struct Bell<L: Listener> {
 }
 
 // SAFETY: irq_work and delayed_work are made to be queued from anywhere.
-unsafe impl<L: Listener> Sync for Bell<L> {}
+unsafe impl<L: WorkFn> Sync for DeferredWork<L> {}
 // SAFETY: As above; moving is what pinning forbids.
-unsafe impl<L: Listener + Send> Send for Bell<L> {}
+unsafe impl<L: WorkFn + Send> Send for DeferredWork<L> {}
 
-impl<L: Listener> Deref for Bell<L> {
+impl<L: WorkFn> Deref for DeferredWork<L> {
     type Target = L;
 
     #[inline(always)]
@@ -106,7 +106,7 @@ impl<L: Listener> Deref for Bell<L> {
     }
 }
 
-impl<L: Listener> Bell<L> {
+impl<L: WorkFn> DeferredWork<L> {
     /// A bell whose work runs on `queue`, which must be dropped after the bell.
     pub(crate) fn new(queue: &Queue, listener: L) -> impl PinInit<Self> {
         let queue = queue.0;
@@ -129,7 +129,7 @@ impl<L: Listener> Bell<L> {
     }
 
     /// Asks for an answer: a jiffy later at the most, or at once if it is urgent. Any context.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn queue(&self) {
         let irq = if self.is_urgent() {
             &self.irq
         } else {
@@ -140,13 +140,13 @@ impl<L: Listener> Bell<L> {
     }
 
     /// Asks for an answer in `jiffies`, unless one is asked for already. Not in NMI.
-    pub(crate) fn ring_later(&self, jiffies: usize) {
+    pub(crate) fn queue_delayed(&self, jiffies: usize) {
         // SAFETY: Both are initialised, and the queue outlives the bell.
         unsafe { shim::ostor_queue_delayed_work(self.queue.as_ptr(), self.work.get(), jiffies) };
     }
 
     /// Asks for an answer now, if one is asked for or not. May sleep.
-    pub(crate) fn hurry(&self) {
+    pub(crate) fn queue_now(&self) {
         // SAFETY: Both are initialised, and the queue outlives the bell.
         unsafe {
             bindings::mod_delayed_work_on(
@@ -158,8 +158,8 @@ impl<L: Listener> Bell<L> {
         };
     }
 
-    /// Waits for an answer that is being given, or was asked for by [`Bell::hurry`] or
-    /// [`Bell::ring_later`]. May sleep.
+    /// Waits for an answer that is being given, or was asked for by [`DeferredWork::queue_now`] or
+    /// [`DeferredWork::queue_delayed`]. May sleep.
     pub(crate) fn flush(&self) {
         // SAFETY: Initialised and pinned.
         unsafe { bindings::flush_delayed_work(self.work.get()) };
@@ -167,36 +167,36 @@ impl<L: Listener> Bell<L> {
 
     /// # Safety
     ///
-    /// Called for the `tick` of a `Bell<L>` only.
+    /// Called for the `tick` of a `DeferredWork<L>` only.
     unsafe extern "C" fn in_tick(tick: *mut bindings::irq_work) {
         // SAFETY: By the contract there is a bell around it, whose drop waits for this.
         let bell = unsafe { &*kernel::container_of!(Opaque::cast_from(tick), Self, tick) };
-        bell.ring_later(0);
+        bell.queue_delayed(0);
     }
 
     /// # Safety
     ///
-    /// Called for the `irq` of a `Bell<L>` only.
+    /// Called for the `irq` of a `DeferredWork<L>` only.
     unsafe extern "C" fn in_irq(irq: *mut bindings::irq_work) {
         // SAFETY: By the contract there is a bell around it, whose drop waits for this.
         let bell = unsafe { &*kernel::container_of!(Opaque::cast_from(irq), Self, irq) };
-        bell.ring_later(0);
+        bell.queue_delayed(0);
     }
 
     /// # Safety
     ///
-    /// Called for the delayed_work of a `Bell<L>` only.
+    /// Called for the delayed_work of a `DeferredWork<L>` only.
     unsafe extern "C" fn in_worker(work: *mut bindings::work_struct) {
         // By the contract, it is the first field of a delayed_work.
         let work = work.cast::<bindings::delayed_work>();
         // SAFETY: By the contract there is a bell around it, whose drop waits for this.
         let bell = unsafe { &*kernel::container_of!(Opaque::cast_from(work), Self, work) };
-        L::answer(bell);
+        L::run(bell);
     }
 }
 
 #[pinned_drop]
-impl<L: Listener> PinnedDrop for Bell<L> {
+impl<L: WorkFn> PinnedDrop for DeferredWork<L> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: Initialised and pinned.
         unsafe { bindings::irq_work_sync(self.tick.get()) };

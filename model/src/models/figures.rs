@@ -272,10 +272,10 @@ fn hurries() {
     let (f, owner) = (Fixture::new(), Mock::new(PLACES[0], 1, None));
     assert!(f.create(owner, 1).is_ok());
     runtime().flush();
-    assert!(deferred::hurries() == 0);
+    assert!(deferred::queued_now() == 0);
     assert!(f.delete(owner).is_ok());
     runtime().flush();
-    assert!(deferred::hurries() == 1);
+    assert!(deferred::queued_now() == 1);
 }
 
 /// A delete passes the event of a locked bucket, of its map and not of the owner index.

@@ -23,7 +23,7 @@ thread_local! {
     /// Whether the last ring was urgent.
     static URGENT: Cell<bool> = const { Cell::new(false) };
     /// How often a bell was hurried.
-    static HURRIES: Cell<u64> = const { Cell::new(0) };
+    static QUEUED_NOW: Cell<u64> = const { Cell::new(0) };
     /// How often work has let others run.
     static YIELDS: Cell<u64> = const { Cell::new(0) };
 }
@@ -32,13 +32,13 @@ thread_local! {
 pub(crate) fn begin() {
     RUNNING.with(|running| running.borrow_mut().clear());
     URGENT.set(false);
-    HURRIES.set(0);
+    QUEUED_NOW.set(0);
     YIELDS.set(0);
 }
 
 /// How often a bell was hurried.
-pub(crate) fn hurries() -> u64 {
-    HURRIES.get()
+pub(crate) fn queued_now() -> u64 {
+    QUEUED_NOW.get()
 }
 
 /// How often work has let others run.
@@ -72,27 +72,27 @@ impl Drop for Queue {
     }
 }
 
-/// What a [`Bell`] calls.
-pub(crate) trait Listener: Sync + Sized + 'static {
-    /// Answers rings: at least once after each [`Bell::ring`], never twice at a time.
-    fn answer(bell: &Bell<Self>);
+/// What a [`DeferredWork`] calls.
+pub(crate) trait WorkFn: Sync + Sized + 'static {
+    /// Answers rings: at least once after each [`DeferredWork::queue`], never twice at a time.
+    fn run(bell: &DeferredWork<Self>);
 
     /// Whether the answer may not wait long, which here is up to who schedules.
     fn is_urgent(&self) -> bool;
 }
 
 /// Rung in any context, answered in a kworker.
-pub(crate) struct Bell<L: Listener> {
+pub(crate) struct DeferredWork<L: WorkFn> {
     work: usize,
     listener: Rc<L>,
 }
 
 // SAFETY: All threads of an execution are one thread of the host.
-unsafe impl<L: Listener> Sync for Bell<L> {}
+unsafe impl<L: WorkFn> Sync for DeferredWork<L> {}
 // SAFETY: As above.
-unsafe impl<L: Listener> Send for Bell<L> {}
+unsafe impl<L: WorkFn> Send for DeferredWork<L> {}
 
-impl<L: Listener> Deref for Bell<L> {
+impl<L: WorkFn> Deref for DeferredWork<L> {
     type Target = L;
 
     fn deref(&self) -> &L {
@@ -100,7 +100,7 @@ impl<L: Listener> Deref for Bell<L> {
     }
 }
 
-impl<L: Listener> Bell<L> {
+impl<L: WorkFn> DeferredWork<L> {
     /// A bell.
     pub(crate) fn new(_queue: &Queue, listener: L) -> impl PinInit<Self> {
         kernel::init::Build(move || {
@@ -108,26 +108,26 @@ impl<L: Listener> Bell<L> {
             let heard = listener.clone();
             let work = work::add(move |work| {
                 let listener = heard.clone();
-                L::answer(&Self { work, listener });
+                L::run(&Self { work, listener });
             });
             Ok::<_, core::convert::Infallible>(Self { work, listener })
         })
     }
 
     /// Asks for an answer, soon.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn queue(&self) {
         URGENT.set(self.is_urgent());
         work::ask(self.work);
     }
 
     /// Asks for an answer later; how much later is up to who schedules.
-    pub(crate) fn ring_later(&self, _jiffies: usize) {
+    pub(crate) fn queue_delayed(&self, _jiffies: usize) {
         work::ask(self.work);
     }
 
     /// Asks for an answer now.
-    pub(crate) fn hurry(&self) {
-        HURRIES.set(HURRIES.get() + 1);
+    pub(crate) fn queue_now(&self) {
+        QUEUED_NOW.set(QUEUED_NOW.get() + 1);
         work::ask(self.work);
     }
 
