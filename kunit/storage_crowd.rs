@@ -28,7 +28,7 @@ mod tests {
             clock::Stopwatch,
             deferred::{
                 self,
-                Queue, //
+                Workqueue, //
             },
             fault::Site,
             rcu, //
@@ -89,7 +89,7 @@ mod tests {
             inject(Site::BucketLock, -1)?,
             inject(Site::IndexLock, -1)?,
         ];
-        let ends = Queue::new()?;
+        let ends = Workqueue::new()?;
         for f in maps {
             ends.spawn(move || drop(f))?;
         }
@@ -134,7 +134,7 @@ mod tests {
             populate(&map, &tally, &crowd)?;
             let doomed = crowd.doom();
             let fault = delay(Site::ChargeVisit, 1000)?;
-            let end = Queue::new()?;
+            let end = Workqueue::new()?;
             end.spawn(move || drop(map))?;
             assert!(becomes(LONG, || fault.passed() > 0));
             doomed.deaths().for_each(drop);

@@ -25,7 +25,7 @@ mod tests {
         sync::{
             deferred::{
                 self,
-                Queue, //
+                Workqueue, //
             },
             rcu,
             Atomic,
@@ -108,7 +108,7 @@ mod tests {
         let is_dropped = f.tally.wait_for(0);
         drop(f);
         // Of a map that ends, nobody else waits for the drops either.
-        let ends = Queue::new()?;
+        let ends = Workqueue::new()?;
         let mut is_refused = false;
         for _ in 0..1 << 16 {
             // What waits for a grace period does not refuse who waits for one.

@@ -12,8 +12,8 @@ use crate::sync::{
     deferred::{
         self,
         Errand,
-        Queue,
-        Runner, //
+        Runner,
+        Workqueue, //
     },
     llist::{
         LList,
@@ -83,7 +83,7 @@ impl Drops {
     }
 
     /// The drops of a map that is being made, which run on `queue`.
-    pub(super) fn new(queue: &Queue) -> impl PinInit<Errand<Self>> {
+    pub(super) fn new(queue: &Workqueue) -> impl PinInit<Errand<Self>> {
         Errand::new(queue, Self::empty())
     }
 }

@@ -48,8 +48,8 @@ use crate::sync::{
         self,
         DeferredWork,
         Errand,
-        Queue,
-        WorkFn, //
+        WorkFn,
+        Workqueue, //
     },
     fault::{
         self,
@@ -76,7 +76,7 @@ pub(super) struct Reaper {
     limit: Watermark,
     limit_bytes: u64,
     // Dropped after the lists' bells, which ring in it.
-    queue: Queue,
+    queue: Workqueue,
 }
 
 /// What is handed over together.
@@ -179,7 +179,7 @@ impl Reaper {
     /// `runtime` must be where the caller puts the runtime that the reaper becomes a part of. It
     /// must do so before anything is handed over.
     pub(super) unsafe fn new(runtime: NonNull<Runtime>, watermarks: Watermarks) -> Result<Self> {
-        let queue = Queue::new()?;
+        let queue = Workqueue::new()?;
         // SAFETY: By the contract. A reaper drops its lists before the rest of it, and a runtime
         // its reaper before the rest of it.
         let list = || DeferredWork::new(&queue, unsafe { CpuList::new(runtime) });

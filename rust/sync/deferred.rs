@@ -25,14 +25,14 @@ use kernel::workqueue;
 /// # Invariants
 ///
 /// The pointer is a workqueue that this object owns.
-pub(crate) struct Queue(NonNull<bindings::workqueue_struct>);
+pub(crate) struct Workqueue(NonNull<bindings::workqueue_struct>);
 
 // SAFETY: A workqueue may be used from anywhere.
-unsafe impl Send for Queue {}
+unsafe impl Send for Workqueue {}
 // SAFETY: As above.
-unsafe impl Sync for Queue {}
+unsafe impl Sync for Workqueue {}
 
-impl Queue {
+impl Workqueue {
     /// Allocates the workqueue. May sleep.
     pub(crate) fn new() -> Result<Self> {
         // SAFETY: An FFI call with no requirement.
@@ -49,7 +49,7 @@ impl Queue {
 }
 
 #[cfg(OSTOR_TEST)]
-impl Queue {
+impl Workqueue {
     /// Runs `work` in a kworker. Dropping the queue waits for it. May sleep.
     pub(crate) fn spawn(&self, work: impl FnOnce() + Send + 'static) -> Result {
         // SAFETY: Owned by the type invariant.
@@ -58,7 +58,7 @@ impl Queue {
     }
 }
 
-impl Drop for Queue {
+impl Drop for Workqueue {
     fn drop(&mut self) {
         // SAFETY: Owned by the type invariant.
         unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
@@ -108,7 +108,7 @@ impl<L: WorkFn> Deref for DeferredWork<L> {
 
 impl<L: WorkFn> DeferredWork<L> {
     /// A bell whose work runs on `queue`, which must be dropped after the bell.
-    pub(crate) fn new(queue: &Queue, listener: L) -> impl PinInit<Self> {
+    pub(crate) fn new(queue: &Workqueue, listener: L) -> impl PinInit<Self> {
         let queue = queue.0;
         pin_init!(Self {
             tick <- Opaque::ffi_init(|slot| {
@@ -240,7 +240,7 @@ impl<R: Runner> Deref for Errand<R> {
 
 impl<R: Runner> Errand<R> {
     /// An errand that runs on `queue`, which must outlive the run.
-    pub(crate) fn new(queue: &Queue, runner: R) -> impl PinInit<Self> {
+    pub(crate) fn new(queue: &Workqueue, runner: R) -> impl PinInit<Self> {
         let queue = queue.0;
         pin_init!(Self {
             work <- Opaque::ffi_init(|slot| {

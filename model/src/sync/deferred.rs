@@ -52,9 +52,9 @@ pub(crate) fn was_urgent() -> bool {
 }
 
 /// The kworkers. Dropping it waits for all work.
-pub(crate) struct Queue(());
+pub(crate) struct Workqueue(());
 
-impl Queue {
+impl Workqueue {
     /// Kworkers, which start with the execution's first thread.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self(()))
@@ -66,7 +66,7 @@ impl Queue {
     }
 }
 
-impl Drop for Queue {
+impl Drop for Workqueue {
     fn drop(&mut self) {
         work::close();
     }
@@ -102,7 +102,7 @@ impl<L: WorkFn> Deref for DeferredWork<L> {
 
 impl<L: WorkFn> DeferredWork<L> {
     /// A bell.
-    pub(crate) fn new(_queue: &Queue, listener: L) -> impl PinInit<Self> {
+    pub(crate) fn new(_queue: &Workqueue, listener: L) -> impl PinInit<Self> {
         kernel::init::Build(move || {
             let listener = Rc::new(listener);
             let heard = listener.clone();
@@ -164,7 +164,7 @@ impl<R: Runner> Deref for Errand<R> {
 
 impl<R: Runner> Errand<R> {
     /// An errand.
-    pub(crate) fn new(_queue: &Queue, runner: R) -> impl PinInit<Self> {
+    pub(crate) fn new(_queue: &Workqueue, runner: R) -> impl PinInit<Self> {
         kernel::init::Build(move || {
             let runner = Rc::new(runner);
             let runs = runner.clone();
