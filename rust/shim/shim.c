@@ -156,7 +156,7 @@ void ostor_init_work(struct work_struct *work, void (*fn)(struct work_struct *wo
 	INIT_WORK(work, fn);
 }
 
-struct work_struct *ostor_work_here(void (*fn)(struct work_struct *work))
+struct work_struct *ostor_current_work(void (*fn)(struct work_struct *work))
 {
 	struct work_struct *work = in_task() ? current_work() : NULL;
 

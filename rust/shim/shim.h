@@ -70,7 +70,7 @@ void ostor_init_work(struct work_struct *work, void (*fn)(struct work_struct *wo
 struct workqueue_struct *ostor_alloc_workqueue(void);
 
 /* What a kworker runs @fn for, if this is one and in no interrupt; else NULL. */
-struct work_struct *ostor_work_here(void (*fn)(struct work_struct *work));
+struct work_struct *ostor_current_work(void (*fn)(struct work_struct *work));
 void ostor_cond_resched(void);
 
 /*

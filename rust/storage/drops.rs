@@ -11,8 +11,8 @@ use crate::sync::{
     counter::Counter,
     deferred::{
         self,
-        Errand,
-        Runner,
+        Work,
+        WorkItem,
         Workqueue, //
     },
     llist::{
@@ -83,12 +83,12 @@ impl Drops {
     }
 
     /// The drops of a map that is being made, which run on `queue`.
-    pub(super) fn new(queue: &Workqueue) -> impl PinInit<Errand<Self>> {
-        Errand::new(queue, Self::empty())
+    pub(super) fn new(queue: &Workqueue) -> impl PinInit<Work<Self>> {
+        Work::new(queue, Self::empty())
     }
 }
 
-impl Errand<Drops> {
+impl Work<Drops> {
     /// Takes over an element. Process context.
     ///
     /// # Safety
@@ -103,7 +103,7 @@ impl Errand<Drops> {
             // the element, and with it the map, stays until the run that is asked for here.
             //
             // SAFETY: As said.
-            unsafe { self.ask() };
+            unsafe { self.queue() };
         }
     }
 
@@ -113,7 +113,7 @@ impl Errand<Drops> {
     }
 }
 
-impl Runner for Drops {
+impl WorkItem for Drops {
     fn run(&self) {
         // The map, and these drops in it, may be gone when this is dropped.
         let mut freed = Freed::new();
@@ -133,12 +133,12 @@ impl Runner for Drops {
 
 /// Whether this is a kworker that drops values of a map. Task context.
 pub(super) fn in_drop() -> bool {
-    Errand::<Drops>::here(|_| ()).is_some()
+    Work::<Drops>::with_current(|_| ()).is_some()
 }
 
 /// The last reference to the owner at `addr` has gone, in whatever context: tells if it went in the
 /// drop of a value that was attached to this owner, once a map.
 #[cfg(OSTOR_TEST)]
 pub(crate) fn note_end_of_owner(addr: usize) {
-    Errand::<Drops>::here(|drops| drops.watch.note_end_of(addr));
+    Work::<Drops>::with_current(|drops| drops.watch.note_end_of(addr));
 }

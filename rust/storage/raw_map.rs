@@ -22,7 +22,7 @@ use crate::sync::{
     compat::barrier,
     deferred::{
         self,
-        Errand, //
+        Work, //
     },
     fault::{
         self,
@@ -79,7 +79,7 @@ pub(crate) struct RawMap {
     #[pin]
     gone: Completion,
     #[pin]
-    drops: Errand<Drops>,
+    drops: Work<Drops>,
 }
 
 const HELD: u32 = 0;
@@ -300,7 +300,7 @@ impl RawMap {
     }
 
     /// What drops them.
-    pub(super) fn drops(&self) -> &Errand<Drops> {
+    pub(super) fn drops(&self) -> &Work<Drops> {
         &self.drops
     }
 

@@ -47,7 +47,7 @@ use crate::sync::{
     deferred::{
         self,
         DeferredWork,
-        Errand,
+        Work,
         WorkFn,
         Workqueue, //
     },
@@ -356,7 +356,7 @@ impl Reaper {
     }
 
     /// What drops the values of a map that is being made.
-    pub(super) fn new_drops(&self) -> impl PinInit<Errand<Drops>> {
+    pub(super) fn new_drops(&self) -> impl PinInit<Work<Drops>> {
         Drops::new(&self.queue)
     }
 }

@@ -207,10 +207,10 @@ impl<L: WorkFn> PinnedDrop for DeferredWork<L> {
     }
 }
 
-/// What an [`Errand`] does.
-pub(crate) trait Runner: Sync + 'static {
-    /// Does it: once after each [`Errand::ask`], never twice at a time. Runs in a kworker: holds
-    /// nothing, may sleep. The errand may be gone when it returns.
+/// What a [`Work`] does.
+pub(crate) trait WorkItem: Sync + 'static {
+    /// Does it: once after each [`Work::queue`], never twice at a time. Runs in a kworker: holds
+    /// nothing, may sleep. The work may be gone when it returns.
     fn run(&self);
 }
 
@@ -218,7 +218,7 @@ pub(crate) trait Runner: Sync + 'static {
 ///
 /// It may be freed whenever it is not asked for, also by its own run: so nothing waits for it.
 #[pin_data]
-pub(crate) struct Errand<R: Runner> {
+pub(crate) struct Work<R: WorkItem> {
     #[pin]
     work: Opaque<bindings::work_struct>,
     queue: NonNull<bindings::workqueue_struct>,
@@ -226,11 +226,11 @@ pub(crate) struct Errand<R: Runner> {
 }
 
 // SAFETY: A work_struct is made to be queued from anywhere.
-unsafe impl<R: Runner> Sync for Errand<R> {}
+unsafe impl<R: WorkItem> Sync for Work<R> {}
 // SAFETY: As above; moving is what pinning forbids.
-unsafe impl<R: Runner + Send> Send for Errand<R> {}
+unsafe impl<R: WorkItem + Send> Send for Work<R> {}
 
-impl<R: Runner> Deref for Errand<R> {
+impl<R: WorkItem> Deref for Work<R> {
     type Target = R;
 
     fn deref(&self) -> &R {
@@ -238,8 +238,8 @@ impl<R: Runner> Deref for Errand<R> {
     }
 }
 
-impl<R: Runner> Errand<R> {
-    /// An errand that runs on `queue`, which must outlive the run.
+impl<R: WorkItem> Work<R> {
+    /// A work that runs on `queue`, which must outlive the run.
     pub(crate) fn new(queue: &Workqueue, runner: R) -> impl PinInit<Self> {
         let queue = queue.0;
         pin_init!(Self {
@@ -256,8 +256,8 @@ impl<R: Runner> Errand<R> {
     ///
     /// # Safety
     ///
-    /// The errand must not be asked for already, and stay until the run has begun.
-    pub(crate) unsafe fn ask(&self) {
+    /// The work must not be asked for already, and stay until the run has begun.
+    pub(crate) unsafe fn queue(&self) {
         // SAFETY: Both are initialised, and stay until the run by the contract.
         unsafe {
             bindings::queue_work_on(
@@ -268,25 +268,25 @@ impl<R: Runner> Errand<R> {
         };
     }
 
-    /// Calls `f` if this is the run of an errand of this type, with what runs. Any context, but not in
-    /// a run that has freed its errand; an interrupt that comes into a run is none.
-    pub(crate) fn here<T>(f: impl FnOnce(&R) -> T) -> Option<T> {
+    /// Calls `f` if this is the run of a work of this type, with what runs. Any context, but not in
+    /// a run that has freed its work; an interrupt that comes into a run is none.
+    pub(crate) fn with_current<T>(f: impl FnOnce(&R) -> T) -> Option<T> {
         // SAFETY: An FFI call with no requirement.
-        let work = unsafe { shim::ostor_work_here(Some(Self::in_worker)) };
+        let work = unsafe { shim::ostor_current_work(Some(Self::in_worker)) };
         NonNull::new(work).map(|work| {
             let work = Opaque::cast_from(work.as_ptr());
-            // SAFETY: What runs `in_worker` has an errand around it, which is there by the contract.
+            // SAFETY: What runs `in_worker` has a work around it, which is there by the contract.
             f(unsafe { &(*kernel::container_of!(work, Self, work)).runner })
         })
     }
 
     /// # Safety
     ///
-    /// Called for the work_struct of an `Errand<R>` only.
+    /// Called for the work_struct of a `Work<R>` only.
     unsafe extern "C" fn in_worker(work: *mut bindings::work_struct) {
-        // SAFETY: By the contract there is an errand around it, and it stays until the run says so.
-        let errand = unsafe { &*kernel::container_of!(Opaque::cast_from(work), Self, work) };
-        errand.runner.run();
+        // SAFETY: By the contract there is a work around it, and it stays until the run says so.
+        let work = unsafe { &*kernel::container_of!(Opaque::cast_from(work), Self, work) };
+        work.runner.run();
     }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Bells that the machine's kworkers answer, and errands that they run.
+//! Bells that the machine's kworkers answer, and works that they run.
 
 use kernel::prelude::*;
 use machine::{
@@ -18,7 +18,7 @@ use std::{
 };
 
 thread_local! {
-    /// The CPUs that run errands, and what each of them runs.
+    /// The CPUs that run works, and what each of them runs.
     static RUNNING: RefCell<Vec<(usize, Rc<dyn Any>)>> = const { RefCell::new(Vec::new()) };
     /// Whether the last ring was urgent.
     static URGENT: Cell<bool> = const { Cell::new(false) };
@@ -137,24 +137,24 @@ impl<L: WorkFn> DeferredWork<L> {
     }
 }
 
-/// What an [`Errand`] does.
-pub(crate) trait Runner: Sync + 'static {
-    /// Does it: once after each [`Errand::ask`], never twice at a time.
+/// What a [`Work`] does.
+pub(crate) trait WorkItem: Sync + 'static {
+    /// Does it: once after each [`Work::queue`], never twice at a time.
     fn run(&self);
 }
 
 /// Work for a kworker that is asked for where queueing it is safe.
-pub(crate) struct Errand<R: Runner> {
+pub(crate) struct Work<R: WorkItem> {
     work: usize,
     runner: Rc<R>,
 }
 
 // SAFETY: All threads of an execution are one thread of the host.
-unsafe impl<R: Runner> Sync for Errand<R> {}
+unsafe impl<R: WorkItem> Sync for Work<R> {}
 // SAFETY: As above.
-unsafe impl<R: Runner> Send for Errand<R> {}
+unsafe impl<R: WorkItem> Send for Work<R> {}
 
-impl<R: Runner> Deref for Errand<R> {
+impl<R: WorkItem> Deref for Work<R> {
     type Target = R;
 
     fn deref(&self) -> &R {
@@ -162,8 +162,8 @@ impl<R: Runner> Deref for Errand<R> {
     }
 }
 
-impl<R: Runner> Errand<R> {
-    /// An errand.
+impl<R: WorkItem> Work<R> {
+    /// A work.
     pub(crate) fn new(_queue: &Workqueue, runner: R) -> impl PinInit<Self> {
         kernel::init::Build(move || {
             let runner = Rc::new(runner);
@@ -187,13 +187,13 @@ impl<R: Runner> Errand<R> {
     ///
     /// # Safety
     ///
-    /// The errand must stay until the run has begun.
-    pub(crate) unsafe fn ask(&self) {
+    /// The work must stay until the run has begun.
+    pub(crate) unsafe fn queue(&self) {
         assert!(!work::ask(self.work), "asked for a second time");
     }
 
-    /// Calls `f` if this is the run of an errand of this type, with what runs.
-    pub(crate) fn here<T>(f: impl FnOnce(&R) -> T) -> Option<T> {
+    /// Calls `f` if this is the run of a work of this type, with what runs.
+    pub(crate) fn with_current<T>(f: impl FnOnce(&R) -> T) -> Option<T> {
         if !interrupt::in_task() {
             return None;
         }
