@@ -171,7 +171,7 @@ bool ostor_task_work_add(struct callback_head *head, void (*fn)(struct callback_
 	return !task_work_add(current, head, TWA_RESUME);
 }
 
-void ostor_text_sync(void)
+void ostor_synchronize_rcu_tasks(void)
 {
 	synchronize_rcu_tasks();
 }

@@ -79,7 +79,7 @@ void ostor_cond_resched(void);
  * were in, whether they were preempted there or not.
  */
 bool ostor_task_work_add(struct callback_head *head, void (*fn)(struct callback_head *head));
-void ostor_text_sync(void);
+void ostor_synchronize_rcu_tasks(void);
 
 /* Memory of the machine, in bytes. */
 size_t ostor_memory(void);

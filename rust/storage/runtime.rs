@@ -335,6 +335,6 @@ impl Drop for Running {
         }
         RUNTIME.store(ptr::null_mut(), Relaxed);
         // Who freed the last map may have been preempted before it has left this module's code.
-        deferred::wait_for_text();
+        deferred::synchronize_rcu_tasks();
     }
 }

@@ -291,9 +291,9 @@ impl<R: WorkItem> Work<R> {
 }
 
 /// Waits until all tasks have left the code that they are in now. May sleep.
-pub(crate) fn wait_for_text() {
+pub(crate) fn synchronize_rcu_tasks() {
     // SAFETY: An FFI call with no requirement but that it may sleep.
-    unsafe { shim::ostor_text_sync() };
+    unsafe { shim::ostor_synchronize_rcu_tasks() };
 }
 
 /// Lets others run. Task context, with no lock held.

@@ -213,7 +213,7 @@ pub(crate) fn cond_resched() {
 }
 
 /// Nothing: no code goes away.
-pub(crate) fn wait_for_text() {}
+pub(crate) fn synchronize_rcu_tasks() {}
 
 /// Sleeps for a moment. An execution that does so too often hangs.
 pub(crate) fn pause() {
