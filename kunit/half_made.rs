@@ -414,7 +414,7 @@ mod tests {
             // SAFETY: The probe of this tracepoint.
             let _probe = unsafe { Tracepoint::attach(c"sched_switch", probe) }?;
             for _ in 0..40 {
-                deferred::pause();
+                deferred::sleep_10ms();
             }
         }
         let init = (&raw const bindings::init_task).expose_provenance();

@@ -190,7 +190,7 @@ impl Tally {
             if self.made() - self.dropped() == left {
                 return true;
             }
-            crate::sync::deferred::pause();
+            crate::sync::deferred::sleep_10ms();
         }
         false
     }

@@ -89,7 +89,7 @@ mod tests {
             if deaths() != 0 {
                 break;
             }
-            deferred::pause();
+            deferred::sleep_10ms();
         }
         assert!(deaths() == 1);
         assert!(maps_in(|| drop(map)) == 0);
@@ -130,7 +130,7 @@ mod tests {
                 Err(EOPNOTSUPP) => return Ok(()),
                 kept => kept?,
             }
-            (0..pauses).for_each(|_| deferred::pause());
+            (0..pauses).for_each(|_| deferred::sleep_10ms());
             if maps_in(|| drop(map)) == 1 {
                 return Ok(());
             }

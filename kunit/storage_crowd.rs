@@ -98,7 +98,7 @@ mod tests {
         assert!(crowd.charged() == 0);
         for _ in 0..10 {
             rcu::synchronize_rcu();
-            deferred::pause();
+            deferred::sleep_10ms();
         }
         assert!(stats.sum(|here| &here.deferred) >= stats.finished.get() + 2 * OWNERS as u64);
         // The lock of a storage is wanted where the end of a map was faster than a death, else that

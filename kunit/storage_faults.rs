@@ -38,7 +38,7 @@ mod tests {
             {
                 return Ok(true);
             }
-            deferred::pause();
+            deferred::sleep_10ms();
         }
         Ok(false)
     }
@@ -127,7 +127,7 @@ mod tests {
         assert!(f.map.delete(&*owner, &rcu::read_lock()).is_ok());
         for _ in 0..5 {
             rcu::synchronize_rcu();
-            deferred::pause();
+            deferred::sleep_10ms();
         }
         assert!(f.tally.dropped() == 0);
         assert!(f.map.raw().unfreed() == 1);

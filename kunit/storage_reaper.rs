@@ -51,7 +51,7 @@ mod tests {
             if is_so() {
                 return true;
             }
-            deferred::pause();
+            deferred::sleep_10ms();
         }
         false
     }

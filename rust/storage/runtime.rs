@@ -331,7 +331,7 @@ impl Drop for Running {
             if rounds == 100 {
                 pr_warn!("unloading waits for maps, or for elements whose locks are still held\n");
             }
-            deferred::pause();
+            deferred::sleep_10ms();
         }
         RUNTIME.store(ptr::null_mut(), Relaxed);
         // Who freed the last map may have been preempted before it has left this module's code.

@@ -303,6 +303,6 @@ pub(crate) fn cond_resched() {
 }
 
 /// Sleeps for a moment: 10 ms. Task context, with no lock held.
-pub(crate) fn pause() {
+pub(crate) fn sleep_10ms() {
     fsleep(Delta::from_millis(10));
 }

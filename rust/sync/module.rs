@@ -28,7 +28,7 @@ impl Drop for Unused {
                 pr_notice!("unloading waits for the close of {users} open files\n");
                 said = true;
             }
-            deferred::pause();
+            deferred::sleep_10ms();
         }
     }
 }

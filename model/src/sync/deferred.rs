@@ -216,6 +216,6 @@ pub(crate) fn cond_resched() {
 pub(crate) fn synchronize_rcu_tasks() {}
 
 /// Sleeps for a moment. An execution that does so too often hangs.
-pub(crate) fn pause() {
+pub(crate) fn sleep_10ms() {
     machine::pause();
 }
