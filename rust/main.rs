@@ -112,7 +112,7 @@ struct OwnerStorage {
     faults: sync::fault::knobs::Files,
     #[pin]
     device: MiscDeviceRegistration<device::Handle>,
-    unused: sync::module::Unused,
+    wait_for_users: sync::module::WaitForUsers,
     hooks: AllHooks,
     #[cfg(OSTOR_TEST)]
     last_puts: owner::last_put::LastPuts,
@@ -144,7 +144,7 @@ impl kernel::InPlaceModule for OwnerStorage {
             #[cfg(OSTOR_CREATION)]
             creation <- owner::creation::file(),
             // Last: its drop must not come while the loader holds the module.
-            unused: sync::module::Unused,
+            wait_for_users: sync::module::WaitForUsers,
         })
     }
 }

@@ -13,9 +13,9 @@ use kernel::prelude::*;
 /// when a module unloads, so the number only falls.
 ///
 /// It must not be dropped while the module is being initialised: the loader holds a reference then.
-pub(crate) struct Unused;
+pub(crate) struct WaitForUsers;
 
-impl Drop for Unused {
+impl Drop for WaitForUsers {
     fn drop(&mut self) {
         let mut said = false;
         loop {
