@@ -170,7 +170,7 @@ mod tests {
             let layout = layout.map_err(|_| EINVAL)?;
             let alloc = || {
                 let rcu = rcu::read_lock();
-                nolock::alloc(layout, Site::ElementAlloc, Source::new(Payer::NOBODY, &rcu))
+                nolock::alloc(layout, Site::ElementAlloc, Source::new(Payer::NONE, &rcu))
             };
             let fault = inject(Site::ElementAlloc, 1)?;
             assert!(alloc().is_none());

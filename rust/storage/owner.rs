@@ -138,7 +138,7 @@ pub(crate) unsafe trait Owner {
 
     /// Who pays for the memory that is allocated for the owner. Any context.
     fn payer<'a>(&self, _rcu: &'a Guard) -> Payer<'a> {
-        Payer::NOBODY
+        Payer::NONE
     }
 
     /// Charges the owner, or refuses if that would pass a limit of its. Any context; called only

@@ -42,7 +42,7 @@ pub(crate) struct Payer<'a>(*mut bindings::mem_cgroup, PhantomData<&'a Guard>);
 
 impl<'a> Payer<'a> {
     /// Nobody pays.
-    pub(crate) const NOBODY: Self = Self(ptr::null_mut(), PhantomData);
+    pub(crate) const NONE: Self = Self(ptr::null_mut(), PhantomData);
 
     /// The memory cgroup at `memcg` pays; null is nobody.
     ///

@@ -28,7 +28,7 @@ pub(crate) struct Payer<'a>(PhantomData<&'a Guard>);
 
 impl Payer<'_> {
     /// Nobody pays.
-    pub(crate) const NOBODY: Self = Self(PhantomData);
+    pub(crate) const NONE: Self = Self(PhantomData);
 }
 
 /// Where memory comes from, and who pays for it.
