@@ -33,8 +33,8 @@ mod tests {
         lock_order,
         nolock::{
             self,
-            Payer,
-            Source, //
+            AllocSource,
+            Payer, //
         },
         per_cpu::{
             Share,
@@ -170,7 +170,11 @@ mod tests {
             let layout = layout.map_err(|_| EINVAL)?;
             let alloc = || {
                 let rcu = rcu::read_lock();
-                nolock::alloc(layout, Site::ElementAlloc, Source::new(Payer::NONE, &rcu))
+                nolock::alloc(
+                    layout,
+                    Site::ElementAlloc,
+                    AllocSource::new(Payer::NONE, &rcu),
+                )
             };
             let fault = inject(Site::ElementAlloc, 1)?;
             assert!(alloc().is_none());

@@ -22,7 +22,7 @@ use crate::sync::{
         self,
         Site, //
     },
-    nolock::Source,
+    nolock::AllocSource,
     rcu::Guard,
     trace::{
         self,
@@ -131,7 +131,7 @@ impl RawMap {
         // Held until the element is linked: a death notice after that finds it.
         let _gate = owner.gate(rcu)?;
         fault::pause(Site::Gate);
-        let source = Source::new(owner.payer(rcu), rcu);
+        let source = AllocSource::new(owner.payer(rcu), rcu);
         NewElement::new(self, owner.id(), source, init)
             .ok_or(Refusal::NoMemory)
             .and_then(|new| self.attach(new, seen, owner, mode, source, rcu))
@@ -144,7 +144,7 @@ impl RawMap {
         seen: Lookup<'a>,
         owner: &impl Owner,
         mode: Mode,
-        source: Source<'_>,
+        source: AllocSource<'_>,
         rcu: &'a Guard,
     ) -> Result<Outcome<'a>, Refusal> {
         let id = new.id;
@@ -315,7 +315,7 @@ impl<'a> NewElement<'a> {
     fn new(
         map: &'a RawMap,
         id: OwnerId,
-        source: Source<'_>,
+        source: AllocSource<'_>,
         init: impl FnOnce(NonNull<u8>),
     ) -> Option<Self> {
         let elem = Element::alloc(map, id, source)?;
@@ -358,7 +358,7 @@ impl NewStorage {
         runtime: &'static Runtime,
         id: OwnerId,
         ops: &'static OwnerOps,
-        source: Source<'_>,
+        source: AllocSource<'_>,
     ) -> Result<Self, Refusal> {
         let storage = Storage::alloc(id, ops, source);
         let storage = storage.ok_or(Refusal::NoMemory)?;

@@ -17,7 +17,7 @@ use crate::sync::{
     hlist::HNode,
     nolock::{
         self,
-        Source, //
+        AllocSource, //
     },
     rcu::Guard,
     Atomic,
@@ -82,7 +82,11 @@ impl Element {
     }
 
     /// Allocates an element with an uninitialised value.
-    pub(super) fn alloc(map: &RawMap, id: OwnerId, source: Source<'_>) -> Option<NonNull<Element>> {
+    pub(super) fn alloc(
+        map: &RawMap,
+        id: OwnerId,
+        source: AllocSource<'_>,
+    ) -> Option<NonNull<Element>> {
         let memory = nolock::alloc(Self::layout(map), Site::ElementAlloc, source)?;
         let elem = memory.cast::<Element>();
         let header = Element {

@@ -23,7 +23,7 @@ use crate::sync::{
     hlist::HListHead,
     nolock::{
         self,
-        Source, //
+        AllocSource, //
     },
     rcu::Guard,
     res_lock::ResLock, //
@@ -80,7 +80,7 @@ impl Storage {
     pub(super) fn alloc(
         id: OwnerId,
         ops: &'static OwnerOps,
-        source: Source<'_>,
+        source: AllocSource<'_>,
     ) -> Option<NonNull<Storage>> {
         let memory = nolock::alloc(Self::LAYOUT, Site::StorageAlloc, source)?;
         let storage = memory.cast::<Storage>();

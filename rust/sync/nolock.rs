@@ -56,12 +56,12 @@ impl<'a> Payer<'a> {
 
 /// Where memory comes from in the caller's context, and who pays for it.
 #[derive(Copy, Clone)]
-pub(crate) struct Source<'a> {
+pub(crate) struct AllocSource<'a> {
     payer: Payer<'a>,
     may_lock: bool,
 }
 
-impl<'a> Source<'a> {
+impl<'a> AllocSource<'a> {
     /// `payer` is charged only if the caller can be seen to hold no lock. To be used as long as it
     /// has not taken one. `rcu` must be the innermost guard.
     pub(crate) fn new(payer: Payer<'a>, rcu: &Guard) -> Self {
@@ -92,7 +92,7 @@ pub(crate) fn holds_nothing(_rcu: &Guard) -> bool {
 ///
 /// A failure can be injected at `site`.
 #[inline(always)]
-pub(crate) fn alloc(layout: Layout, site: Site, source: Source<'_>) -> Option<NonNull<u8>> {
+pub(crate) fn alloc(layout: Layout, site: Site, source: AllocSource<'_>) -> Option<NonNull<u8>> {
     debug_assert!(layout.size() != 0 && layout.size() <= MAX_SIZE && layout.align() <= MAX_ALIGN);
     if fault::alloc(site) {
         return None;

@@ -33,9 +33,9 @@ impl Payer<'_> {
 
 /// Where memory comes from, and who pays for it.
 #[derive(Copy, Clone)]
-pub(crate) struct Source<'a>(PhantomData<&'a Guard>);
+pub(crate) struct AllocSource<'a>(PhantomData<&'a Guard>);
 
-impl<'a> Source<'a> {
+impl<'a> AllocSource<'a> {
     /// From the machine.
     pub(crate) fn new(_payer: Payer<'a>, _rcu: &Guard) -> Self {
         Self(PhantomData)
@@ -43,7 +43,7 @@ impl<'a> Source<'a> {
 }
 
 /// Allocates memory, or returns [`None`] where the plan says so.
-pub(crate) fn alloc(layout: Layout, site: Site, _source: Source<'_>) -> Option<NonNull<u8>> {
+pub(crate) fn alloc(layout: Layout, site: Site, _source: AllocSource<'_>) -> Option<NonNull<u8>> {
     if fault::alloc(site) {
         return None;
     }
