@@ -211,25 +211,25 @@ mod tests {
 
     #[test]
     fn what_could_hold_a_lock_is_seen() -> Result {
-        let holds_nothing = || nolock::holds_nothing(&rcu::read_lock());
+        let holds_no_lock = || nolock::holds_no_lock(&rcu::read_lock());
         let is_seen = cfg!(CONFIG_PREEMPT_COUNT);
-        assert!(holds_nothing() == is_seen);
-        assert!(!with_irqs_off(holds_nothing));
+        assert!(holds_no_lock() == is_seen);
+        assert!(!with_irqs_off(holds_no_lock));
         let lock = KBox::new(ResLock::new(()), GFP_KERNEL)?;
-        assert!(lock.with(Site::LinkLock, |()| holds_nothing()) == Ok(false));
+        assert!(lock.with(Site::LinkLock, |()| holds_no_lock()) == Ok(false));
         let outer = rcu::read_lock();
-        assert!(holds_nothing() == (is_seen && cfg!(CONFIG_PREEMPT_RCU)));
+        assert!(holds_no_lock() == (is_seen && cfg!(CONFIG_PREEMPT_RCU)));
         drop(outer);
         for context in [Context::Softirq, Context::Timer, Context::IrqWork] {
             let (calls, safe) = (Counter::new(), Counter::new());
             let inside = |_| {
                 calls.add(1);
-                safe.add(holds_nothing().into());
+                safe.add(holds_no_lock().into());
             };
             context::on_demand(context, &inside, |raiser| raiser.raise())?;
             assert!((calls.get(), safe.get()) == (1, 0));
         }
-        assert!(holds_nothing() == is_seen);
+        assert!(holds_no_lock() == is_seen);
         Ok(())
     }
 

@@ -58,7 +58,7 @@ void ostor_res_unlock_irqrestore(rqspinlock_t *lock, unsigned long flags)
  * disables migration while it is held, and a softirq is a task's. Without preempt
  * counts a lock cannot be seen.
  */
-bool ostor_holds_nothing(void)
+bool ostor_holds_no_lock(void)
 {
 	int in_rcu = IS_ENABLED(CONFIG_PREEMPT_RCU) ? 0 : PREEMPT_OFFSET;
 

@@ -38,11 +38,11 @@ bool ostor_res_trylock_irqsave(rqspinlock_t *lock, unsigned long *flags);
 void ostor_res_unlock_irqrestore(rqspinlock_t *lock, unsigned long flags);
 
 /*
- * Memory. In one RCU read section, ostor_holds_nothing() says whether the caller
+ * Memory. In one RCU read section, ostor_holds_no_lock() says whether the caller
  * may have it by ostor_kmalloc(), which takes locks and charges @memcg unless that
  * is NULL. ostor_kmalloc_nolock() is for any context.
  */
-bool ostor_holds_nothing(void);
+bool ostor_holds_no_lock(void);
 void *ostor_kmalloc(size_t size, struct mem_cgroup *memcg);
 void *ostor_kmalloc_nolock(size_t size);
 void ostor_kfree_nolock(const void *ptr);

@@ -67,7 +67,7 @@ impl<'a> AllocSource<'a> {
     pub(crate) fn new(payer: Payer<'a>, rcu: &Guard) -> Self {
         Self {
             payer,
-            may_lock: holds_nothing(rcu),
+            may_lock: holds_no_lock(rcu),
         }
     }
 }
@@ -82,9 +82,9 @@ pub(crate) fn uncharged() -> u64 {
 
 /// Whether the current task can be seen to hold no spinning lock. `_rcu` must be the innermost
 /// guard; where another one is held as well, and it disables preemption, the answer is no.
-pub(crate) fn holds_nothing(_rcu: &Guard) -> bool {
+pub(crate) fn holds_no_lock(_rcu: &Guard) -> bool {
     // SAFETY: An FFI call with no requirement.
-    unsafe { shim::ostor_holds_nothing() }
+    unsafe { shim::ostor_holds_no_lock() }
 }
 
 /// Allocates uninitialised memory, or returns [`None`]: there is none without waiting, or who pays
