@@ -176,7 +176,7 @@ void ostor_synchronize_rcu_tasks(void)
 	synchronize_rcu_tasks();
 }
 
-size_t ostor_memory(void)
+size_t ostor_totalram(void)
 {
 	return totalram_pages() << PAGE_SHIFT;
 }

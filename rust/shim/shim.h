@@ -82,7 +82,7 @@ bool ostor_task_work_add(struct callback_head *head, void (*fn)(struct callback_
 void ostor_synchronize_rcu_tasks(void);
 
 /* Memory of the machine, in bytes. */
-size_t ostor_memory(void);
+size_t ostor_totalram(void);
 
 /* Tracepoints of this module, and the number the device knows them by. */
 #define OSTOR_TRACE_ENTER		0

@@ -20,7 +20,7 @@ impl Watermarks {
     /// Watermarks in KiB; 0 for the default, a part of the machine's memory.
     pub(crate) fn new(hurry: u32, limit: u32) -> Self {
         let bytes = |kib: u32, part: u64, least: u64| match kib {
-            0 => (nolock::memory() / part).max(least),
+            0 => (nolock::totalram() / part).max(least),
             kib => u64::from(kib) * 1024,
         };
         let expedite = bytes(hurry, 1024, 1 << 20);

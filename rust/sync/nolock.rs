@@ -122,9 +122,9 @@ pub(crate) unsafe fn free_in_task(ptr: NonNull<u8>) {
 }
 
 /// The machine's memory, in bytes.
-pub(crate) fn memory() -> u64 {
+pub(crate) fn totalram() -> u64 {
     // SAFETY: An FFI call with no requirement.
-    unsafe { shim::ostor_memory() as u64 }
+    unsafe { shim::ostor_totalram() as u64 }
 }
 
 /// Allocates and frees without a lock, to see what that costs; false if there was no memory.

@@ -74,6 +74,6 @@ pub(crate) fn set_memory(bytes: u64) {
 }
 
 /// The machine's memory, in bytes.
-pub(crate) fn memory() -> u64 {
+pub(crate) fn totalram() -> u64 {
     MEMORY.get()
 }
