@@ -37,8 +37,8 @@ mod tests {
             Payer, //
         },
         per_cpu::{
-            Share,
-            Shares, //
+            LocalCounter,
+            PerCpuCounters, //
         },
         rcu,
         res_lock::{
@@ -190,11 +190,11 @@ mod tests {
     fn shares_add_up_from_nothing() -> Result {
         #[derive(Default)]
         struct Pair {
-            one: Share,
-            other: Share,
+            one: LocalCounter,
+            other: LocalCounter,
         }
 
-        let shares = Shares::<Pair>::new()?;
+        let shares = PerCpuCounters::<Pair>::new()?;
         let sums = || (shares.sum(|here| &here.one), shares.sum(|here| &here.other));
         assert!(sums() == (0, 0));
         shares.here().one.add(5);

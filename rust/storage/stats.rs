@@ -6,8 +6,8 @@ use super::error::Refusal;
 use crate::sync::{
     counter::Counter,
     per_cpu::{
-        Share,
-        Shares, //
+        LocalCounter,
+        PerCpuCounters, //
     },
     res_lock::LockError, //
 };
@@ -15,7 +15,7 @@ use kernel::prelude::*;
 
 /// What happened in a map.
 pub(crate) struct Counters {
-    shares: Shares<MapShares>,
+    shares: PerCpuCounters<MapShares>,
     /// Operations refused with [`LockError::Deadlock`].
     pub(crate) deadlocks: Counter,
     /// Operations refused with [`LockError::Timeout`].
@@ -28,28 +28,28 @@ pub(crate) struct Counters {
 #[derive(Default)]
 pub(crate) struct MapShares {
     /// Elements ever linked.
-    pub(crate) created: Share,
+    pub(crate) created: LocalCounter,
     /// Elements ended by a delete.
-    pub(crate) deleted: Share,
+    pub(crate) deleted: LocalCounter,
     /// Elements ended by an update.
-    pub(crate) replaced: Share,
+    pub(crate) replaced: LocalCounter,
     /// Elements ended by their owner's death.
-    pub(crate) owner_deaths: Share,
+    pub(crate) owner_deaths: LocalCounter,
     /// Elements ended by the end of the map.
-    pub(super) closed: Share,
+    pub(super) closed: LocalCounter,
     /// Elements handed to the reaper still linked.
-    pub(crate) deferred: Share,
+    pub(crate) deferred: LocalCounter,
     /// Copies made for newborn owners.
-    pub(crate) clones: Share,
+    pub(crate) clones: LocalCounter,
     /// Copies that could not be made.
-    pub(crate) clone_failures: Share,
+    pub(crate) clone_failures: LocalCounter,
 }
 
 impl Counters {
     /// Counters at 0. May sleep.
     pub(super) fn new() -> Result<Self> {
         Ok(Self {
-            shares: Shares::new()?,
+            shares: PerCpuCounters::new()?,
             deadlocks: Counter::new(),
             timeouts: Counter::new(),
             nomem: Counter::new(),
@@ -63,7 +63,7 @@ impl Counters {
     }
 
     /// What all processors have counted together.
-    pub(crate) fn sum(&self, which: impl Fn(&MapShares) -> &Share) -> u64 {
+    pub(crate) fn sum(&self, which: impl Fn(&MapShares) -> &LocalCounter) -> u64 {
         self.shares.sum(which)
     }
 
@@ -96,7 +96,7 @@ impl Counters {
 
 /// Counters of the whole module.
 pub(crate) struct Stats {
-    shares: Shares<StatShares>,
+    shares: PerCpuCounters<StatShares>,
     /// Live maps.
     pub(crate) maps: Counter,
     /// Bytes of those, tables included.
@@ -113,28 +113,28 @@ pub(crate) struct Stats {
 #[derive(Default)]
 pub(crate) struct StatShares {
     /// Elements ever allocated.
-    pub(crate) allocated: Share,
+    pub(crate) allocated: LocalCounter,
     /// Bytes of the elements that are allocated.
-    pub(crate) element_bytes: Share,
+    pub(crate) element_bytes: LocalCounter,
     /// Storages that are allocated.
-    pub(crate) storages: Share,
+    pub(crate) storages: LocalCounter,
     /// Bytes that are charged to owners.
-    pub(crate) charged: Share,
+    pub(crate) charged: LocalCounter,
     /// Owners that died while they had storage.
-    pub(crate) owner_deaths: Share,
+    pub(crate) owner_deaths: LocalCounter,
     /// Owners whose death every notice missed, seen when another one was found in their place.
-    pub(crate) stale: Share,
+    pub(crate) stale: LocalCounter,
     /// Objects handed to the reaper still linked.
-    pub(crate) deferred: Share,
+    pub(crate) deferred: LocalCounter,
     /// Elements ever freed, their values dropped.
-    pub(crate) freed: Share,
+    pub(crate) freed: LocalCounter,
 }
 
 impl Stats {
     /// Counters at 0. May sleep.
     pub(super) fn new() -> Result<Self> {
         Ok(Self {
-            shares: Shares::new()?,
+            shares: PerCpuCounters::new()?,
             maps: Counter::new(),
             map_bytes: Counter::new(),
             late_free: Counter::new(),
@@ -150,7 +150,7 @@ impl Stats {
     }
 
     /// What all processors have counted together.
-    pub(crate) fn sum(&self, which: impl Fn(&StatShares) -> &Share) -> u64 {
+    pub(crate) fn sum(&self, which: impl Fn(&StatShares) -> &LocalCounter) -> u64 {
         self.shares.sum(which)
     }
 }

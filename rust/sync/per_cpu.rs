@@ -55,15 +55,15 @@ impl<T> PerCpu<T> {
 
 /// What one processor has counted of something. It may be less than nothing: what is counted up here
 /// can be counted down elsewhere.
-pub(crate) struct Share(Atomic<u64>);
+pub(crate) struct LocalCounter(Atomic<u64>);
 
-impl Default for Share {
+impl Default for LocalCounter {
     fn default() -> Self {
         Self(Atomic::new(0))
     }
 }
 
-impl Share {
+impl LocalCounter {
     /// Counts `n` up. Any context.
     #[inline(always)]
     pub(crate) fn add(&self, n: u64) {
@@ -77,17 +77,17 @@ impl Share {
     }
 }
 
-/// Counters of which each processor has its share, a `T` of [`Share`]s, in cache lines of its own.
+/// Counters of which each processor has its share, a `T` of [`LocalCounter`]s, in cache lines of its own.
 ///
 /// What has stopped changing adds up exactly. Until then a sum is of no instant: of what is counted
 /// up here and down there, it may have the one and not the other.
-pub(crate) struct Shares<T>(PerCpu<Line<T>>);
+pub(crate) struct PerCpuCounters<T>(PerCpu<Line<T>>);
 
 #[derive(Default)]
 #[repr(align(64))]
 struct Line<T>(T);
 
-impl<T: Default> Shares<T> {
+impl<T: Default> PerCpuCounters<T> {
     /// Counters at 0. May sleep.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self(PerCpu::new(|| {
@@ -107,7 +107,7 @@ impl<T: Default> Shares<T> {
     }
 
     /// The sum of one counter, 0 at least.
-    pub(crate) fn sum(&self, which: impl Fn(&T) -> &Share) -> u64 {
+    pub(crate) fn sum(&self, which: impl Fn(&T) -> &LocalCounter) -> u64 {
         let share = |line: &Line<T>| which(&line.0).0.load(Relaxed);
         let sum = self.0.iter().map(share).fold(0, u64::wrapping_add);
         (sum as i64).max(0) as u64

@@ -40,12 +40,12 @@ impl<T> PerCpu<T> {
 
 /// What one processor has counted of something, which may be less than nothing.
 #[derive(Default)]
-pub(crate) struct Share(Cell<u64>);
+pub(crate) struct LocalCounter(Cell<u64>);
 
 // SAFETY: All threads of an execution are one thread of the host.
-unsafe impl Sync for Share {}
+unsafe impl Sync for LocalCounter {}
 
-impl Share {
+impl LocalCounter {
     /// Counts `n` up.
     pub(crate) fn add(&self, n: u64) {
         note_write(self.0.as_ptr() as usize);
@@ -59,9 +59,9 @@ impl Share {
 }
 
 /// Counters of which each processor has its share.
-pub(crate) struct Shares<T>(PerCpu<T>);
+pub(crate) struct PerCpuCounters<T>(PerCpu<T>);
 
-impl<T: Default> Shares<T> {
+impl<T: Default> PerCpuCounters<T> {
     /// Counters at 0.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self(PerCpu::new(|| KBox::pin(T::default(), GFP_KERNEL))?))
@@ -78,7 +78,7 @@ impl<T: Default> Shares<T> {
     }
 
     /// The sum of one counter: that of one instant, which is not less than nothing.
-    pub(crate) fn sum(&self, which: impl Fn(&T) -> &Share) -> u64 {
+    pub(crate) fn sum(&self, which: impl Fn(&T) -> &LocalCounter) -> u64 {
         let share = |line| which(line).0.get();
         let sum = self.0.iter().map(share).fold(0, u64::wrapping_add);
         assert!(sum as i64 >= 0 || std::thread::panicking(), "a sum below 0");
