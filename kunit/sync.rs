@@ -197,12 +197,12 @@ mod tests {
         let shares = PerCpuCounters::<Pair>::new()?;
         let sums = || (shares.sum(|here| &here.one), shares.sum(|here| &here.other));
         assert!(sums() == (0, 0));
-        shares.here().one.add(5);
-        shares.here().one.sub(2);
+        shares.this_cpu().one.add(5);
+        shares.this_cpu().one.sub(2);
         // It may be counted down before it is counted up.
-        shares.here().other.sub(1);
+        shares.this_cpu().other.sub(1);
         assert!(sums() == (3, 0));
-        shares.here().other.add(2);
+        shares.this_cpu().other.add(2);
         assert!(sums() == (3, 1));
         let cpus = nr_cpu_ids() as usize;
         assert!(shares.bytes() == cpus * (64 + size_of::<usize>()));

@@ -58,7 +58,7 @@ impl Charge {
     /// Notes `bytes` that were charged to an owner whose gate is held.
     pub(super) fn add(&self, bytes: u32, stats: &Stats) {
         fault::pause(Site::ChargeAdd);
-        stats.here().charged.add(bytes.into());
+        stats.this_cpu().charged.add(bytes.into());
         self.0.add(bytes.into(), Relaxed);
     }
 
@@ -79,7 +79,7 @@ impl Charge {
                 // SAFETY: A notice that comes now waits until we have left.
                 unsafe { uncharge(id, bytes) };
                 self.0.fetch_sub(VISITOR, Release);
-                stats.here().charged.sub(bytes.into());
+                stats.this_cpu().charged.sub(bytes.into());
             }
         });
     }
@@ -110,7 +110,7 @@ impl Charge {
         if let Some(left) = self.close() {
             // SAFETY: The notice of death is not over.
             unsafe { uncharge(id, left) };
-            stats.here().charged.sub(left.into());
+            stats.this_cpu().charged.sub(left.into());
         }
         while self.0.load(Acquire) & VISITORS != 0 {
             cpu_relax();
@@ -120,7 +120,7 @@ impl Charge {
     /// The owner is gone and nobody told: there is nobody to give anything back to.
     pub(super) fn abandon(&self, stats: &Stats) {
         if let Some(left) = self.close() {
-            stats.here().charged.sub(left.into());
+            stats.this_cpu().charged.sub(left.into());
         }
     }
 

@@ -239,7 +239,7 @@ impl RawMap {
         // SAFETY: Likewise.
         let mut peers = unsafe { storage.elements.assume_locked() };
         if old.node.claim(Site::ElementClaim) {
-            self.counters().here().replaced.add(1);
+            self.counters().this_cpu().replaced.add(1);
             fault::pause(Site::ListRemove);
             // SAFETY: Live elements of this owner are on the list of its live storage.
             unsafe { peers.remove(NonNull::from(&old.peers)) };
@@ -258,7 +258,7 @@ impl RawMap {
         // on the list as long as we hold the lock, so the storage is not empty.
         let before = mode == Mode::Exist || !storage.pay(elem, owner, stats);
         if before && elem.node.claim(Site::ElementClaim) {
-            self.counters().here().replaced.add(1);
+            self.counters().this_cpu().replaced.add(1);
             fault::pause(Site::ListRemove);
             // SAFETY: It was put on this list above.
             unsafe { peers.remove(NonNull::from(&elem.peers)) };
@@ -290,7 +290,7 @@ impl RawMap {
         elem.set_seq(seq);
         elem.storage.set(Some(NonNull::from(storage)));
         elem.reap_node.link_both();
-        self.counters().here().created.add(1);
+        self.counters().this_cpu().created.add(1);
         fault::pause(Site::ListPush);
         // SAFETY: By the contract.
         let mut peers = unsafe { storage.elements.assume_locked() };
@@ -362,7 +362,7 @@ impl NewStorage {
     ) -> Result<Self, Refusal> {
         let storage = Storage::alloc(id, ops, source);
         let storage = storage.ok_or(Refusal::NoMemory)?;
-        runtime.stats.here().storages.add(1);
+        runtime.stats.this_cpu().storages.add(1);
         Ok(Self { runtime, storage })
     }
 

@@ -52,10 +52,10 @@ impl Element {
         let init = |to| unsafe { clone(self.value(), to, map.value_size()) };
         // SAFETY: A clone of one of the map's values is one.
         let Ok(copy) = (unsafe { map.put(owner, Mode::NoExist, init, rcu) }) else {
-            map.counters().here().clone_failures.add(1);
+            map.counters().this_cpu().clone_failures.add(1);
             return;
         };
-        map.counters().here().clones.add(1);
+        map.counters().this_cpu().clones.add(1);
         // We came here without a reference to the map. It cannot go as long as the guard keeps
         // this element; but its end may have walked past the child's bucket.
         fault::pause(Site::CloneCheck);

@@ -267,7 +267,7 @@ impl RawMap {
         if !elem.node.claim(Site::ElementClaim) {
             return false;
         }
-        self.counters.here().deleted.add(1);
+        self.counters.this_cpu().deleted.add(1);
         // SAFETY: Claimed above.
         unsafe { unlink::retire(elem, rcu) };
         true
@@ -276,7 +276,7 @@ impl RawMap {
     /// Counts an element that was allocated.
     pub(super) fn element_allocated(&self) {
         self.unfreed.add(1, Relaxed);
-        let stats = self.runtime.stats.here();
+        let stats = self.runtime.stats.this_cpu();
         stats.allocated.add(1);
         stats.element_bytes.add(self.element_size() as u64);
     }
@@ -317,7 +317,7 @@ impl RawMap {
     /// `count` elements of this map must have been freed, and not counted yet; nothing of the map is
     /// used any more.
     pub(super) unsafe fn elements_freed(&self, count: usize) {
-        let stats = self.runtime.stats.here();
+        let stats = self.runtime.stats.this_cpu();
         let bytes = count * self.element_size();
         stats.element_bytes.sub(bytes as u64);
         stats.freed.add(count as u64);
@@ -369,7 +369,7 @@ impl RawMap {
             let rcu = rcu::read_lock();
             for node in self.table.iter(bucket, &rcu) {
                 if node.claim(Site::ElementClaim) {
-                    self.counters.here().closed.add(1);
+                    self.counters.this_cpu().closed.add(1);
                     // SAFETY: A member of this table, by the type invariant.
                     let elem = unsafe { Element::of_node(node) };
                     // SAFETY: Claimed above.

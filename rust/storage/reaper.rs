@@ -217,7 +217,7 @@ impl Reaper {
     #[inline(always)]
     pub(super) unsafe fn take_all(&self, dead: Batch) {
         fault::pause(Site::HandOver);
-        let list = self.lists.here();
+        let list = self.lists.this_cpu();
         list.pending.add(dead.objects, &self.pending);
         if list.dead.push_all(dead.links) {
             list.queue();

@@ -146,7 +146,7 @@ impl Runtime {
             let known = storage.node.id();
             if known == id || known == other {
                 had_storage = true;
-                self.stats.here().owner_deaths.add(1);
+                self.stats.this_cpu().owner_deaths.add(1);
                 // SAFETY: By the contract.
                 unsafe { storage.charge.end(id, storage.ops, &self.stats) };
                 self.end_all(storage, &rcu);
@@ -191,7 +191,7 @@ impl Runtime {
     /// Ends what another owner has left. Any context; takes a lock only if no CPU holds it.
     #[cold]
     pub(super) fn end_stale(&self, storage: &Storage, rcu: &Guard) {
-        self.stats.here().stale.add(1);
+        self.stats.this_cpu().stale.add(1);
         storage.charge.abandon(&self.stats);
         self.end_all(storage, rcu);
     }
@@ -239,7 +239,7 @@ impl Runtime {
                 is_alone = false;
                 continue;
             }
-            elem.map().counters().here().owner_deaths.add(1);
+            elem.map().counters().this_cpu().owner_deaths.add(1);
             // SAFETY: Claimed above.
             unsafe { unlink::unlink_from_table::<TryLock>(elem, rcu) };
             // SAFETY: Likewise.

@@ -58,8 +58,8 @@ impl Counters {
 
     /// What this processor counts on.
     #[inline(always)]
-    pub(crate) fn here(&self) -> &MapShares {
-        self.shares.here()
+    pub(crate) fn this_cpu(&self) -> &MapShares {
+        self.shares.this_cpu()
     }
 
     /// What all processors have counted together.
@@ -145,8 +145,8 @@ impl Stats {
 
     /// What this processor counts on.
     #[inline(always)]
-    pub(crate) fn here(&self) -> &StatShares {
-        self.shares.here()
+    pub(crate) fn this_cpu(&self) -> &StatShares {
+        self.shares.this_cpu()
     }
 
     /// What all processors have counted together.

@@ -105,7 +105,7 @@ impl Storage {
     pub(super) unsafe fn free(storage: NonNull<Storage>, stats: &Stats) {
         // SAFETY: It was allocated so, and needs no drop.
         unsafe { nolock::free_in_task(storage.cast()) };
-        stats.here().storages.sub(1);
+        stats.this_cpu().storages.sub(1);
     }
 
     /// The storage that `node` is in.

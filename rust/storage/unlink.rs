@@ -49,8 +49,8 @@ pub(super) unsafe fn retire(elem: &Element, rcu: &Guard) {
 /// Counts an element that is handed over still linked, if it is.
 pub(super) fn count_deferral(elem: &Element) {
     if !elem.reap_node.is_unlinked() {
-        elem.map().counters().here().deferred.add(1);
-        elem.map().runtime.stats.here().deferred.add(1);
+        elem.map().counters().this_cpu().deferred.add(1);
+        elem.map().runtime.stats.this_cpu().deferred.add(1);
     }
 }
 
@@ -177,7 +177,7 @@ pub(super) unsafe fn unlink_or_defer_storage<L: LockMode>(
 ) {
     // SAFETY: By the contract.
     if !unsafe { unlink_storage::<L>(runtime, storage, rcu) } {
-        runtime.stats.here().deferred.add(1);
+        runtime.stats.this_cpu().deferred.add(1);
     }
 }
 

@@ -41,7 +41,7 @@ impl<T> PerCpu<T> {
 
     /// That of this processor. Any context.
     #[inline(always)]
-    pub(crate) fn here(&self) -> &T {
+    pub(crate) fn this_cpu(&self) -> &T {
         let cpu = CpuId::current().as_u32() as usize;
         // SAFETY: By the type invariant.
         unsafe { self.0.get_unchecked(cpu) }
@@ -97,8 +97,8 @@ impl<T: Default> PerCpuCounters<T> {
 
     /// The shares of this processor. Any context.
     #[inline(always)]
-    pub(crate) fn here(&self) -> &T {
-        &self.0.here().0
+    pub(crate) fn this_cpu(&self) -> &T {
+        &self.0.this_cpu().0
     }
 
     /// Bytes that they take.

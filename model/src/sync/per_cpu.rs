@@ -28,7 +28,7 @@ impl<T> PerCpu<T> {
     }
 
     /// That of this processor.
-    pub(crate) fn here(&self) -> &T {
+    pub(crate) fn this_cpu(&self) -> &T {
         &self.0[machine::cpu() % self.0.len()]
     }
 
@@ -68,8 +68,8 @@ impl<T: Default> PerCpuCounters<T> {
     }
 
     /// The shares of this processor.
-    pub(crate) fn here(&self) -> &T {
-        self.0.here()
+    pub(crate) fn this_cpu(&self) -> &T {
+        self.0.this_cpu()
     }
 
     /// Bytes that they take.
