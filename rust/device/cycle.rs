@@ -250,7 +250,7 @@ impl Cycle {
         let result = with_irqs_off(|| {
             let start = clock::now_ns();
             let result = self.update(owner);
-            place.ns.raise(clock::now_ns().saturating_sub(start));
+            place.ns.raise_to(clock::now_ns().saturating_sub(start));
             result
         });
         let code = result.err().map_or(0, Error::to_errno);

@@ -40,7 +40,7 @@ impl Counter {
     }
 
     /// Counts up to `n`, unless it has come that far. Any context.
-    pub(crate) fn raise(&self, n: u64) {
+    pub(crate) fn raise_to(&self, n: u64) {
         let mut now = self.get();
         while now < n {
             match self.0.cmpxchg(now, n, Relaxed) {
