@@ -56,9 +56,9 @@ use crate::sync::{
         Site, //
     },
     llist::{
-        Chain,
         LList,
-        Link, //
+        Link,
+        Links, //
     },
     per_cpu::PerCpu,
     rcu, //
@@ -81,7 +81,7 @@ pub(super) struct Reaper {
 
 /// What is handed over together.
 pub(super) struct Batch {
-    links: Chain,
+    links: Links,
     objects: Objects,
 }
 
@@ -89,7 +89,7 @@ impl Batch {
     /// Nothing.
     pub(super) const fn new() -> Self {
         Self {
-            links: Chain::new(),
+            links: Links::new(),
             objects: Objects::NONE,
         }
     }
@@ -283,12 +283,12 @@ impl Reaper {
 
     /// Frees what nobody can reach. Values with a drop come last, so that whoever waits for one of
     /// them finds freed what was handed over before it.
-    fn free_all(&self, list: &CpuList, dead: Chain, runtime: &Runtime) {
+    fn free_all(&self, list: &CpuList, dead: Links, runtime: &Runtime) {
         /// Objects after which others may run, and after which what is freed is counted.
         const BATCH: usize = 32;
 
         let watch = Stopwatch::start();
-        let mut with_drop = Chain::new();
+        let mut with_drop = Links::new();
         let (mut objects, mut count) = (Objects::NONE, 0);
         let mut freed = Freed::new();
         for link in dead {
@@ -370,8 +370,8 @@ fn is_unlinked(link: NonNull<Link>) -> bool {
 /// Unlinks what the reaper took from the list of a processor as far as the locks allow, and returns
 /// what is unlinked. The rest goes on the list again.
 #[cold]
-fn unlink_all(dead: Chain, list: &DeferredWork<CpuList>, runtime: &Runtime) -> Chain {
-    let mut unlinked = Chain::new();
+fn unlink_all(dead: Links, list: &DeferredWork<CpuList>, runtime: &Runtime) -> Links {
+    let mut unlinked = Links::new();
     let mut is_stuck = false;
     for link in dead {
         if is_unlinked(link) {

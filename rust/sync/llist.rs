@@ -54,7 +54,7 @@ impl LList {
     #[inline(always)]
     pub(crate) unsafe fn push(&self, link: NonNull<Link>) -> bool {
         // INVARIANT: By the contract.
-        self.push_all(Chain {
+        self.push_all(Links {
             first: link.as_ptr(),
             last: link.as_ptr(),
         })
@@ -63,7 +63,7 @@ impl LList {
     /// Pushes all links of a chain, the first one last, and returns whether the list was empty.
     /// NMI-safe. The chain has a link.
     #[inline(always)]
-    pub(crate) fn push_all(&self, chain: Chain) -> bool {
+    pub(crate) fn push_all(&self, chain: Links) -> bool {
         let Some(last) = NonNull::new(chain.last) else {
             return false;
         };
@@ -80,7 +80,7 @@ impl LList {
     }
 
     /// Takes all links, in the order in which they were pushed.
-    pub(crate) fn take(&self) -> Chain {
+    pub(crate) fn take(&self) -> Links {
         let mut newest = self.head.xchg(ptr::null_mut(), Full);
         let last = newest;
         let mut first = ptr::null_mut();
@@ -91,7 +91,7 @@ impl LList {
             newest = next;
         }
         // INVARIANT: As the list's, whose they were.
-        Chain { first, last }
+        Links { first, last }
     }
 }
 
@@ -101,12 +101,12 @@ impl LList {
 ///
 /// From `first` to `last`, every link is valid and owned by this object; both are null if there is
 /// none.
-pub(crate) struct Chain {
+pub(crate) struct Links {
     first: *mut Link,
     last: *mut Link,
 }
 
-impl Chain {
+impl Links {
     /// Without links.
     pub(crate) const fn new() -> Self {
         // INVARIANT: There is none.
@@ -154,7 +154,7 @@ impl Chain {
     }
 }
 
-impl Iterator for Chain {
+impl Iterator for Links {
     type Item = NonNull<Link>;
 
     fn next(&mut self) -> Option<NonNull<Link>> {
