@@ -23,7 +23,7 @@ mod tests {
     use super::*;
     use crate::{
         owner::hook::{
-            Entry,
+            FtraceHook,
             Tracepoint, //
         },
         shim,
@@ -227,7 +227,7 @@ mod tests {
 
     /// All hooks, attached until it is dropped.
     struct Hooks<'a> {
-        _entries: KVec<Entry>,
+        _entries: KVec<FtraceHook>,
         _new: Tracepoint,
         _seen: PhantomData<&'a Seen>,
     }
@@ -237,18 +237,18 @@ mod tests {
             SEEN.store(ptr::from_ref(seen).expose_provenance(), Relaxed);
             let mut entries = KVec::new();
             // SAFETY: The hook of this function.
-            let creds = unsafe { Entry::attach(c"copy_creds", on_creds) }?;
+            let creds = unsafe { FtraceHook::attach(c"copy_creds", on_creds) }?;
             entries.push(creds, GFP_KERNEL)?;
             for name in FIRST {
                 // SAFETY: A hook of this function.
-                entries.push(unsafe { Entry::attach(name, on_first) }?, GFP_KERNEL)?;
+                entries.push(unsafe { FtraceHook::attach(name, on_first) }?, GFP_KERNEL)?;
             }
             for name in SECOND {
                 // SAFETY: A hook of this function.
-                entries.push(unsafe { Entry::attach(name, on_second) }?, GFP_KERNEL)?;
+                entries.push(unsafe { FtraceHook::attach(name, on_second) }?, GFP_KERNEL)?;
             }
             // SAFETY: The hook of this function.
-            let wake = unsafe { Entry::attach(c"wake_up_new_task", on_wake) }?;
+            let wake = unsafe { FtraceHook::attach(c"wake_up_new_task", on_wake) }?;
             entries.push(wake, GFP_KERNEL)?;
             // SAFETY: The probe of this tracepoint.
             let new = unsafe { Tracepoint::attach(c"task_newtask", on_new as *mut c_void) }?;

@@ -17,7 +17,7 @@
 
 use super::{
     hook::{
-        Entry,
+        FtraceHook,
         Tracepoint, //
     },
     kinds,
@@ -172,7 +172,7 @@ unsafe extern "C" fn on_storage_free(cgroup: usize, _: usize) {
 /// What tells of dying cgroups, attached until it is dropped. Both may sleep.
 pub(super) struct Hooks {
     notice: Option<Tracepoint>,
-    backstop: Option<Entry>,
+    backstop: Option<FtraceHook>,
 }
 
 impl kinds::Hooks for Hooks {
@@ -182,7 +182,7 @@ impl kinds::Hooks for Hooks {
         // SAFETY: The probe of this tracepoint.
         let notice = unsafe { Tracepoint::attach(c"cgroup_release", on_release as *mut c_void) }?;
         // SAFETY: The hook of this function.
-        let backstop = unsafe { Entry::attach(c"bpf_cgrp_storage_free", on_storage_free) };
+        let backstop = unsafe { FtraceHook::attach(c"bpf_cgrp_storage_free", on_storage_free) };
         Ok(Self {
             notice: Some(notice),
             backstop: kinds::optional("backstop for dead cgroups", backstop),
@@ -191,10 +191,10 @@ impl kinds::Hooks for Hooks {
 
     fn detach(&mut self) {
         self.notice = None;
-        Entry::end(&mut self.backstop);
+        FtraceHook::end(&mut self.backstop);
     }
 
-    fn backstop(&mut self) -> Option<&mut Option<Entry>> {
+    fn backstop(&mut self) -> Option<&mut Option<FtraceHook>> {
         Some(&mut self.backstop)
     }
 }

@@ -10,7 +10,7 @@
 use super::{
     caller,
     hook::{
-        Entry,
+        FtraceHook,
         Tracepoint, //
     },
     socket::Socket, //
@@ -122,14 +122,14 @@ pub(crate) struct Session {
 
 enum Hook {
     None,
-    Socket(#[expect(dead_code, reason = "held for its drop")] Entry),
+    Socket(#[expect(dead_code, reason = "held for its drop")] FtraceHook),
     Task(#[expect(dead_code, reason = "held for its drop")] Tracepoint),
 }
 
 impl Hook {
     fn of_sockets() -> Result<Self> {
         // SAFETY: The hook of this function.
-        unsafe { Entry::attach(c"sock_alloc_file", on_socket) }.map(Self::Socket)
+        unsafe { FtraceHook::attach(c"sock_alloc_file", on_socket) }.map(Self::Socket)
     }
 
     fn of_nothing() -> Result<Self> {

@@ -85,18 +85,18 @@ impl Drop for Tracepoint {
 ///
 /// After `ftrace_kill()` a hook cannot be detached any more, and may still be called. Then the drop
 /// does not return, since it must not free what would be called: the module is on its way out, and
-/// nothing else can hold it any more. See [`Entry::end`] for a module that is to stay.
-pub(crate) struct Entry {
+/// nothing else can hold it any more. See [`FtraceHook::end`] for a module that is to stay.
+pub(crate) struct FtraceHook {
     hook: NonNull<c_void>,
     function: &'static CStr,
 }
 
 // SAFETY: As for `Tracepoint`.
-unsafe impl Send for Entry {}
+unsafe impl Send for FtraceHook {}
 // SAFETY: As for `Tracepoint`.
-unsafe impl Sync for Entry {}
+unsafe impl Sync for FtraceHook {}
 
-impl Entry {
+impl FtraceHook {
     /// Seconds between two attempts to detach a hook.
     const RETRY: u32 = 1;
 
@@ -112,7 +112,7 @@ impl Entry {
     ) -> Result<Self> {
         let name = function.as_char_ptr();
         // SAFETY: A string, which the function does not keep, and a hook that is as it says.
-        let hook = from_err_ptr(unsafe { shim::ostor_entry_hook_attach(name, Some(hook)) })?;
+        let hook = from_err_ptr(unsafe { shim::ostor_ftrace_hook_attach(name, Some(hook)) })?;
         let hook = NonNull::new(hook).ok_or(EOPNOTSUPP)?;
         Ok(Self { hook, function })
     }
@@ -125,7 +125,7 @@ impl Entry {
     /// Whether it was ever called.
     pub(super) fn was_called(&self) -> bool {
         // SAFETY: Attached by `attach`.
-        unsafe { shim::ostor_entry_hook_called(self.hook.as_ptr()) }
+        unsafe { shim::ostor_ftrace_hook_called(self.hook.as_ptr()) }
     }
 
     /// Detaches the hook in `slot`, which the module does without. If that fails, the hook stays
@@ -152,11 +152,11 @@ impl Entry {
             return Err(ENODEV);
         }
         // SAFETY: Attached by `attach`.
-        to_result(unsafe { shim::ostor_entry_hook_detach(self.hook.as_ptr()) })
+        to_result(unsafe { shim::ostor_ftrace_hook_detach(self.hook.as_ptr()) })
     }
 }
 
-impl Drop for Entry {
+impl Drop for FtraceHook {
     fn drop(&mut self) {
         let mut is_said = false;
         while let Err(err) = self.try_detach() {

@@ -7,7 +7,7 @@
 
 use super::{
     cgroup,
-    hook::Entry,
+    hook::FtraceHook,
     netns,
     proof::{
         self,
@@ -76,7 +76,7 @@ pub(super) trait Hooks: Sized {
     fn detach(&mut self);
 
     /// The hook of a second notice that comes for every owner, where there is one.
-    fn backstop(&mut self) -> Option<&mut Option<Entry>> {
+    fn backstop(&mut self) -> Option<&mut Option<FtraceHook>> {
         None
     }
 }
@@ -260,8 +260,8 @@ fn refuse(ops: &OwnerOps, why: Error) {
 }
 
 /// Whether it was, if it is attached.
-fn is_called(hook: &mut Option<Entry>) -> bool {
-    hook.as_ref().is_none_or(Entry::was_called)
+fn is_called(hook: &mut Option<FtraceHook>) -> bool {
+    hook.as_ref().is_none_or(FtraceHook::was_called)
 }
 
 fn judge<H: Hooks>(ops: &OwnerOps, name: &str, hooks: &mut H, findings: &Findings) {
@@ -281,10 +281,10 @@ fn judge<H: Hooks>(ops: &OwnerOps, name: &str, hooks: &mut H, findings: &Finding
     }
     if let Some(backstop) = hooks.backstop() {
         if !is_called(backstop) {
-            if let Some(function) = backstop.as_ref().map(Entry::function) {
+            if let Some(function) = backstop.as_ref().map(FtraceHook::function) {
                 pr_warn!("{function:?} did not tell of the end of a {name}: no backstop\n");
             }
-            Entry::end(backstop);
+            FtraceHook::end(backstop);
         }
     }
 }

@@ -6,7 +6,7 @@
 //! whoever puts the reference. Tasks are left out: their notice waits for no reference.
 
 use super::{
-    hook::Entry,
+    hook::FtraceHook,
     kinds, //
 };
 use crate::{
@@ -35,7 +35,7 @@ unsafe extern "C" fn on_css(count: usize, _: usize) {
 
 /// The hooks, attached until it is dropped. Both may sleep.
 pub(crate) struct LastPuts {
-    _hooks: [Option<Entry>; 3],
+    _hooks: [Option<FtraceHook>; 3],
 }
 
 impl LastPuts {
@@ -45,11 +45,11 @@ impl LastPuts {
         Self {
             _hooks: [
                 // SAFETY: It gets a socket.
-                optional(unsafe { Entry::attach(c"sk_free", on_owner) }),
+                optional(unsafe { FtraceHook::attach(c"sk_free", on_owner) }),
                 // SAFETY: It gets a network namespace.
-                optional(unsafe { Entry::attach(c"__put_net", on_owner) }),
+                optional(unsafe { FtraceHook::attach(c"__put_net", on_owner) }),
                 // SAFETY: The hook of this function.
-                optional(unsafe { Entry::attach(c"css_release", on_css) }),
+                optional(unsafe { FtraceHook::attach(c"css_release", on_css) }),
             ],
         }
     }

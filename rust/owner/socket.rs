@@ -27,7 +27,7 @@
 
 use super::{
     hook::{
-        Entry,
+        FtraceHook,
         UnnoticedFree, //
     },
     kinds,
@@ -346,8 +346,8 @@ unsafe extern "C" fn on_unnoticed_free(addr: usize) {
 /// sleep.
 pub(super) struct Hooks {
     // Dropped in this order: no child is made when nobody is told of its end any more.
-    clone: [Option<Entry>; 2],
-    notice: Option<Entry>,
+    clone: [Option<FtraceHook>; 2],
+    notice: Option<FtraceHook>,
     backstop: Option<UnnoticedFree>,
 }
 
@@ -358,7 +358,7 @@ impl kinds::Hooks for Hooks {
         // SAFETY: The hook of freed memory.
         let backstop = unsafe { UnnoticedFree::prepare(on_unnoticed_free) };
         // SAFETY: The hook of this function.
-        let notice = unsafe { Entry::attach(c"bpf_sk_storage_free", on_storage_free) }?;
+        let notice = unsafe { FtraceHook::attach(c"bpf_sk_storage_free", on_storage_free) }?;
         let clone = kinds::optional("copies for accepted sockets", Self::attach_clone());
         CLONES.store(clone.is_some(), Relaxed);
         Ok(Self {
@@ -370,7 +370,7 @@ impl kinds::Hooks for Hooks {
 
     fn detach(&mut self) {
         self.detach_clone();
-        Entry::end(&mut self.notice);
+        FtraceHook::end(&mut self.notice);
         // A notice that stays may still ask for the backstop.
         if self.notice.is_none() {
             self.backstop = None;
@@ -382,16 +382,16 @@ impl Hooks {
     /// Lets accepted connections start empty from now on.
     pub(super) fn detach_clone(&mut self) {
         CLONES.store(false, Relaxed);
-        self.clone.iter_mut().for_each(Entry::end);
+        self.clone.iter_mut().for_each(FtraceHook::end);
     }
 
-    fn attach_clone() -> Result<[Entry; 2]> {
+    fn attach_clone() -> Result<[FtraceHook; 2]> {
         // The second step first: whoever takes the first one takes both.
         //
         // SAFETY: The hook of this function.
-        let complete = unsafe { Entry::attach(c"tcp_ca_openreq_child", on_child_complete) }?;
+        let complete = unsafe { FtraceHook::attach(c"tcp_ca_openreq_child", on_child_complete) }?;
         // SAFETY: The hook of this function.
-        let clone = unsafe { Entry::attach(c"bpf_sk_storage_clone", on_storage_clone) }?;
+        let clone = unsafe { FtraceHook::attach(c"bpf_sk_storage_clone", on_storage_clone) }?;
         Ok([clone, complete])
     }
 }

@@ -18,7 +18,7 @@
 
 use super::{
     hook::{
-        Entry,
+        FtraceHook,
         Tracepoint, //
     },
     kinds, //
@@ -131,7 +131,7 @@ unsafe extern "C" fn on_task_storage_free(task: usize, _: usize) {
 /// What tells of dying tasks, attached until it is dropped. Both may sleep.
 pub(super) struct Hooks {
     notice: Option<Tracepoint>,
-    backstop: Option<Entry>,
+    backstop: Option<FtraceHook>,
 }
 
 impl kinds::Hooks for Hooks {
@@ -142,7 +142,8 @@ impl kinds::Hooks for Hooks {
         // SAFETY: The probe of this tracepoint.
         let notice = unsafe { Tracepoint::attach(c"sched_process_free", probe) }?;
         // SAFETY: The hook of this function.
-        let backstop = unsafe { Entry::attach(c"bpf_task_storage_free", on_task_storage_free) };
+        let backstop =
+            unsafe { FtraceHook::attach(c"bpf_task_storage_free", on_task_storage_free) };
         Ok(Self {
             notice: Some(notice),
             backstop: kinds::optional("backstop for dead tasks", backstop),
@@ -151,10 +152,10 @@ impl kinds::Hooks for Hooks {
 
     fn detach(&mut self) {
         self.notice = None;
-        Entry::end(&mut self.backstop);
+        FtraceHook::end(&mut self.backstop);
     }
 
-    fn backstop(&mut self) -> Option<&mut Option<Entry>> {
+    fn backstop(&mut self) -> Option<&mut Option<FtraceHook>> {
         Some(&mut self.backstop)
     }
 }

@@ -71,16 +71,16 @@ static int ostor_ops_detach(struct ftrace_ops *ops)
 	return ret;
 }
 
-struct ostor_entry_hook {
+struct ostor_ftrace_hook {
 	struct ftrace_ops ops;
 	void (*fn)(unsigned long arg0, unsigned long arg1);
 	bool called;
 };
 
-static void notrace ostor_entry_hook_enter(unsigned long ip, unsigned long parent_ip,
+static void notrace ostor_ftrace_hook_enter(unsigned long ip, unsigned long parent_ip,
 					   struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
-	struct ostor_entry_hook *hook = container_of(ops, struct ostor_entry_hook, ops);
+	struct ostor_ftrace_hook *hook = container_of(ops, struct ostor_ftrace_hook, ops);
 
 	if (unlikely(!READ_ONCE(hook->called)))
 		WRITE_ONCE(hook->called, true);
@@ -93,16 +93,16 @@ static void notrace ostor_entry_hook_enter(unsigned long ip, unsigned long paren
  * two nested calls without a word. As soon as another ftrace_ops covers the
  * function, it drops the third one all the same.
  */
-void *ostor_entry_hook_attach(const char *function,
+void *ostor_ftrace_hook_attach(const char *function,
 			      void (*fn)(unsigned long arg0, unsigned long arg1))
 {
-	struct ostor_entry_hook *hook __free(kfree) = kzalloc_obj(*hook);
+	struct ostor_ftrace_hook *hook __free(kfree) = kzalloc_obj(*hook);
 	int ret;
 
 	if (!hook)
 		return ERR_PTR(-ENOMEM);
 	hook->fn = fn;
-	hook->ops.func = ostor_entry_hook_enter;
+	hook->ops.func = ostor_ftrace_hook_enter;
 	hook->ops.flags = FTRACE_OPS_FL_PERMANENT;
 	ret = ftrace_set_filter(&hook->ops, (unsigned char *)function, strlen(function), 1);
 	if (ret)
@@ -113,9 +113,9 @@ void *ostor_entry_hook_attach(const char *function,
 	return no_free_ptr(hook);
 }
 
-int ostor_entry_hook_detach(void *data)
+int ostor_ftrace_hook_detach(void *data)
 {
-	struct ostor_entry_hook *hook = data;
+	struct ostor_ftrace_hook *hook = data;
 	int ret = ostor_ops_detach(&hook->ops);
 
 	if (!ret)
@@ -123,9 +123,9 @@ int ostor_entry_hook_detach(void *data)
 	return ret;
 }
 
-bool ostor_entry_hook_called(void *data)
+bool ostor_ftrace_hook_called(void *data)
 {
-	struct ostor_entry_hook *hook = data;
+	struct ostor_ftrace_hook *hook = data;
 
 	return READ_ONCE(hook->called);
 }
@@ -208,18 +208,18 @@ void ostor_alloc_hook_detach(void *data)
 		ret);
 }
 #else
-void *ostor_entry_hook_attach(const char *function,
+void *ostor_ftrace_hook_attach(const char *function,
 			      void (*fn)(unsigned long arg0, unsigned long arg1))
 {
 	return ERR_PTR(-EOPNOTSUPP);
 }
 
-int ostor_entry_hook_detach(void *data)
+int ostor_ftrace_hook_detach(void *data)
 {
 	return 0;
 }
 
-bool ostor_entry_hook_called(void *data)
+bool ostor_ftrace_hook_called(void *data)
 {
 	return false;
 }

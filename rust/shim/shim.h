@@ -124,12 +124,12 @@ void ostor_sock_free_by_rcu(struct sock *sk);
 /* The kernel's tracepoints and functions. */
 struct tracepoint *ostor_tracepoint_find(const char *name);
 void ostor_tracepoint_sync(void);
-void *ostor_entry_hook_attach(const char *function,
+void *ostor_ftrace_hook_attach(const char *function,
 			      void (*fn)(unsigned long arg0, unsigned long arg1));
 
 /* On an error the hook may still be called: it and this module have to stay. */
-int ostor_entry_hook_detach(void *hook);
-bool ostor_entry_hook_called(void *hook);
+int ostor_ftrace_hook_detach(void *hook);
+bool ostor_ftrace_hook_called(void *hook);
 
 /* Asked in a hook: whether another ftrace_ops covers the function as well. */
 bool ostor_in_ftrace_loop(void);
