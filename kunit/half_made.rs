@@ -24,7 +24,7 @@ mod tests {
     use crate::{
         owner::hook::{
             FtraceHook,
-            Tracepoint, //
+            TracepointProbe, //
         },
         shim,
         storage::runtime::Runtime,
@@ -228,7 +228,7 @@ mod tests {
     /// All hooks, attached until it is dropped.
     struct Hooks<'a> {
         _entries: KVec<FtraceHook>,
-        _new: Tracepoint,
+        _new: TracepointProbe,
         _seen: PhantomData<&'a Seen>,
     }
 
@@ -251,7 +251,7 @@ mod tests {
             let wake = unsafe { FtraceHook::attach(c"wake_up_new_task", on_wake) }?;
             entries.push(wake, GFP_KERNEL)?;
             // SAFETY: The probe of this tracepoint.
-            let new = unsafe { Tracepoint::attach(c"task_newtask", on_new as *mut c_void) }?;
+            let new = unsafe { TracepointProbe::attach(c"task_newtask", on_new as *mut c_void) }?;
             Ok(Self {
                 _entries: entries,
                 _new: new,
@@ -412,7 +412,7 @@ mod tests {
         {
             let probe = on_switch as *mut c_void;
             // SAFETY: The probe of this tracepoint.
-            let _probe = unsafe { Tracepoint::attach(c"sched_switch", probe) }?;
+            let _probe = unsafe { TracepointProbe::attach(c"sched_switch", probe) }?;
             for _ in 0..40 {
                 deferred::sleep_10ms();
             }

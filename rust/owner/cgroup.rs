@@ -18,7 +18,7 @@
 use super::{
     hook::{
         FtraceHook,
-        Tracepoint, //
+        TracepointProbe, //
     },
     kinds,
     object::object, //
@@ -171,7 +171,7 @@ unsafe extern "C" fn on_storage_free(cgroup: usize, _: usize) {
 
 /// What tells of dying cgroups, attached until it is dropped. Both may sleep.
 pub(super) struct Hooks {
-    notice: Option<Tracepoint>,
+    notice: Option<TracepointProbe>,
     backstop: Option<FtraceHook>,
 }
 
@@ -180,7 +180,8 @@ impl kinds::Hooks for Hooks {
 
     fn attach() -> Result<Self> {
         // SAFETY: The probe of this tracepoint.
-        let notice = unsafe { Tracepoint::attach(c"cgroup_release", on_release as *mut c_void) }?;
+        let notice =
+            unsafe { TracepointProbe::attach(c"cgroup_release", on_release as *mut c_void) }?;
         // SAFETY: The hook of this function.
         let backstop = unsafe { FtraceHook::attach(c"bpf_cgrp_storage_free", on_storage_free) };
         Ok(Self {

@@ -11,7 +11,7 @@ use super::{
     caller,
     hook::{
         FtraceHook,
-        Tracepoint, //
+        TracepointProbe, //
     },
     socket::Socket, //
 };
@@ -123,7 +123,7 @@ pub(crate) struct Session {
 enum Hook {
     None,
     Socket(#[expect(dead_code, reason = "held for its drop")] FtraceHook),
-    Task(#[expect(dead_code, reason = "held for its drop")] Tracepoint),
+    Task(#[expect(dead_code, reason = "held for its drop")] TracepointProbe),
 }
 
 impl Hook {
@@ -139,7 +139,7 @@ impl Hook {
     fn of_tasks() -> Result<Self> {
         let probe = on_fork as *mut c_void;
         // SAFETY: The probe of this tracepoint.
-        unsafe { Tracepoint::attach(c"sched_process_fork", probe) }.map(Self::Task)
+        unsafe { TracepointProbe::attach(c"sched_process_fork", probe) }.map(Self::Task)
     }
 }
 

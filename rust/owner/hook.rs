@@ -36,17 +36,17 @@ use kernel::{
 ///
 /// A tracepoint calls its probes every time, in whatever context it is passed. Taking a probe off
 /// cannot fail: where the kernel has no memory for a shorter list, it puts a stub in its place.
-pub(crate) struct Tracepoint {
+pub(crate) struct TracepointProbe {
     tracepoint: NonNull<bindings::tracepoint>,
     probe: *mut c_void,
 }
 
 // SAFETY: Attaching and detaching are not tied to a thread.
-unsafe impl Send for Tracepoint {}
+unsafe impl Send for TracepointProbe {}
 // SAFETY: There is nothing to do with a shared reference.
-unsafe impl Sync for Tracepoint {}
+unsafe impl Sync for TracepointProbe {}
 
-impl Tracepoint {
+impl TracepointProbe {
     /// Attaches `probe` to the kernel's own tracepoint `name`. May sleep. Fails with `EOPNOTSUPP`
     /// if this kernel does not have it.
     ///
@@ -66,7 +66,7 @@ impl Tracepoint {
     }
 }
 
-impl Drop for Tracepoint {
+impl Drop for TracepointProbe {
     fn drop(&mut self) {
         let tracepoint = self.tracepoint.as_ptr();
         // SAFETY: Registered by `attach`.
@@ -91,9 +91,9 @@ pub(crate) struct FtraceHook {
     function: &'static CStr,
 }
 
-// SAFETY: As for `Tracepoint`.
+// SAFETY: As for `TracepointProbe`.
 unsafe impl Send for FtraceHook {}
-// SAFETY: As for `Tracepoint`.
+// SAFETY: As for `TracepointProbe`.
 unsafe impl Sync for FtraceHook {}
 
 impl FtraceHook {

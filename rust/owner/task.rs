@@ -19,7 +19,7 @@
 use super::{
     hook::{
         FtraceHook,
-        Tracepoint, //
+        TracepointProbe, //
     },
     kinds, //
 };
@@ -130,7 +130,7 @@ unsafe extern "C" fn on_task_storage_free(task: usize, _: usize) {
 
 /// What tells of dying tasks, attached until it is dropped. Both may sleep.
 pub(super) struct Hooks {
-    notice: Option<Tracepoint>,
+    notice: Option<TracepointProbe>,
     backstop: Option<FtraceHook>,
 }
 
@@ -140,7 +140,7 @@ impl kinds::Hooks for Hooks {
     fn attach() -> Result<Self> {
         let probe = on_process_free as *mut c_void;
         // SAFETY: The probe of this tracepoint.
-        let notice = unsafe { Tracepoint::attach(c"sched_process_free", probe) }?;
+        let notice = unsafe { TracepointProbe::attach(c"sched_process_free", probe) }?;
         // SAFETY: The hook of this function.
         let backstop =
             unsafe { FtraceHook::attach(c"bpf_task_storage_free", on_task_storage_free) };
