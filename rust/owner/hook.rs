@@ -175,10 +175,10 @@ impl Drop for FtraceHook {
 /// hooks that run; it may sleep.
 ///
 /// Two probes on tracepoints of the allocator, which every free passes; what is freed elsewhere
-/// costs a look at one word of the task. So they are attached only after [`UnnoticedFree::ask`].
-pub(super) struct UnnoticedFree(());
+/// costs a look at one word of the task. So they are attached only after [`FreeHook::request`].
+pub(super) struct FreeHook(());
 
-impl UnnoticedFree {
+impl FreeHook {
     /// Will have `hook` called with the address of the memory. There is one at a time.
     ///
     /// # Safety
@@ -193,9 +193,9 @@ impl UnnoticedFree {
 
     /// Has the probes attached by a kworker, which says in the log that it did. Any context, while
     /// there is a hook; once.
-    pub(super) fn ask() {
+    pub(super) fn request() {
         // SAFETY: An FFI call with no requirement.
-        unsafe { shim::ostor_free_hook_ask() };
+        unsafe { shim::ostor_free_hook_request() };
     }
 
     /// Waits until that is done. May sleep.
@@ -206,7 +206,7 @@ impl UnnoticedFree {
     }
 }
 
-impl Drop for UnnoticedFree {
+impl Drop for FreeHook {
     fn drop(&mut self) {
         // SAFETY: An FFI call with no requirement but that it may sleep.
         unsafe { shim::ostor_free_hook_end() };

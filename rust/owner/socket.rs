@@ -27,8 +27,8 @@
 
 use super::{
     hook::{
-        FtraceHook,
-        UnnoticedFree, //
+        FreeHook,
+        FtraceHook, //
     },
     kinds,
     object::object, //
@@ -79,7 +79,7 @@ static OMEM_LEFT: Counter = Counter::new();
 static SHARED: Counter = Counter::new();
 
 /// Whether the backstop was asked for.
-static ASKED: Atomic<bool> = Atomic::new(false);
+static REQUESTED: Atomic<bool> = Atomic::new(false);
 
 /// Whether accepted connections inherit.
 static CLONES: Atomic<bool> = Atomic::new(false);
@@ -125,7 +125,7 @@ impl Socket {
         let count = u32::try_from(raw.len())?;
         // SAFETY: The references are given up, and the list stays until the call returns.
         let result = to_result(unsafe { shim::ostor_nest_socket_ends(raw.as_ptr(), count) });
-        UnnoticedFree::wait();
+        FreeHook::wait();
         result
     }
 }
@@ -253,8 +253,8 @@ fn note_sharing() {
         return;
     }
     SHARED.add(1);
-    if !ASKED.load(Relaxed) && !ASKED.xchg(true, Relaxed) {
-        UnnoticedFree::ask();
+    if !REQUESTED.load(Relaxed) && !REQUESTED.xchg(true, Relaxed) {
+        FreeHook::request();
     }
 }
 
@@ -333,7 +333,7 @@ unsafe extern "C" fn on_child_complete(child: usize, _: usize) {
 /// # Safety
 ///
 /// Called with the address of memory that is freed where a notice may have been dropped.
-unsafe extern "C" fn on_unnoticed_free(addr: usize) {
+unsafe extern "C" fn on_free(addr: usize) {
     let id = Runtime::get().and_then(|runtime| runtime.owner_at(addr, &OPS));
     if let Some(id) = id {
         // SAFETY: The socket's second notice of death: what is freed is the socket, since an
@@ -348,7 +348,7 @@ pub(super) struct Hooks {
     // Dropped in this order: no child is made when nobody is told of its end any more.
     clone: [Option<FtraceHook>; 2],
     notice: Option<FtraceHook>,
-    backstop: Option<UnnoticedFree>,
+    backstop: Option<FreeHook>,
 }
 
 impl kinds::Hooks for Hooks {
@@ -356,7 +356,7 @@ impl kinds::Hooks for Hooks {
 
     fn attach() -> Result<Self> {
         // SAFETY: The hook of freed memory.
-        let backstop = unsafe { UnnoticedFree::prepare(on_unnoticed_free) };
+        let backstop = unsafe { FreeHook::prepare(on_free) };
         // SAFETY: The hook of this function.
         let notice = unsafe { FtraceHook::attach(c"bpf_sk_storage_free", on_storage_free) }?;
         let clone = kinds::optional("copies for accepted sockets", Self::attach_clone());

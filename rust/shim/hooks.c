@@ -249,20 +249,20 @@ void ostor_alloc_hook_detach(void *data)
  * If ftrace drops it, the bit that made it do so is still set when the memory
  * goes to the allocator.
  */
-static void (*ostor_unnoticed_free_fn)(unsigned long addr);
+static void (*ostor_free_fn)(unsigned long addr);
 static bool ostor_free_hook_attached;
 
 static void notrace ostor_on_kfree(void *data, unsigned long call_site, const void *ptr)
 {
 	if (unlikely(ostor_ftrace_drops()))
-		ostor_unnoticed_free_fn((unsigned long)ptr);
+		ostor_free_fn((unsigned long)ptr);
 }
 
 static void notrace ostor_on_kmem_cache_free(void *data, unsigned long call_site,
 					     const void *ptr, const struct kmem_cache *cache)
 {
 	if (unlikely(ostor_ftrace_drops()))
-		ostor_unnoticed_free_fn((unsigned long)ptr);
+		ostor_free_fn((unsigned long)ptr);
 }
 
 static int ostor_free_probe(const char *name, void *probe, bool attach)
@@ -312,10 +312,10 @@ static struct irq_work ostor_free_hook_irq = IRQ_WORK_INIT(ostor_free_hook_queue
 
 void ostor_free_hook_prepare(void (*fn)(unsigned long addr))
 {
-	ostor_unnoticed_free_fn = fn;
+	ostor_free_fn = fn;
 }
 
-void ostor_free_hook_ask(void)
+void ostor_free_hook_request(void)
 {
 	irq_work_queue(&ostor_free_hook_irq);
 }

@@ -140,7 +140,7 @@ bool ostor_in_ftrace_loop(void);
  * a time. The end may sleep.
  */
 void ostor_free_hook_prepare(void (*fn)(unsigned long addr));
-void ostor_free_hook_ask(void);
+void ostor_free_hook_request(void);
 void ostor_free_hook_end(void);
 #ifdef OSTOR_TEST
 /* Until what was asked for is done. */
