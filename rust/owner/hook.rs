@@ -85,7 +85,7 @@ impl Drop for TracepointProbe {
 ///
 /// After `ftrace_kill()` a hook cannot be detached any more, and may still be called. Then the drop
 /// does not return, since it must not free what would be called: the module is on its way out, and
-/// nothing else can hold it any more. See [`FtraceHook::end`] for a module that is to stay.
+/// nothing else can hold it any more. See [`FtraceHook::detach_or_pin`] for a module that is to stay.
 pub(crate) struct FtraceHook {
     hook: NonNull<c_void>,
     function: &'static CStr,
@@ -130,7 +130,7 @@ impl FtraceHook {
 
     /// Detaches the hook in `slot`, which the module does without. If that fails, the hook stays
     /// there and pins the module. May sleep. Not while the module ends.
-    pub(super) fn end(slot: &mut Option<Self>) {
+    pub(super) fn detach_or_pin(slot: &mut Option<Self>) {
         let Some(entry) = slot.take() else {
             return;
         };

@@ -284,7 +284,7 @@ fn judge<H: Hooks>(ops: &OwnerOps, name: &str, hooks: &mut H, findings: &Finding
             if let Some(function) = backstop.as_ref().map(FtraceHook::function) {
                 pr_warn!("{function:?} did not tell of the end of a {name}: no backstop\n");
             }
-            FtraceHook::end(backstop);
+            FtraceHook::detach_or_pin(backstop);
         }
     }
 }

@@ -370,7 +370,7 @@ impl kinds::Hooks for Hooks {
 
     fn detach(&mut self) {
         self.detach_clone();
-        FtraceHook::end(&mut self.notice);
+        FtraceHook::detach_or_pin(&mut self.notice);
         // A notice that stays may still ask for the backstop.
         if self.notice.is_none() {
             self.backstop = None;
@@ -382,7 +382,7 @@ impl Hooks {
     /// Lets accepted connections start empty from now on.
     pub(super) fn detach_clone(&mut self) {
         CLONES.store(false, Relaxed);
-        self.clone.iter_mut().for_each(FtraceHook::end);
+        self.clone.iter_mut().for_each(FtraceHook::detach_or_pin);
     }
 
     fn attach_clone() -> Result<[FtraceHook; 2]> {

@@ -152,7 +152,7 @@ impl kinds::Hooks for Hooks {
 
     fn detach(&mut self) {
         self.notice = None;
-        FtraceHook::end(&mut self.backstop);
+        FtraceHook::detach_or_pin(&mut self.backstop);
     }
 
     fn backstop(&mut self) -> Option<&mut Option<FtraceHook>> {
