@@ -221,11 +221,11 @@ unsafe impl Owner for Socket {
 }
 
 /// A socket that is being made, known to its maker alone.
-struct Newborn(*mut bindings::sock);
+struct ChildSock(*mut bindings::sock);
 
 // SAFETY: As for `Socket`; instead of a reference, it has the maker, who does not go on before the
 // hook returns.
-unsafe impl Owner for Newborn {
+unsafe impl Owner for ChildSock {
     type Gate<'a> = ();
 
     fn ops(&self) -> &'static OwnerOps {
@@ -307,7 +307,7 @@ unsafe extern "C" fn on_storage_clone(parent: usize, child: usize) {
         return;
     }
     if let Some(runtime) = Runtime::get() {
-        let child = Newborn(ptr::with_exposed_provenance_mut(child));
+        let child = ChildSock(ptr::with_exposed_provenance_mut(child));
         runtime.inherit(id_with(parent, cookie), &child);
     }
 }
