@@ -156,9 +156,9 @@ mod tests {
         runtime.rename(owner.id(), owner.id());
         owner.end();
         // SAFETY: The mock's notices of death.
-        unsafe { kinds::died(owner.ops(), owner.id()) };
+        unsafe { kinds::death_notice(owner.ops(), owner.id()) };
         // SAFETY: As above.
-        unsafe { kinds::died_unnoticed(owner.id()) };
+        unsafe { kinds::backstop_notice(owner.id()) };
         let tally = f.tally.clone();
         assert_eq(tally.wait_for(0), true)?;
         drop(f);
@@ -245,18 +245,18 @@ mod tests {
         f.create(&owner, 1)?;
         owner.end();
         // SAFETY: The mock's notice of death.
-        let died = || unsafe { kinds::died(owner.ops(), owner.id()) };
+        let death_notice = || unsafe { kinds::death_notice(owner.ops(), owner.id()) };
         // SAFETY: As above.
-        let died_unnoticed = || unsafe { kinds::died_unnoticed(owner.id()) };
+        let backstop_notice = || unsafe { kinds::backstop_notice(owner.id()) };
         let fault = inject(Site::DeathNotice, 1)?;
-        died();
+        death_notice();
         assert!(fault.failed() == 1 && f.number(&owner) == Some(1));
         drop(fault);
         let fault = inject(Site::Backstop, 1)?;
-        died_unnoticed();
+        backstop_notice();
         assert!(fault.failed() == 1 && f.number(&owner) == Some(1));
         assert!(late_free.get() == before);
-        died_unnoticed();
+        backstop_notice();
         assert!(f.number(&owner).is_none() && late_free.get() == before + 1);
         assert!(f.tally.wait_for(0));
         Ok(())

@@ -157,7 +157,7 @@ unsafe extern "C" fn on_release(
     _path: *const c_char,
 ) {
     // SAFETY: The cgroup's notice of death.
-    unsafe { kinds::died(&OPS, id(cgroup)) };
+    unsafe { kinds::death_notice(&OPS, id(cgroup)) };
 }
 
 /// # Safety
@@ -166,7 +166,7 @@ unsafe extern "C" fn on_release(
 unsafe extern "C" fn on_storage_free(cgroup: usize, _: usize) {
     let id = id(ptr::with_exposed_provenance_mut(cgroup));
     // SAFETY: The cgroup's second notice of death.
-    unsafe { kinds::died_unnoticed(id) };
+    unsafe { kinds::backstop_notice(id) };
 }
 
 /// What tells of dying cgroups, attached until it is dropped. Both may sleep.

@@ -354,7 +354,7 @@ pub(super) fn is_mute(ops: &OwnerOps) -> bool {
 /// # Safety
 ///
 /// As [`Runtime::owner_died`].
-pub(crate) unsafe fn died(ops: &OwnerOps, id: OwnerId) {
+pub(crate) unsafe fn death_notice(ops: &OwnerOps, id: OwnerId) {
     if is_mute(ops) {
         return;
     }
@@ -371,7 +371,7 @@ pub(crate) unsafe fn died(ops: &OwnerOps, id: OwnerId) {
 /// # Safety
 ///
 /// As [`Runtime::owner_died`].
-pub(crate) unsafe fn died_unnoticed(id: OwnerId) {
+pub(crate) unsafe fn backstop_notice(id: OwnerId) {
     if fault::skip(Site::Backstop) {
         return;
     }

@@ -91,7 +91,7 @@ unsafe impl Owner for NetNs {
 /// Called when the namespace `net` ends, or when the hook is detached.
 unsafe extern "C" fn on_exit(net: *mut bindings::net) {
     // SAFETY: The namespace's notice of death; when the hook is detached, no map is left.
-    unsafe { kinds::died(&OPS, id(net)) };
+    unsafe { kinds::death_notice(&OPS, id(net)) };
 }
 
 /// What tells of dying namespaces, attached until it is dropped. Both may sleep.

@@ -338,7 +338,7 @@ unsafe extern "C" fn on_free(addr: usize) {
     if let Some(id) = id {
         // SAFETY: The socket's second notice of death: what is freed is the socket, since an
         // element is charged to a socket that is there as long as its storage is not ended.
-        unsafe { kinds::died_unnoticed(id) };
+        unsafe { kinds::backstop_notice(id) };
     }
 }
 

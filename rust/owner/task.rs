@@ -117,7 +117,7 @@ unsafe impl Owner for Task {
 /// Called by the tracepoint `sched_process_free` only.
 unsafe extern "C" fn on_process_free(_data: *mut c_void, task: *mut bindings::task_struct) {
     // SAFETY: The task's notice of death.
-    unsafe { kinds::died(&OPS, id(task)) };
+    unsafe { kinds::death_notice(&OPS, id(task)) };
 }
 
 /// # Safety
@@ -125,7 +125,7 @@ unsafe extern "C" fn on_process_free(_data: *mut c_void, task: *mut bindings::ta
 /// Called at the entry of `bpf_task_storage_free()` only, with its argument.
 unsafe extern "C" fn on_task_storage_free(task: usize, _: usize) {
     // SAFETY: The task's second notice of death.
-    unsafe { kinds::died_unnoticed(id(ptr::without_provenance(task))) };
+    unsafe { kinds::backstop_notice(id(ptr::without_provenance(task))) };
 }
 
 /// What tells of dying tasks, attached until it is dropped. Both may sleep.
