@@ -15,8 +15,8 @@ mod tests {
     use crate::{
         owner::{
             kinds,
-            proof,
-            socket::Socket, //
+            socket::Socket,
+            startup_test, //
         },
         storage::{
             create::Mode,
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_task_is_not_kept() -> Result {
         let map = Map::<ARef<Task>>::new()?;
-        proof::end_task(|task| give(&map, task, ARef::from(task)))?;
+        startup_test::end_task(|task| give(&map, task, ARef::from(task)))?;
         let deaths = || map.raw().counters().sum(|here| &here.owner_deaths);
         for _ in 0..500 {
             if deaths() != 0 {
@@ -122,7 +122,7 @@ mod tests {
     fn a_cgroup_is_kept() -> Result {
         for pauses in [10, 100, 500] {
             let map = Map::new()?;
-            let kept = proof::end_cgroup(|cgroup| {
+            let kept = startup_test::end_cgroup(|cgroup| {
                 kinds::check_served(cgroup.ops())?;
                 give(&map, cgroup, ARef::from(cgroup))
             });

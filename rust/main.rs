@@ -86,14 +86,17 @@ flavour!(
 #[cfg(OSTOR_TEST)]
 fn mute() -> Mute {
     Mute {
-        proof: params::mute_proof(),
+        startup: params::mute_startup(),
         later: params::mute_deaths(),
     }
 }
 
 #[cfg(not(OSTOR_TEST))]
 fn mute() -> Mute {
-    Mute { proof: 0, later: 0 }
+    Mute {
+        startup: 0,
+        later: 0,
+    }
 }
 
 /// The module. The order of the fields is the order in which it ends: no new user first, then no

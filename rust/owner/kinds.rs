@@ -9,12 +9,12 @@ use super::{
     cgroup,
     hook::FtraceHook,
     netns,
-    proof::{
+    socket,
+    startup_test::{
         self,
         Finding,
         Findings, //
     },
-    socket,
     task, //
 };
 use crate::{
@@ -163,11 +163,11 @@ macro_rules! kinds {
         impl AllHooks {
             /// Attaches what can be attached, and has it prove itself; says so of what cannot.
             pub(crate) fn attach(mute: Mute) -> Self {
-                MUTE.store(mute.proof, Relaxed);
+                MUTE.store(mute.startup, Relaxed);
                 let mut hooks = Self {
                     $($module: serve(&$module::OPS, stringify!($module), Hooks::attach()),)*
                 };
-                hooks.prove();
+                hooks.run_startup_test();
                 MUTE.store(mute.later, Relaxed);
                 hooks
             }
@@ -206,15 +206,15 @@ kinds! {
 /// Bits `1 << number` of the kinds whose notices of death are lost, for tests.
 pub(crate) struct Mute {
     /// While the module is loaded and its hooks prove themselves.
-    pub(crate) proof: u32,
+    pub(crate) startup: u32,
     /// From then on.
     pub(crate) later: u32,
 }
 
 impl AllHooks {
     /// Makes and ends an object of each kind, and gives up the kinds whose hooks did not tell.
-    fn prove(&mut self) {
-        match proof::run(&mut || self.backstops_called()) {
+    fn run_startup_test(&mut self) {
+        match startup_test::run(&mut || self.backstops_called()) {
             Ok(findings) => {
                 self.judge(&findings);
                 self.judge_copies(&findings.copies);

@@ -106,7 +106,7 @@ impl kinds::Hooks for Hooks {
         Ok(Self(()))
     }
 
-    /// Never asked for: there is nothing that a proof could find out.
+    /// Never asked for: there is nothing that the startup test could find out.
     fn detach(&mut self) {}
 }
 

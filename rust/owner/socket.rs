@@ -101,7 +101,7 @@ impl Socket {
     /// A socket of no family, which ends when the last reference is put. May sleep.
     pub(crate) fn bare() -> Result<ARef<Self>> {
         // SAFETY: An FFI call with no requirement in task context.
-        let socket = unsafe { shim::ostor_proof_sock() };
+        let socket = unsafe { shim::ostor_startup_sock() };
         // SAFETY: A reference, or an error.
         unsafe { Self::adopt(socket) }
     }

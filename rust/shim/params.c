@@ -78,7 +78,7 @@ OSTOR_PARAM(mute_deaths, 0, 0, OSTOR_ALL_KINDS);
 MODULE_PARM_DESC(mute_deaths,
 		 "Kinds whose notices of death are lost: the sum of 1 << OSTOR_KIND_*");
 
-OSTOR_PARAM(mute_proof, 0, 0, OSTOR_ALL_KINDS);
-MODULE_PARM_DESC(mute_proof,
+OSTOR_PARAM(mute_startup, 0, 0, OSTOR_ALL_KINDS);
+MODULE_PARM_DESC(mute_startup,
 		 "Kinds whose notices of death are lost while the module is loaded, likewise");
 #endif

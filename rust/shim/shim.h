@@ -29,7 +29,7 @@ u32 ostor_param_pending_hurry(void);
 u32 ostor_param_pending_limit(void);
 #ifdef OSTOR_TEST
 u32 ostor_param_mute_deaths(void);
-u32 ostor_param_mute_proof(void);
+u32 ostor_param_mute_startup(void);
 #endif
 
 /* rqspinlock */
@@ -227,10 +227,10 @@ void ostor_net_hook_detach(void);
  * Objects that are made to see that their end is noticed. Those that make one
  * return an ERR_PTR if they cannot. All may sleep.
  */
-struct task_struct *ostor_proof_task(void);
+struct task_struct *ostor_startup_task(void);
 
 /* The kernel frees it as the last reference is put. */
-struct sock *ostor_proof_sock(void);
+struct sock *ostor_startup_sock(void);
 
 #ifdef OSTOR_TEST
 /* Puts the references of @socks so that ftrace drops all ends but the first two. */
@@ -238,16 +238,16 @@ int ostor_nest_socket_ends(struct sock *const *socks, u32 count);
 #endif
 
 /* TCP over the loopback device. */
-void *ostor_proof_listen(void);
-void *ostor_proof_connect(void *listener);
-void *ostor_proof_accept(void *listener);
-struct sock *ostor_proof_socket_sk(void *socket);
-void ostor_proof_socket_end(void *socket);
+void *ostor_startup_listen(void);
+void *ostor_startup_connect(void *listener);
+void *ostor_startup_accept(void *listener);
+struct sock *ostor_startup_socket_sk(void *socket);
+void ostor_startup_socket_end(void *socket);
 
 /* Below the root that the caller's cgroup namespace has in version 2. */
-void *ostor_proof_cgroup_mount(void);
-void ostor_proof_cgroup_unmount(void *mount);
-struct cgroup *ostor_proof_cgroup(void *mount);
-int ostor_proof_cgroup_remove(void *mount);
+void *ostor_startup_cgroup_mount(void);
+void ostor_startup_cgroup_unmount(void *mount);
+struct cgroup *ostor_startup_cgroup(void *mount);
+int ostor_startup_cgroup_remove(void *mount);
 
 #endif /* OSTOR_SHIM_H */

@@ -30,5 +30,5 @@ params! {
     mute_deaths = ostor_param_mute_deaths,
     /// The same, while the module is loaded.
     #[cfg(OSTOR_TEST)]
-    mute_proof = ostor_param_mute_proof,
+    mute_startup = ostor_param_mute_startup,
 }

@@ -134,7 +134,7 @@ fn store(map: &ByteMap, owner: &impl Owner) -> Result {
 /// Makes a task, passes it to `store`, and ends it. May sleep.
 pub(crate) fn end_task(store: impl FnOnce(&Task) -> Result) -> Result {
     // SAFETY: An FFI call with no requirement in task context.
-    let task = from_err_ptr(unsafe { shim::ostor_proof_task() })?;
+    let task = from_err_ptr(unsafe { shim::ostor_startup_task() })?;
     // SAFETY: A thread that has not run yet stays until it is stopped.
     let stored = store(unsafe { &*task.cast_const().cast::<Task>() });
     // SAFETY: Made above, and not used any more.
@@ -152,12 +152,12 @@ fn end_socket(map: &ByteMap) -> Result<OwnerId> {
 /// socket if it has one as well.
 fn end_accepted(map: &ByteMap) -> Result<Option<OwnerId>> {
     // SAFETY: An FFI call with no requirement in task context.
-    let listener = Tcp::new(unsafe { shim::ostor_proof_listen() })?;
+    let listener = Tcp::new(unsafe { shim::ostor_startup_listen() })?;
     store(map, &*listener.socket()?)?;
     // SAFETY: As above; the listener is there.
-    let _client = Tcp::new(unsafe { shim::ostor_proof_connect(listener.0.as_ptr()) })?;
+    let _client = Tcp::new(unsafe { shim::ostor_startup_connect(listener.0.as_ptr()) })?;
     // SAFETY: As above.
-    let accepted = Tcp::new(unsafe { shim::ostor_proof_accept(listener.0.as_ptr()) })?;
+    let accepted = Tcp::new(unsafe { shim::ostor_startup_accept(listener.0.as_ptr()) })?;
     let socket = accepted.socket()?;
     let has_value = map.get(&*socket, &rcu::read_lock()).is_some();
     Ok(has_value.then(|| socket.id()))
@@ -173,7 +173,7 @@ impl Tcp {
 
     fn socket(&self) -> Result<ARef<Socket>> {
         // SAFETY: An FFI call with a socket that is there.
-        let socket = unsafe { shim::ostor_proof_socket_sk(self.0.as_ptr()) };
+        let socket = unsafe { shim::ostor_startup_socket_sk(self.0.as_ptr()) };
         // SAFETY: A reference.
         unsafe { Socket::adopt(socket) }
     }
@@ -182,7 +182,7 @@ impl Tcp {
 impl Drop for Tcp {
     fn drop(&mut self) {
         // SAFETY: Made by the shim, and not used any more.
-        unsafe { shim::ostor_proof_socket_end(self.0.as_ptr()) };
+        unsafe { shim::ostor_startup_socket_end(self.0.as_ptr()) };
     }
 }
 
@@ -190,12 +190,12 @@ impl Drop for Tcp {
 pub(crate) fn end_cgroup(store: impl FnOnce(&Cgroup) -> Result) -> Result {
     let mount = Mount::new()?;
     // SAFETY: An FFI call with a mount that is there.
-    let cgroup = unsafe { shim::ostor_proof_cgroup(mount.0.as_ptr()) };
+    let cgroup = unsafe { shim::ostor_startup_cgroup(mount.0.as_ptr()) };
     // SAFETY: A reference, or an error.
     let cgroup = unsafe { Cgroup::adopt(cgroup) }?;
     let stored = store(&cgroup);
     // SAFETY: As above.
-    let removed = unsafe { shim::ostor_proof_cgroup_remove(mount.0.as_ptr()) };
+    let removed = unsafe { shim::ostor_startup_cgroup_remove(mount.0.as_ptr()) };
     stored.and(kernel::error::to_result(removed))
 }
 
@@ -205,7 +205,7 @@ struct Mount(NonNull<c_void>);
 impl Mount {
     fn new() -> Result<Self> {
         // SAFETY: An FFI call with no requirement in task context.
-        let mount = from_err_ptr(unsafe { shim::ostor_proof_cgroup_mount() })?;
+        let mount = from_err_ptr(unsafe { shim::ostor_startup_cgroup_mount() })?;
         Ok(Self(NonNull::new(mount).ok_or(EOPNOTSUPP)?))
     }
 }
@@ -213,6 +213,6 @@ impl Mount {
 impl Drop for Mount {
     fn drop(&mut self) {
         // SAFETY: Mounted by `new`.
-        unsafe { shim::ostor_proof_cgroup_unmount(self.0.as_ptr()) };
+        unsafe { shim::ostor_startup_cgroup_unmount(self.0.as_ptr()) };
     }
 }
