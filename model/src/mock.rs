@@ -2,6 +2,7 @@
 
 //! Owners and values that keep watch.
 
+pub(crate) use crate::mock_owner::Mock;
 use crate::{
     storage::{
         create::Mode,
@@ -9,22 +10,17 @@ use crate::{
         map::Map,
         owner::{
             Owner,
-            OwnerId,
-            OwnerOps, //
-        },
-        runtime::Runtime, //
+            OwnerId, //
+        }, //
     },
     sync::{
-        rcu::{
-            self,
-            Guard, //
-        },
+        rcu,
         Atomic,
         Cell as PlainCell,
-        Full,
         Relaxed, //
     },
 };
+
 use std::{
     alloc::Layout,
     cell::{
@@ -34,24 +30,21 @@ use std::{
     thread::panicking, //
 };
 
-/// An owner. Its address is a number, so that executions do not differ by what the host's
-/// allocator does, and so that one owner can follow another at it.
-pub(crate) struct Mock {
-    place: usize,
-    serial: u64,
-    alive: Atomic<bool>,
-    charged: Atomic<u32>,
-    /// The most that it may be charged; [`None`] if such owners are not.
-    limit: Cell<Option<u32>>,
-    /// The first read section that begins after its notice of death has begun.
+/// Where a mock owner is, and how far its notice of death has come.
+///
+/// The address is a number, so that executions do not differ by what the host's allocator does, and
+/// so that one owner can follow another at it.
+pub(crate) struct Place {
+    addr: usize,
+    /// The first read section that begins after the notice of death has begun.
     notice: Cell<Option<u64>>,
-    /// Whether the notice is over, and the memory another's: written then, and read by who needs
-    /// the owner.
+    /// Whether the notice is over: the memory may be another owner's. Written by the thread that
+    /// gives the notice, read by each thread that needs the owner.
     gone: PlainCell<bool>,
 }
 
 // SAFETY: All threads of an execution are one thread of the host.
-unsafe impl Sync for Mock {}
+unsafe impl Sync for Place {}
 
 thread_local! {
     /// The owners of the execution.
@@ -72,47 +65,29 @@ pub(crate) fn end() {
     assert!(left == 0, "{left} values were never dropped");
 }
 
-static FREE: OwnerOps = OwnerOps {
-    kind: 0,
-    number_of: Mock::number_of,
-    uncharge: None,
-};
-
-static CHARGED: OwnerOps = OwnerOps {
-    kind: 15,
-    number_of: Mock::number_of,
-    uncharge: Some(Mock::uncharge),
-};
-
 /// More than is ever charged.
 pub(crate) const ROOM: u32 = 1 << 20;
 
 /// Where owners are.
 pub(crate) const PLACES: [usize; 2] = [0x10_0000, 0x20_0000];
 
-impl Mock {
-    /// An owner at a place, with a serial number that no other one there has.
-    pub(crate) fn new(place: usize, serial: u64, limit: Option<u32>) -> &'static Self {
-        let memory = machine::alloc(Layout::new::<Self>(), false).cast::<Self>();
-        let mock = Self {
-            place,
-            serial,
-            alive: Atomic::new(true),
-            charged: Atomic::new(0),
-            limit: Cell::new(limit),
-            notice: Cell::new(None),
-            gone: PlainCell::new(false),
-        };
-        // SAFETY: Allocated for it; it stays to the end of the execution.
-        let mock = unsafe {
-            memory.write(mock);
-            &*memory
-        };
-        OWNERS.with(|owners| owners.borrow_mut().push(mock));
-        mock
+/// Fails the model if `is_right` is false.
+pub(crate) fn check(is_right: bool, what: &str) {
+    assert!(is_right, "{what}");
+}
+
+impl Place {
+    /// The owner's address.
+    pub(crate) fn object(mock: &Mock) -> *const u64 {
+        std::ptr::without_provenance(mock.place.addr)
     }
 
-    fn of(id: OwnerId) -> &'static Self {
+    /// The owner of an identity.
+    ///
+    /// # Safety
+    ///
+    /// None: owners stay to the end of the execution.
+    pub(crate) unsafe fn owner(id: OwnerId) -> &'static Mock {
         let found = OWNERS.with(|owners| {
             let owners = owners.borrow();
             owners.iter().find(|mock| mock.id() == id).copied()
@@ -120,104 +95,47 @@ impl Mock {
         found.expect("there is no such owner")
     }
 
-    /// Whether it lets through who comes.
-    pub(crate) fn is_alive(&self) -> bool {
-        self.alive.load(Relaxed)
-    }
-
-    /// Bytes that are charged.
-    pub(crate) fn charge_now(&self) -> u32 {
-        self.charged.load(Relaxed)
-    }
-
-    /// It may be charged no more than now.
-    pub(crate) fn close(&self) {
-        self.limit.set(Some(self.charge_now()));
-    }
-
-    /// # Safety
-    ///
-    /// As [`OwnerOps::number_of`].
-    unsafe fn number_of(id: OwnerId, _rcu: &Guard) -> u64 {
-        let mock = Self::of(id);
-        let early = |notice| machine::rcu::section() < notice;
-        assert!(mock.notice.get().is_none_or(early), "a dead owner's number");
-        mock.serial
-    }
-
-    /// # Safety
-    ///
-    /// As [`OwnerOps::uncharge`].
-    unsafe fn uncharge(id: OwnerId, bytes: u32) {
-        let mock = Self::of(id);
-        let before = mock.charged.fetch_sub(bytes, Full);
-        assert!(!mock.gone.get(), "a dead owner is touched");
-        assert!(before >= bytes, "more is given back than was charged");
-    }
-
-    /// Dies as a task does: whoever was let through is done before the notice comes. After it the
-    /// memory is another's.
-    pub(crate) fn die(&self) -> bool {
-        self.leave();
-        self.notice()
-    }
-
-    /// Lets nobody through any more, and waits for who was.
-    pub(crate) fn leave(&self) {
-        self.alive.store(false, Relaxed);
-        rcu::synchronize_rcu();
-    }
-
-    /// The notice of the death of an owner that lets nobody through any more. Returns whether the
-    /// owner had a storage.
-    pub(crate) fn notice(&self) -> bool {
+    /// The notice of death begins.
+    pub(crate) fn notice_begins(&self) {
         self.notice.set(Some(machine::rcu::next_section()));
-        // SAFETY: The mock's notice of death.
-        let had = Runtime::get().is_some_and(|runtime| unsafe { runtime.owner_died(self.id()) });
-        let left = self.charged.fetch_add(0, Full);
+    }
+
+    /// The notice of death is over.
+    pub(crate) fn notice_is_over(&self) {
         self.gone.set(true);
-        assert!(left == 0, "{left} bytes are not given back to the dead");
-        had
+    }
+
+    /// Fails the model with `what` if the notice is over.
+    pub(crate) fn check_not_gone(&self, what: &str) {
+        check(!self.gone.get(), what);
+    }
+
+    /// Fails the model if the notice had begun before this read section.
+    pub(crate) fn check_number(id: OwnerId) {
+        // SAFETY: There is no requirement.
+        let mock = unsafe { Self::owner(id) };
+        let early = |notice| machine::rcu::section() < notice;
+        let is_early = mock.place.notice.get().is_none_or(early);
+        check(is_early, "the number of a dead owner is read");
     }
 }
 
-// SAFETY: As KUnit's mock: the gate is the read section that saw the owner alive.
-unsafe impl Owner for Mock {
-    type Gate<'a> = &'a Guard;
-
-    fn ops(&self) -> &'static OwnerOps {
-        match self.limit.get() {
-            Some(_) => &CHARGED,
-            None => &FREE,
-        }
-    }
-
-    fn id(&self) -> OwnerId {
-        let object = std::ptr::without_provenance::<u64>(self.place);
-        OwnerId::new(object, self.ops(), self.serial)
-    }
-
-    fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {
-        if self.is_alive() {
-            Ok(rcu)
-        } else {
-            Err(Refusal::OwnerDead)
-        }
-    }
-
-    fn charge(&self, bytes: u32) -> bool {
-        let limit = self.limit.get().unwrap_or(0);
-        let mut now = self.charged.load(Relaxed);
-        while now + bytes <= limit {
-            match self.charged.cmpxchg(now, now + bytes, Full) {
-                Ok(_) => {
-                    assert!(!self.gone.get(), "a dead owner is charged");
-                    return true;
-                }
-                Err(other) => now = other,
-            }
-        }
-        false
+impl Mock {
+    /// An owner at a place, with a serial number that no other one there has.
+    pub(crate) fn new(addr: usize, serial: u64, limit: Option<u32>) -> &'static Self {
+        let memory = machine::alloc(Layout::new::<Self>(), false).cast::<Self>();
+        let place = Place {
+            addr,
+            notice: Cell::new(None),
+            gone: PlainCell::new(false),
+        };
+        // SAFETY: Allocated for it; it stays to the end of the execution.
+        let mock = unsafe {
+            memory.write(Self::at(place, serial, limit));
+            &*memory
+        };
+        OWNERS.with(|owners| owners.borrow_mut().push(mock));
+        mock
     }
 }
 

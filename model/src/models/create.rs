@@ -93,7 +93,7 @@ fn both_create_at_the_limit() {
     let f = Arc::new(Fixture::new());
     let owner = Mock::new(PLACES[0], 1, Some(ROOM));
     assert!(f.create(owner, 0).is_ok());
-    owner.close();
+    owner.limit_to_charge();
     assert!(f.delete(owner).is_ok());
     let other = f.clone();
     let thread = machine::spawn(move || assert!(other.create(owner, 1).is_ok()));

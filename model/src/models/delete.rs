@@ -92,7 +92,7 @@ fn update_and_delete(mode: Mode, room: bool) {
     let least = owner.charge_now();
     fault::spare(|| assert!(f.create(owner, 1).is_ok()));
     if !room {
-        owner.close();
+        owner.limit_to_charge();
     }
     let other = f.clone();
     let deleted = Arc::new(std::sync::Mutex::new(None));
