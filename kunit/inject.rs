@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Faults for the run of a test.
+//! Faults that a test sets at a site, until they are dropped.
 
 use crate::sync::fault::{
     knobs::{
@@ -13,14 +13,14 @@ use crate::sync::fault::{
 use core::ops::Deref;
 use kernel::prelude::*;
 
-/// A fault that is active until it is dropped.
+/// The faults of one site, which end when it is dropped.
 #[must_use = "dropping it ends the fault"]
 pub(super) struct Injected(Site);
 
 impl Deref for Injected {
     type Target = Knobs;
 
-    /// What has come of it so far.
+    /// The site's settings and counts.
     fn deref(&self) -> &Knobs {
         knobs::of(self.0)
     }
@@ -28,18 +28,18 @@ impl Deref for Injected {
 
 impl Drop for Injected {
     fn drop(&mut self) {
-        // Nothing is no setting that is refused.
+        // `OFF` is within bounds, and is never refused.
         let _ = knobs::set(self.0, Settings::OFF);
     }
 }
 
-/// Has `site` do as `settings` say.
+/// Applies `settings` to `site`.
 pub(super) fn inject_as(site: Site, settings: Settings) -> Result<Injected> {
     knobs::set(site, settings)?;
     Ok(Injected(site))
 }
 
-/// Makes `site` fail, at most `times` times if that is not negative.
+/// Makes each call of `site` fail: the first `times` calls only, unless that is negative.
 pub(super) fn inject(site: Site, times: i32) -> Result<Injected> {
     let settings = Settings {
         probability: 100,
@@ -49,7 +49,7 @@ pub(super) fn inject(site: Site, times: i32) -> Result<Injected> {
     inject_as(site, settings)
 }
 
-/// Makes `site` fail once, for the `n`th who comes, counted from 1.
+/// Makes the `n`th call of `site` fail, counted from 1, and no other.
 pub(super) fn inject_nth(site: Site, n: u32) -> Result<Injected> {
     let settings = Settings {
         probability: 100,
@@ -60,7 +60,7 @@ pub(super) fn inject_nth(site: Site, n: u32) -> Result<Injected> {
     inject_as(site, settings)
 }
 
-/// Makes `percent` of all that pass `site` fail.
+/// Makes `percent` of all calls of `site` fail.
 pub(super) fn inject_some(site: Site, percent: u32) -> Result<Injected> {
     let settings = Settings {
         probability: percent,
@@ -69,7 +69,7 @@ pub(super) fn inject_some(site: Site, percent: u32) -> Result<Injected> {
     inject_as(site, settings)
 }
 
-/// Makes all that pass `site` stand still for `delay_us`.
+/// Delays each call of `site` by `delay_us` microseconds.
 pub(super) fn delay(site: Site, delay_us: u32) -> Result<Injected> {
     let settings = Settings {
         delay_us,
