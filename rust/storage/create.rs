@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Create and update.
+//! Create and update of elements.
 
 use super::{
     element::Element,
@@ -35,45 +35,45 @@ use core::{
 };
 use kernel::prelude::*;
 
-/// What is wanted of an element that exists, or does not.
+/// What to do if the owner has an element, and if it has none.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Get it, or create it.
+    /// Return the element, or create one.
     Get,
-    /// Replace it, or create it.
+    /// Replace the element, or create one.
     Any,
-    /// Create it, or refuse.
+    /// Refuse, or create an element.
     NoExist,
-    /// Replace it, or refuse.
+    /// Replace the element, or refuse.
     Exist,
 }
 
-/// The element an operation ended with.
+/// The result of a create or update.
 pub(crate) struct Outcome<'a> {
-    /// It is live, or was when the operation took effect.
+    /// The element. It was live when the operation took effect.
     pub(crate) elem: &'a Element,
-    /// Whether the operation created it, not taking the place of another.
+    /// Whether the operation created the element, and did not replace another one.
     pub(crate) created: bool,
 }
 
-/// What became of a new element under its storage's lock.
+/// The result of an attempt to link a new element, with its storage's lock held.
 enum Linked<'a> {
-    /// It was linked; `replaced` was taken off the storage's list. `created` is what the user is
-    /// told.
+    /// The element was linked. `replaced` was removed from the storage's list, and the caller must
+    /// retire it. `created` becomes [`Outcome::created`].
     New {
         replaced: Option<&'a Element>,
         created: bool,
     },
-    /// It was not: there is one, and that was wanted.
+    /// The element was not linked. There is this one, and the mode accepts it.
     Other(&'a Element),
-    /// It was not, for this reason.
+    /// The element was not linked, for this reason.
     Refused(Refusal),
 }
 
 impl RawMap {
-    /// Runs `op`, which puts something into this map, where the caller may sleep: when there is no
-    /// memory, because too much waits to be freed or the payer is at its limit, it waits until what
-    /// is dead now is freed, and tries again.
+    /// Runs `op`, which stores something in this map. If it fails for lack of memory, waits until
+    /// the reaper has freed what is dead, and runs it again. That helps if too much waited to be
+    /// freed, and if the payer is at its limit. May sleep.
     pub(crate) fn retry_after_reap<R>(&self, mut op: impl FnMut() -> Result<R>) -> Result<R> {
         const TRIES: u32 = 8;
 
@@ -81,11 +81,12 @@ impl RawMap {
         let mut result = op();
         for turn in 0..TRIES {
             let is_refused = matches!(&result, Err(err) if *err == ENOMEM);
-            // Once for a payer at its limit; more often only if others use up what is freed.
+            // If the payer is at its limit, one try is enough. More are needed only if other CPUs
+            // use up what was freed.
             if !is_refused || !reaper.has_dead() || turn > 0 && !self.is_full() {
                 break;
             }
-            // It is not refused yet.
+            // The refusal was counted, and is not final.
             self.counters().nomem.sub(1);
             reaper.make_room();
             result = op();
@@ -93,14 +94,15 @@ impl RawMap {
         result
     }
 
-    /// Gets, creates or updates the owner's element. `init` writes the value of a new one.
+    /// Gets, creates or updates the element of the owner. `init` writes the value of a new element.
     ///
-    /// Any context. Fails with [`Refusal::NoMemory`] while too much waits to be freed. Takes the lock
-    /// of the owner's storage unless what is there already decides. Two CPUs that
-    /// create the same element at once both get it, and one of them created it.
+    /// Any context. Fails with [`Refusal::NoMemory`] while too much waits to be freed. Takes the
+    /// lock of the owner's storage, unless the first lookup decides. If two CPUs create an element
+    /// for one owner at the same time, one of them creates it, and both get it.
     ///
-    /// An update that finds its element deleted while it replaces it counts as having come just
-    /// before that delete if it insisted on an element, and just after it if not.
+    /// If an update finds that a concurrent delete has claimed the element that it replaces, its
+    /// place in the order of operations depends on the mode. An update with [`Mode::Exist`] takes
+    /// effect just before the delete. An update with [`Mode::Any`] takes effect just after it.
     ///
     /// # Safety
     ///
@@ -116,7 +118,8 @@ impl RawMap {
         match (seen.found, mode) {
             (Some(node), Mode::Get) => {
                 return Ok(Outcome {
-                    // SAFETY: A member of this table, by the type invariant.
+                    // SAFETY: By the type invariant the members of the table are the `node` fields
+                    // of elements.
                     elem: unsafe { Element::of_node(node) },
                     created: false,
                 });
@@ -128,7 +131,7 @@ impl RawMap {
         if self.is_full() {
             return Err(self.counters().refused(Refusal::NoMemory));
         }
-        // Held until the element is linked: a death notice after that finds it.
+        // Held until the element is linked. So a notice of death that follows finds the element.
         let _gate = owner.gate(rcu)?;
         fault::pause(Site::Gate);
         let source = AllocSource::new(owner.payer(rcu), rcu);
@@ -154,7 +157,8 @@ impl RawMap {
         loop {
             let linked = match storages.found {
                 Some(node) => {
-                    // SAFETY: The members of the index are nodes of storages.
+                    // SAFETY: By the type invariant of `Runtime` the members of the index are the
+                    // `node` fields of storages.
                     let storage = unsafe { Storage::of_node(node) };
                     if node.id() == id {
                         storage.lock.with(Site::LinkLock, |()| {
@@ -172,8 +176,8 @@ impl RawMap {
                 }
             };
             match linked {
-                // The storage died, another one was first, or another owner's has ended. Somebody
-                // got on, so look again.
+                // The storage is dead, or another CPU has published one, or a stale one was ended.
+                // In each case an operation on this owner has made progress. Look again.
                 None => storages = index.relookup_at(storages, id.addr(), rcu),
                 Some(Linked::Refused(refusal)) => return Err(refusal),
                 Some(Linked::Other(elem)) => {
@@ -185,7 +189,7 @@ impl RawMap {
                 Some(Linked::New { replaced, created }) => {
                     let elem = new.into_linked();
                     if let Some(old) = replaced {
-                        // SAFETY: `link` has claimed it.
+                        // SAFETY: `link` has claimed `old`, and nothing else uses the claim.
                         unsafe { unlink::retire(old, rcu) };
                     }
                     return Ok(Outcome { elem, created });
@@ -194,11 +198,11 @@ impl RawMap {
         }
     }
 
-    /// Links `new`, with the lock of `storage` held, which makes creators of one owner come one
-    /// by one. [`None`]: the storage is dead.
+    /// Links `new`. The caller holds the lock of `storage`, which serializes all creators of one
+    /// owner. Returns [`None`] if the storage is dead.
     ///
-    /// The owner is charged for a new element. One that takes the place of another takes over its
-    /// charge too, so that an update needs no room below the owner's limit.
+    /// The owner is charged for a new element. An element that replaces another one takes over its
+    /// charge. So an update succeeds even if the owner is at its limit.
     fn link<'a>(
         &'a self,
         storage: &Storage,
@@ -213,7 +217,7 @@ impl RawMap {
             return None;
         }
         let old = self.table.relookup(seen, new.id, rcu).found;
-        // SAFETY: A member of this table, by the type invariant.
+        // SAFETY: By the type invariant the members of the table are the `node` fields of elements.
         let old = old.map(|node| unsafe { Element::of_node(node) });
         match (old, mode) {
             (Some(elem), Mode::Get) => return Some(Linked::Other(elem)),
@@ -227,25 +231,26 @@ impl RawMap {
             if !storage.pay_new(elem, 0, owner, stats) {
                 return Some(Linked::Refused(Refusal::NoMemory));
             }
-            // SAFETY: The lock is held.
+            // SAFETY: `elem` is new, and the caller holds the lock.
             unsafe { self.push(storage, elem, self.new_seq(), rcu) };
             return Some(Linked::New {
                 replaced: None,
                 created: true,
             });
         };
-        // SAFETY: The lock is held.
+        // SAFETY: As above.
         unsafe { self.push(storage, elem, old.seq(), rcu) };
-        // SAFETY: Likewise.
+        // SAFETY: The caller holds the lock, which serializes changes of this list.
         let mut peers = unsafe { storage.elements.assume_locked() };
         if old.node.claim(Site::ElementClaim) {
             self.counters().this_cpu().replaced.add(1);
             fault::pause(Site::ListRemove);
-            // SAFETY: Live elements of this owner are on the list of its live storage.
+            // SAFETY: `old` was live. A live element is on the list of its owner's live storage,
+            // which this is.
             unsafe { peers.remove(NonNull::from(&old.peers)) };
             old.reap_node.left_storage();
             if old.reap_node.paid.take() && !elem.reap_node.paid.give() {
-                // SAFETY: The caller has the owner.
+                // SAFETY: The caller has a reference to the owner, so the owner is alive.
                 unsafe { storage.give_back(self.charge(), stats) };
             }
             return Some(Linked::New {
@@ -253,14 +258,15 @@ impl RawMap {
                 created: false,
             });
         }
-        // A delete was faster. It leaves nothing of an update that came before it, and that is
-        // where this one goes if it must, or if there is no room any more. The old element stays
-        // on the list as long as we hold the lock, so the storage is not empty.
+        // A concurrent delete has claimed `old` first. With `Mode::Exist`, or if the new element
+        // cannot be charged, linearize this update before that delete: claim the new element again,
+        // and unlink it. Otherwise linearize it after the delete, as a create. The delete needs the
+        // lock to remove `old` from the list, so the list does not become empty here.
         let before = mode == Mode::Exist || !storage.pay(elem, owner, stats);
         if before && elem.node.claim(Site::ElementClaim) {
             self.counters().this_cpu().replaced.add(1);
             fault::pause(Site::ListRemove);
-            // SAFETY: It was put on this list above.
+            // SAFETY: `push` has put it on this list, and this call has claimed it.
             unsafe { peers.remove(NonNull::from(&elem.peers)) };
             elem.reap_node.left_storage();
             return Some(Linked::New {
@@ -268,8 +274,9 @@ impl RawMap {
                 created: false,
             });
         }
-        // The update comes after the delete, and is a create: `old` keeps its number to itself.
-        // One that insisted on an element has replaced `old`, and another delete has claimed `elem`.
+        // With `Mode::Any`, this update comes after the delete, and is a create. So the new element
+        // gets a number of its own. With `Mode::Exist`, it has replaced `old`, and another delete
+        // has claimed `elem` since.
         let created = mode != Mode::Exist;
         if created {
             elem.set_seq(self.new_seq());
@@ -284,7 +291,7 @@ impl RawMap {
     ///
     /// # Safety
     ///
-    /// `elem` must be new, and the lock of `storage` held.
+    /// `elem` must be new, and the caller must hold the lock of `storage`.
     #[inline(always)]
     unsafe fn push(&self, storage: &Storage, elem: &Element, seq: u64, rcu: &Guard) {
         elem.set_seq(seq);
@@ -292,19 +299,24 @@ impl RawMap {
         elem.reap_node.link_both();
         self.counters().this_cpu().created.add(1);
         fault::pause(Site::ListPush);
-        // SAFETY: By the contract.
+        // SAFETY: By the safety requirements the lock is held.
         let mut peers = unsafe { storage.elements.assume_locked() };
-        // SAFETY: The element is new, and the reaper frees it a grace period after it is unlinked.
+        // SAFETY: By the safety requirements the element is new, so it is on no list. The reaper
+        // frees it a grace period after it is unlinked.
         unsafe { peers.push(NonNull::from(&elem.peers)) };
         fault::pause(Site::ElementPush);
-        // From here on the element can be found, and claimed.
+        // From here on other CPUs can find the element, and claim it.
         //
         // SAFETY: As above.
         unsafe { self.table.push(NonNull::from(&elem.node), rcu) };
     }
 }
 
-/// An element that its creator alone knows.
+/// A new element. No CPU but the creator's knows it.
+///
+/// # Invariants
+///
+/// `elem` is an element of `map` that is on no list. This object owns it.
 struct NewElement<'a> {
     map: &'a RawMap,
     id: OwnerId,
@@ -326,8 +338,9 @@ impl<'a> NewElement<'a> {
     }
 
     fn element(&self) -> &'a Element {
-        // SAFETY: Allocated and initialised by `new`; it stays until the reaper frees it, which
-        // is a grace period away from being handed over, and a map waits for that.
+        // SAFETY: `new` has allocated and initialised the element. The reaper frees it a grace
+        // period after it was linked and unlinked again, or handed over. The caller of `put` keeps
+        // its guard and the map for `'a`.
         unsafe { self.elem.as_ref() }
     }
 
@@ -339,15 +352,20 @@ impl<'a> NewElement<'a> {
 }
 
 impl Drop for NewElement<'_> {
-    /// Leaves the element to the reaper: this may be any context, and the value wants a better one.
+    /// Hands the element to the reaper. This may be any context, and the value must be dropped in a
+    /// kworker.
     fn drop(&mut self) {
         let reaper = &self.map.runtime.reaper;
-        // SAFETY: Nobody else has seen the element.
+        // SAFETY: By the type invariant this object owns the element, which is on no list.
         unsafe { reaper.take(&self.element().reap_node, self.map.element_size()) };
     }
 }
 
-/// A storage that its creator alone knows.
+/// A new storage. No CPU but the creator's knows it.
+///
+/// # Invariants
+///
+/// `storage` is a storage that is not in the index. This object owns it.
 struct NewStorage {
     runtime: &'static Runtime,
     storage: NonNull<Storage>,
@@ -366,15 +384,16 @@ impl NewStorage {
         Ok(Self { runtime, storage })
     }
 
-    /// Publishes the storage with its lock held, charges the owner for it and for `first`, and links
-    /// that before another CPU can have the lock. [`None`]: another storage of the owner was first,
-    /// and this one is gone.
+    /// Publishes the storage with its lock held, charges the owner for it and for `first`, and
+    /// links `first` before another CPU can take the lock. Returns [`None`], and hands the new
+    /// storage to the reaper, if the index has another storage of the owner.
     ///
-    /// `first` replaces nothing: an element of the owner that is live is on the list of a storage
-    /// that is live, and this is the only one.
+    /// `first` replaces no element: the owner's live elements are on the list of its live storage,
+    /// and this is the only one.
     ///
-    /// Only the first one is charged: a charge that is given back again could make somebody else
-    /// fail who would have had the room.
+    /// Only the storage that is published is charged. If each of several creators charged its own,
+    /// the charges of those that lose would count against the owner's limit for a moment, and a
+    /// create for which there is room could fail.
     fn publish_with<'a>(
         self,
         first: &NewElement<'a>,
@@ -382,8 +401,9 @@ impl NewStorage {
         owner: &impl Owner,
         rcu: &'a Guard,
     ) -> Result<Option<Linked<'a>>, Refusal> {
-        // SAFETY: Allocated and initialised by `new`; after it is published, the guard and the
-        // lock that is held keep it.
+        // SAFETY: `new` has allocated and initialised the storage. After it was published, it is
+        // freed a grace period after it was taken out of the index, which does not pass under the
+        // guard.
         let storage: &'a Storage = unsafe { self.storage.as_ref() };
         let runtime = self.runtime;
         let mut published = false;
@@ -391,22 +411,24 @@ impl NewStorage {
         let linked = storage.lock.with(Site::LinkLock, |()| {
             let node = NonNull::from(&storage.node);
             fault::pause(Site::StoragePublish);
-            // SAFETY: It is in no table, and the reaper frees it a grace period after it is out.
+            // SAFETY: The storage is in no table. The reaper frees it a grace period after it was
+            // taken out.
             if !unsafe { runtime.index.push_unique(node, storages, rcu) } {
                 return None;
             }
-            // Whoever retires it takes the lock first.
+            // A CPU that retires the storage takes the lock first, so it sees this.
             storage.reap_node.link_table();
             published = true;
             paid = storage.pay_new(first.element(), Storage::CHARGE, owner, &runtime.stats);
             if !paid {
-                // It ends as it began, empty; who waits for the lock looks again.
+                // The storage ends as it began, empty. CPUs that wait for the lock find it dead,
+                // and look again.
                 storage.node.claim(Site::StorageClaim);
                 return Some(Linked::Refused(Refusal::NoMemory));
             }
             trace::event(Event::StorageLocked, storage.node.addr());
             let map = first.map;
-            // SAFETY: The lock is held.
+            // SAFETY: `first` is new, and the lock is held.
             unsafe { map.push(storage, first.element(), map.new_seq(), rcu) };
             Some(Linked::New {
                 replaced: None,
@@ -416,7 +438,7 @@ impl NewStorage {
         if published {
             mem::forget(self);
             if !paid {
-                // SAFETY: It was never anything but empty, and we have killed it.
+                // SAFETY: The storage is empty, and this call has claimed it.
                 unsafe { unlink::retire_storage::<Spin>(runtime, storage, rcu) };
             }
         }
@@ -425,12 +447,12 @@ impl NewStorage {
 }
 
 impl Drop for NewStorage {
-    /// Leaves the storage to the reaper: memory cannot be freed in any context.
+    /// Hands the storage to the reaper. This may be any context, and memory cannot be freed in any.
     fn drop(&mut self) {
-        // SAFETY: Allocated and initialised by `new`.
+        // SAFETY: By the type invariant this object owns the storage, so it is valid.
         let storage: &Storage = unsafe { self.storage.as_ref() };
         let reaper = &self.runtime.reaper;
-        // SAFETY: Nobody else has seen it.
+        // SAFETY: As above, and the storage is not in the index.
         unsafe { reaper.take(&storage.reap_node, size_of::<Storage>()) };
     }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Values that keep their own owner, which the test flavour tells of.
+//! Finds values that keep their own owner alive, in the test flavour.
 //!
-//! Such an owner does not end before its value does, which does not end before its owner: both stay
-//! until the map ends. Then the drop of the value puts the last reference to the owner that the
-//! value was attached to, and that is what is seen here.
+//! A value that holds a reference to its own owner keeps the owner alive, and the owner keeps the
+//! value: neither is freed before the map ends. Then the drop of the value puts the last reference
+//! to the owner that the value is attached to. That is what is detected here.
 
 use crate::sync::{
     Atomic,
@@ -15,11 +15,13 @@ use kernel::{
     warn_on, //
 };
 
-/// Whether a test is to see it, and how many maps it has seen.
+/// Set while a test expects such values. `CAUGHT` then counts their maps, and nothing is logged.
+///
+/// Only one test at a time changes the two: first `CAUGHT`, then `IS_EXPECTED`.
 static IS_EXPECTED: Atomic<bool> = Atomic::new(false);
 static CAUGHT: Atomic<u32> = Atomic::new(0);
 
-/// Tells of a map whose value has kept its owner.
+/// Reports a map with a value that has kept its own owner alive.
 pub(super) fn tell(map: u64) {
     if IS_EXPECTED.load(Relaxed) {
         CAUGHT.add(1, Relaxed);
@@ -29,8 +31,8 @@ pub(super) fn tell(map: u64) {
     warn_on!(true);
 }
 
-/// Runs `body`, and returns how many maps were seen in which a value has kept its owner, of which
-/// nobody is told. For one test at a time.
+/// Runs `body`, and returns how many maps had values that kept their own owner alive. Nothing is
+/// logged for these. Only one test at a time may call it.
 pub(crate) fn maps_in(body: impl FnOnce()) -> u32 {
     CAUGHT.store(0, Relaxed);
     IS_EXPECTED.store(true, Relaxed);

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How a lock is taken: by spinning, or by a single try.
+//! How a CPU takes the lock of a storage or bucket: by spinning, or by a single try.
 
 use crate::sync::{
     fault::Site,
     res_lock::ResLock, //
 };
 
-/// What is done about a lock that somebody holds.
+/// What to do if another CPU holds the lock.
 pub(crate) trait LockMode {
-    /// Runs `f` with the lock held; [`None`] if it could not be had. Any context.
+    /// Runs `f` with the lock held. Returns [`None`] if the lock was not taken. Any context.
     fn with<R>(lock: &ResLock<()>, site: Site, f: impl FnOnce() -> R) -> Option<R>;
 }
 
-/// Waits for it, as the lock does.
+/// Spins until the lock is free, or rqspinlock detects a deadlock or a time-out.
 pub(crate) struct Spin;
 
 impl LockMode for Spin {
@@ -23,7 +23,7 @@ impl LockMode for Spin {
     }
 }
 
-/// Does without.
+/// Does not take the lock if it is not free.
 pub(crate) struct TryLock;
 
 impl LockMode for TryLock {

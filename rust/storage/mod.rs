@@ -4,25 +4,30 @@
 //!
 //! A [`Map`](map::Map) holds at most one element per owner. An element is a member of two lists:
 //! the bucket of its map's [`Table`](table::Table), hashed by the owner's address, where lookups
-//! find it; and the list of its owner's [`Storage`](store::Storage), through which it dies with
-//! the owner. Storages are found through one more table, the owner index.
+//! find it; and the element list of its owner's [`Storage`](store::Storage), through which it dies
+//! with the owner. Storages are found through one more table, the owner index.
 //!
-//! # Who ends an element
+//! # Claims
 //!
-//! A delete, an update, the owner's death or the end of the map. They race, and one compare and
-//! exchange on the element's key decides: who turns it from live to dead owns the element, takes it
-//! out of both lists and hands it to the [`reaper`]. The exchange needs no lock, so that an element
-//! becomes unmatchable whatever locks fail. Unlinking needs each list's lock; where one cannot be
-//! had, the reaper does the rest later.
+//! A delete, an update, the owner's death and the end of the map can end an element, and they race.
+//! One compare and exchange on the element's key decides: the CPU that turns the key from live to
+//! dead has claimed the element. The claimer takes the element out of both lists and hands it to
+//! the [`reaper`]. A claim needs no lock, so no lock failure keeps a dead element matchable.
+//! Unlinking needs the lock of each list. Where the claimer cannot get one, the reaper unlinks
+//! later.
 //!
 //! # Locks
 //!
-//! Each storage and each bucket has an rqspinlock. None is ever taken while another is held. A
-//! create takes its storage's lock only: it is pushed into its bucket without a lock. So what an
-//! owner's operations can fail with is recursion on that very owner, whatever else shares its
-//! bucket.
+//! Each storage and each bucket has an rqspinlock. No CPU takes one while it holds another. A
+//! create takes the lock of its storage only, since it pushes into the bucket without a lock. So an
+//! operation on an owner fails with a lock error only if its CPU already works on that very owner,
+//! or if another CPU does for longer than the lock's time-out. Other owners in the same bucket do
+//! not matter.
 //!
-//! Nothing here names a kind of owner, an ioctl or a C symbol.
+//! # Dependencies
+//!
+//! This module uses [`crate::sync`] and the kernel crate only. It names no type of owner, no ioctl
+//! and no C symbol.
 
 pub(crate) mod charge;
 pub(crate) mod create;

@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where the dead go: what is still linked is unlinked, then, a grace period later, values are
-//! dropped and memory is freed.
+//! Frees dead objects: finishes their unlinking, waits for a grace period, drops values and frees
+//! memory.
 //!
-//! Anyone hands over in any context, NMI included, by a push on a lock-free list of this processor.
-//! The first one on an empty list rings for a kworker, which the next tick wakes: so there is at
-//! most one wake-up a jiffy and processor, however many die. It holds nothing
-//! and may sleep. It takes the list as a whole, finishes unlinking, waits for a grace period and
-//! frees. What still cannot be unlinked goes on the list again.
+//! Any context, NMI included, hands an object over by a push on a lock-free list of its CPU. A push
+//! on an empty list queues work for a kworker, and the next tick wakes that: so each CPU causes one
+//! wake-up a jiffy at most, however many objects die. The kworker holds no lock and may sleep. It
+//! takes the list as a whole, finishes unlinking, waits for a grace period and frees. An object
+//! that still cannot be unlinked goes back on the list.
 //!
-//! A value with a drop goes on to a kworker of its map's own: a drop that sleeps holds up its map
-//! and nobody else.
+//! A value with a drop goes on to a kworker of its own map. A drop that sleeps delays its own map,
+//! and no other.
 //!
 //! # Bounds
 //!
-//! What waits for its grace period is counted in bytes. From [`Watermarks::expedite`] on, grace periods are
-//! expedited and nobody waits for a tick. From [`Watermarks::limit`] on, [`Reaper::is_full`]: nothing
-//! is created until something is free. Who may sleep waits for that in [`Reaper::make_room`]. What
-//! waits for a drop is bounded for each map by itself, by the same limit.
+//! The bytes that wait for a grace period are counted. From [`Watermarks::expedite`] on, grace
+//! periods are expedited and work does not wait for a tick. From [`Watermarks::limit`] on,
+//! [`Reaper::is_full`] is true and nothing is created until something was freed. A caller that may
+//! sleep waits for that in [`Reaper::make_room`]. What waits for a drop is bounded for each map by
+//! itself, by the same limit.
 
 use super::{
     drops::Drops,
@@ -67,26 +68,36 @@ use core::ptr::NonNull;
 use kernel::prelude::*;
 
 /// The reaper.
+///
+/// # Invariants
+///
+/// - `pending` is the sum of the lists' `pending`, in steps.
+/// - `waiters` is the number of CPUs in [`Reaper::make_room`]. While it is not 0, grace periods are
+///   expedited.
 pub(super) struct Reaper {
     lists: PerCpu<DeferredWork<CpuList>>,
     pending: Pending,
-    /// Who waits for room.
     waiters: Counter,
     expedite: Watermark,
     limit: Watermark,
     limit_bytes: u64,
-    // Dropped after the lists' bells, which ring in it.
+    // Dropped after the lists, whose work runs on it.
     queue: Workqueue,
 }
 
-/// What is handed over together.
+/// Dead objects that are handed over together.
+///
+/// # Invariants
+///
+/// The batch owns its objects. `links` are the first fields of their `ReapNode`s, and `objects` is
+/// their number and size.
 pub(super) struct Batch {
     links: Links,
     objects: Objects,
 }
 
 impl Batch {
-    /// Nothing.
+    /// No objects.
     pub(super) const fn new() -> Self {
         Self {
             links: Links::new(),
@@ -98,20 +109,21 @@ impl Batch {
     ///
     /// # Safety
     ///
-    /// The caller must own the object, and leave its link alone.
+    /// The caller must own the object, and not use its link until the batch was handed over.
     #[inline(always)]
     pub(super) unsafe fn add(&mut self, reap_node: &ReapNode, bytes: usize) {
-        // SAFETY: By the contract.
+        // SAFETY: By the safety requirements the caller owns the object, so its link is valid and
+        // on no list. The batch owns it from here on.
         unsafe { self.links.push(reap_node.link()) };
         self.objects = self.objects.and(Objects::one(bytes));
     }
 
-    /// Whether there is none.
+    /// Returns whether the batch has no object.
     pub(super) fn is_empty(&self) -> bool {
         self.links.is_empty()
     }
 
-    /// The links of the reap_node, which come first in the objects.
+    /// The links of the objects. A link is the first field of its object.
     pub(super) fn links(&self) -> impl Iterator<Item = NonNull<Link>> + '_ {
         self.links.iter()
     }
@@ -127,12 +139,13 @@ impl Batch {
 struct CpuList {
     dead: LList,
     /// The objects on `dead`, and those that the reaper took from it and has neither freed nor
-    /// handed to their map's drops.
+    /// handed to the drops of their map.
     pending: CpuPending,
     runtime: NonNull<Runtime>,
 }
 
-// SAFETY: `runtime` is only ever shared, and a `Runtime` may be shared between threads.
+// SAFETY: `runtime` is only used to share the runtime, and a `Runtime` may be shared between
+// threads.
 unsafe impl Sync for CpuList {}
 // SAFETY: As above.
 unsafe impl Send for CpuList {}
@@ -142,9 +155,10 @@ impl CpuList {
     ///
     /// # Safety
     ///
-    /// As [`Reaper::new`].
+    /// As for [`Reaper::new`].
     const unsafe fn new(runtime: NonNull<Runtime>) -> Self {
-        // INVARIANT: By the contract.
+        // INVARIANT: By the safety requirements the runtime is put there before an object is handed
+        // over. It drops its reaper, and that its lists, first.
         Self {
             dead: LList::new(),
             pending: CpuPending::new(),
@@ -152,7 +166,7 @@ impl CpuList {
         }
     }
 
-    /// The runtime. Called only after an object was handed over.
+    /// The runtime. To be called after an object was handed over only.
     #[inline(always)]
     fn runtime(&self) -> &Runtime {
         // SAFETY: By the type invariant the runtime is there.
@@ -176,12 +190,11 @@ impl Reaper {
     ///
     /// # Safety
     ///
-    /// `runtime` must be where the caller puts the runtime that the reaper becomes a part of. It
-    /// must do so before anything is handed over.
+    /// The caller must put the runtime that the reaper becomes a part of at `runtime`, before
+    /// anything is handed over. That runtime must drop its reaper first.
     pub(super) unsafe fn new(runtime: NonNull<Runtime>, watermarks: Watermarks) -> Result<Self> {
         let queue = Workqueue::new()?;
-        // SAFETY: By the contract. A reaper drops its lists before the rest of it, and a runtime
-        // its reaper before the rest of it.
+        // SAFETY: The safety requirements are those of this function.
         let list = || DeferredWork::new(&queue, unsafe { CpuList::new(runtime) });
         Ok(Self {
             lists: PerCpu::new(|| KBox::pin_init(list(), GFP_KERNEL))?,
@@ -194,26 +207,28 @@ impl Reaper {
         })
     }
 
-    /// Takes over an object of `bytes` bytes that is dead, and that `reap_node` say is unlinked or
-    /// not. Any context.
+    /// Takes over a dead object of `bytes` bytes. It may be on lists still, as `reap_node` tells.
+    /// Any context.
     ///
     /// # Safety
     ///
-    /// The caller must own the object and not use it again, but for reading it under an RCU guard
-    /// that it holds already. If it is unlinked, new readers must not come to it.
+    /// The caller must own the object, and must not use it again, except for reading it under an
+    /// RCU guard that it holds already. If the object is on no list, no reader may be able to find
+    /// it any more.
     pub(super) unsafe fn take(&self, reap_node: &ReapNode, bytes: usize) {
         let mut dead = Batch::new();
-        // SAFETY: By the contract.
+        // SAFETY: By the safety requirements the caller owns the object, and does not use its link
+        // again.
         unsafe { dead.add(reap_node, bytes) };
-        // SAFETY: Likewise.
+        // SAFETY: The safety requirements are those of this function, for the only object.
         unsafe { self.take_all(dead) };
     }
 
-    /// Takes over what is dead, one object at least. Any context.
+    /// Takes over a batch of one dead object or more. Any context.
     ///
     /// # Safety
     ///
-    /// As [`Reaper::take`], for each object.
+    /// As for [`Reaper::take`], for each object.
     #[inline(always)]
     pub(super) unsafe fn take_all(&self, dead: Batch) {
         fault::pause(Site::HandOver);
@@ -224,7 +239,7 @@ impl Reaper {
         }
     }
 
-    /// Whether nothing may be created, since too much waits to be freed. Any context.
+    /// Returns whether too much waits to be freed for anything to be created. Any context.
     #[inline(always)]
     pub(super) fn is_full(&self) -> bool {
         self.pending.has_reached(&self.limit)
@@ -234,19 +249,20 @@ impl Reaper {
         self.pending.has_reached(&self.expedite) || self.waiters.get() != 0
     }
 
-    /// What may wait for the drops of one map, in bytes.
+    /// The bound on what waits for the drops of one map, in bytes.
     pub(super) fn limit(&self) -> u64 {
         self.limit_bytes
     }
 
-    /// Whether anything waits to be freed or to go on to a drop.
+    /// Returns whether any object waits to be freed or to be handed to the drops of its map.
     pub(super) fn has_dead(&self) -> bool {
         self.lists
             .iter()
             .any(|list| list.pending.get().count() != 0)
     }
 
-    /// Objects and bytes that wait to be freed or to go on to a drop.
+    /// The number and the size in bytes of the objects that wait to be freed or to be handed to the
+    /// drops of their map.
     pub(super) fn pending(&self) -> (u64, u64) {
         self.lists.iter().fold((0, 0), |(objects, bytes), list| {
             let pending = list.pending.get();
@@ -254,7 +270,7 @@ impl Reaper {
         })
     }
 
-    /// Unlinks, waits for a grace period and frees, for one processor.
+    /// Unlinks what was handed over on one CPU, waits for a grace period, and frees it.
     fn reap(&self, list: &DeferredWork<CpuList>, runtime: &Runtime) {
         let mut unlinked = list.dead.take();
         if !unlinked.iter().all(is_unlinked) {
@@ -263,8 +279,8 @@ impl Reaper {
         if !unlinked.is_empty() {
             #[cfg(OSTOR_TEST)]
             unlinked.iter().for_each(|link| {
-                // SAFETY: The reaper owns what it took from the list, and the link comes first in
-                // it.
+                // SAFETY: The reaper owns what it took from the list. The link is the first field
+                // of a `ReapNode`.
                 unsafe { link.cast::<ReapNode>().as_ref() }.age.advance();
             });
             fault::pause(Site::GracePeriod);
@@ -281,10 +297,10 @@ impl Reaper {
         }
     }
 
-    /// Frees what nobody can reach. Values with a drop come last, so that whoever waits for one of
-    /// them finds freed what was handed over before it.
+    /// Frees objects that no reader can reach. Values with a drop are handed on last. So a thread
+    /// that waits for such a drop finds everything freed that was handed over before.
     fn free_all(&self, list: &CpuList, dead: Links, runtime: &Runtime) {
-        /// Objects after which others may run, and after which what is freed is counted.
+        /// The number of objects after which to reschedule, and to count what was freed.
         const BATCH: usize = 32;
 
         let watch = Stopwatch::start();
@@ -293,26 +309,28 @@ impl Reaper {
         let mut freed = Freed::new();
         for link in dead {
             let reap_node = link.cast::<ReapNode>();
-            // SAFETY: The reaper owns what it took from the list, and no reader is left.
+            // SAFETY: As in `reap`.
             let object = unsafe { reap_node.as_ref() };
             object.age.advance();
             let bytes = match object.kind() {
                 Reapable::Element => {
                     let elem = reap_node.cast::<Element>();
-                    // SAFETY: `reap_node` is the first field of an element.
+                    // SAFETY: By its type invariant `reap_node` is the first field of an element.
                     let map = unsafe { elem.as_ref() }.map();
                     let bytes = map.element_size();
                     if map.drops_values() {
-                        // SAFETY: Owned by the reaper.
+                        // SAFETY: The reaper owns the object, and its link is on no list.
                         unsafe { with_drop.push(link) };
                     } else {
-                        // SAFETY: Nobody else can reach it.
+                        // SAFETY: The reaper owns the element, and a grace period has passed since
+                        // it was unlinked.
                         unsafe { freed.free(elem) };
                     }
                     bytes
                 }
                 Reapable::Storage => {
-                    // SAFETY: `reap_node` is the first field of a storage, which nobody can reach.
+                    // SAFETY: By its type invariant `reap_node` is the first field of a storage.
+                    // The reaper owns it, and a grace period has passed since it was unlinked.
                     unsafe { Storage::free(reap_node.cast(), &runtime.stats) };
                     size_of::<Storage>()
                 }
@@ -330,14 +348,15 @@ impl Reaper {
         for link in with_drop {
             // SAFETY: `link` is the first field of an element that the reaper owns.
             let map = unsafe { link.cast::<Element>().as_ref() }.map();
-            // SAFETY: Likewise, and no reader is left.
+            // SAFETY: As above. The drops are those of the element's map. A grace period has passed
+            // since the element was unlinked.
             unsafe { map.drops().take(link, map.element_size()) };
         }
         runtime.stats.reap_ns.add(watch.elapsed_ns());
     }
 
-    /// Hurries what has died so far, and waits until it is freed or on its way to a drop, if no
-    /// lock fails. May sleep.
+    /// Frees what has died so far, at once, and waits until that is done. What still cannot be
+    /// unlinked, and what waits for the drops of its map, is not waited for. May sleep.
     pub(super) fn make_room(&self) {
         self.waiters.add(1);
         let has_work = |list: &&DeferredWork<CpuList>| list.pending.get().count() != 0;
@@ -349,68 +368,73 @@ impl Reaper {
         self.waiters.sub(1);
     }
 
-    /// As [`Reaper::make_room`], and waits for drops. May sleep, but not in a drop.
+    /// As [`Reaper::make_room`], and waits for the drops of all maps. May sleep, but must not be
+    /// called in a drop.
     pub(super) fn flush(&self) {
         self.make_room();
         self.queue.flush();
     }
 
-    /// What drops the values of a map that is being made.
+    /// An initialiser for the drops of a new map.
     pub(super) fn new_drops(&self) -> impl PinInit<Work<Drops>> {
         Drops::new(&self.queue)
     }
 }
 
-/// Whether an object that the reaper took from a list is on no other one any more.
+/// Returns whether an object that the reaper owns is on no list but the reaper's.
 fn is_unlinked(link: NonNull<Link>) -> bool {
-    // SAFETY: The reaper owns what it took from the list, and the link comes first in it.
+    // SAFETY: The reaper owns what it took from the list. The link is the first field of a
+    // `ReapNode`.
     unsafe { link.cast::<ReapNode>().as_ref() }.is_unlinked()
 }
 
-/// Unlinks what the reaper took from the list of a processor as far as the locks allow, and returns
-/// what is unlinked. The rest goes on the list again.
+/// Unlinks what the reaper took from a CPU's list as far as the locks allow. Returns what is
+/// unlinked, and puts the rest back on the list.
 #[cold]
 fn unlink_all(dead: Links, list: &DeferredWork<CpuList>, runtime: &Runtime) -> Links {
     let mut unlinked = Links::new();
     let mut is_stuck = false;
     for link in dead {
         if is_unlinked(link) {
-            // SAFETY: The reaper's.
+            // SAFETY: The reaper owns the object, and its link is on no list.
             unsafe { unlinked.push(link) };
             continue;
         }
-        // SAFETY: Likewise.
+        // SAFETY: The reaper owns the object.
         if unsafe { finish_unlinking(link, runtime) } {
-            // SAFETY: Likewise.
+            // SAFETY: The reaper owns the object, and its link is on no list.
             unsafe { unlinked.push(link) };
         } else {
-            // SAFETY: Likewise.
+            // SAFETY: As above, and the object stays until it is taken from the list.
             unsafe { list.dead.push(link) };
             is_stuck = true;
         }
         deferred::cond_resched();
     }
     if is_stuck {
-        // No ring: whoever holds the lock needs a moment.
+        // The holder of the lock needs some time, so wait a jiffy.
         list.queue_delayed(1);
     }
     unlinked
 }
 
-/// Unlinks an object as far as the locks allow; true when it is on no list any more.
+/// Unlinks an object as far as the locks allow. Returns whether it is on no list any more.
 ///
 /// # Safety
 ///
-/// `link` must be in a dead object that the caller owns.
+/// `link` must be the first field of a dead object that the caller owns.
 unsafe fn finish_unlinking(link: NonNull<Link>, runtime: &Runtime) -> bool {
     let reap_node = link.cast::<ReapNode>();
-    // SAFETY: By the contract; the link is the first field of the reap_node.
+    // SAFETY: By the safety requirements the object is valid. The link is the first field of its
+    // `ReapNode`.
     let kind = unsafe { reap_node.as_ref() }.kind();
     let rcu = rcu::read_lock();
     let done = match kind {
-        // SAFETY: `reap_node` is the first field of an element that the caller owns.
+        // SAFETY: By its type invariant `reap_node` is the first field of an element, which the
+        // caller owns.
         Reapable::Element => unsafe { unlink::unlink(reap_node.cast().as_ref(), &rcu) },
-        // SAFETY: `reap_node` is the first field of a storage that the caller owns.
+        // SAFETY: By its type invariant `reap_node` is the first field of a storage, which the
+        // caller owns.
         Reapable::Storage => unsafe {
             unlink::unlink_storage::<Spin>(runtime, reap_node.cast().as_ref(), &rcu)
         },

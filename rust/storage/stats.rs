@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is counted: in each map, and in the module as a whole.
+//! What is counted, for each map and for the whole module.
+//!
+//! Counters that operations on different owners write are per-CPU shares. The others count events
+//! that are rare, or that have taken a lock or a system call already. All operations on a counter
+//! are relaxed and single: none decides what happens to an object, except where its user documents
+//! it.
 
 use super::error::Refusal;
 use crate::sync::{
@@ -13,7 +18,7 @@ use crate::sync::{
 };
 use kernel::prelude::*;
 
-/// What happened in a map.
+/// Counts what happened in one map.
 pub(crate) struct Counters {
     shares: PerCpuCounters<MapShares>,
     /// Operations refused with [`LockError::Deadlock`].
@@ -24,22 +29,22 @@ pub(crate) struct Counters {
     pub(crate) nomem: Counter,
 }
 
-/// What happened in a map on one processor: a cache line.
+/// The share of one CPU: a cache line.
 #[derive(Default)]
 pub(crate) struct MapShares {
-    /// Elements ever linked.
+    /// Elements that were linked.
     pub(crate) created: LocalCounter,
-    /// Elements ended by a delete.
+    /// Elements that a delete claimed.
     pub(crate) deleted: LocalCounter,
-    /// Elements ended by an update.
+    /// Elements that an update claimed.
     pub(crate) replaced: LocalCounter,
-    /// Elements ended by their owner's death.
+    /// Elements that the death of their owner claimed.
     pub(crate) owner_deaths: LocalCounter,
-    /// Elements ended by the end of the map.
+    /// Elements that the end of the map claimed.
     pub(super) closed: LocalCounter,
-    /// Elements handed to the reaper still linked.
+    /// Elements that were on a list still when they were handed to the reaper.
     pub(crate) deferred: LocalCounter,
-    /// Copies made for newborn owners.
+    /// Copies made for owners that were born with them.
     pub(crate) clones: LocalCounter,
     /// Copies that could not be made.
     pub(crate) clone_failures: LocalCounter,
@@ -56,25 +61,26 @@ impl Counters {
         })
     }
 
-    /// What this processor counts on.
+    /// The share of this CPU.
     #[inline(always)]
     pub(crate) fn this_cpu(&self) -> &MapShares {
         self.shares.this_cpu()
     }
 
-    /// What all processors have counted together.
+    /// The sum of one counter over all CPUs.
     pub(crate) fn sum(&self, which: impl Fn(&MapShares) -> &LocalCounter) -> u64 {
         self.shares.sum(which)
     }
 
-    /// Bytes that the shares of all CPUs take.
+    /// The size in bytes of all shares.
     pub(super) fn bytes(&self) -> usize {
         self.shares.bytes()
     }
 
-    /// Live elements.
+    /// The number of live elements.
     pub(crate) fn elements(&self) -> u64 {
-        // In this order: what has ended was created before.
+        // First the elements that ended, then those that were created. Each element was created
+        // before it ended, so the difference is not too small.
         let ended = self.sum(|here| &here.deleted)
             + self.sum(|here| &here.replaced)
             + self.sum(|here| &here.owner_deaths)
@@ -82,7 +88,7 @@ impl Counters {
         self.sum(|here| &here.created).saturating_sub(ended)
     }
 
-    /// Counts a refusal that its user may want to know of, and passes it on.
+    /// Counts a refusal for lack of a lock or memory, and returns it.
     pub(super) fn refused(&self, refusal: Refusal) -> Refusal {
         match refusal {
             Refusal::Lock(LockError::Deadlock) => self.deadlocks.add(1),
@@ -94,39 +100,40 @@ impl Counters {
     }
 }
 
-/// Counters of the whole module.
+/// Counts what happened in the whole module.
 pub(crate) struct Stats {
     shares: PerCpuCounters<StatShares>,
-    /// Live maps.
+    /// Maps that exist.
     pub(crate) maps: Counter,
-    /// Bytes of those, tables included.
+    /// The size in bytes of these maps, with their tables and counters, without their elements.
     pub(crate) map_bytes: Counter,
-    /// Owners whose notice of death was missed, seen by a backstop.
+    /// Owners whose first notice of death was missed, and whose second one, the backstop, came.
     pub(crate) late_free: Counter,
-    /// Objects that were handed to the reaper still linked, and that it has unlinked.
+    /// Objects that were on a list still when they were handed over, and that the reaper has
+    /// unlinked.
     pub(crate) finished: Counter,
-    /// Nanoseconds spent dropping values and freeing.
+    /// Nanoseconds that the reaper took to drop values and to free memory.
     pub(crate) reap_ns: Counter,
 }
 
-/// What one processor counts of that: a cache line.
+/// The share of one CPU: a cache line.
 #[derive(Default)]
 pub(crate) struct StatShares {
-    /// Elements ever allocated.
+    /// Elements that were allocated.
     pub(crate) allocated: LocalCounter,
-    /// Bytes of the elements that are allocated.
+    /// The size in bytes of the elements that are allocated now.
     pub(crate) element_bytes: LocalCounter,
-    /// Storages that are allocated.
+    /// Storages that are allocated now.
     pub(crate) storages: LocalCounter,
-    /// Bytes that are charged to owners.
+    /// Bytes that are charged to owners now.
     pub(crate) charged: LocalCounter,
-    /// Owners that died while they had storage.
+    /// Owners that died and had a storage.
     pub(crate) owner_deaths: LocalCounter,
-    /// Owners whose death every notice missed, seen when another one was found in their place.
+    /// Owners whose notices of death were all missed. Another owner was found at their address.
     pub(crate) stale: LocalCounter,
-    /// Objects handed to the reaper still linked.
+    /// Objects that were on a list still when they were handed to the reaper.
     pub(crate) deferred: LocalCounter,
-    /// Elements ever freed, their values dropped.
+    /// Elements whose value was dropped and whose memory was freed.
     pub(crate) freed: LocalCounter,
 }
 
@@ -143,13 +150,13 @@ impl Stats {
         })
     }
 
-    /// What this processor counts on.
+    /// The share of this CPU.
     #[inline(always)]
     pub(crate) fn this_cpu(&self) -> &StatShares {
         self.shares.this_cpu()
     }
 
-    /// What all processors have counted together.
+    /// The sum of one counter over all CPUs.
     pub(crate) fn sum(&self, which: impl Fn(&StatShares) -> &LocalCounter) -> u64 {
         self.shares.sum(which)
     }

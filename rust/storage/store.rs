@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! All elements of one owner.
+//! The storage of an owner: all its elements.
 
 use super::{
     charge::Charge,
@@ -36,27 +36,28 @@ use core::{
 
 /// An owner's storage.
 ///
-/// # Life
+/// # States
 ///
-/// | state    | key in `node` | list of elements | who may do what                              |
-/// |----------|---------------|------------------|----------------------------------------------|
-/// | new      | live          | empty            | its creator alone, who holds the lock        |
-/// | live     | live          | not empty        | anyone who holds the lock links and unlinks  |
-/// | dying    | dead          | not empty        | the owner has died: unlink only; the notice  |
-/// |          |               |                  | of death takes it out if it alone claims     |
-/// | empty    | dead          | empty            | who unlinked the last element takes it out,  |
-/// |          |               |                  | or who was refused the charge for the first  |
-/// | unlinked | dead          | empty, or dead   | readers of the index may still stand on it   |
-/// | freed    |               |                  | a grace period later, by the reaper          |
+/// | state    | key in `node` | `elements`     | access                                         |
+/// |----------|---------------|----------------|------------------------------------------------|
+/// | new      | live          | empty          | the creator only, which holds the lock         |
+/// | live     | live          | not empty      | with the lock held: link, unlink               |
+/// | dying    | dead          | not empty      | with the lock held: unlink; the owner has died |
+/// | empty    | dead          | empty          | the CPU that emptied the list unlinks it       |
+/// | unlinked | dead          | empty, or dead | readers of the index that have found it before |
+/// | freed    |               |                | none; a grace period after `unlinked`          |
 ///
-/// The list becomes empty once, under the lock; the one who makes it empty kills the storage in the
-/// same critical section and owns it from then on. With the lock free, a live storage is not empty.
-/// A notice of death that has claimed all elements on the list leaves them there, so that nobody
-/// makes it empty, and owns the storage.
+/// The list becomes empty at most once, with the lock held. The CPU that makes it empty claims the
+/// storage in the same critical section and owns it from then on. So while the lock is free, a live
+/// storage is not empty. A create whose charge for the first element is refused leaves the storage
+/// empty. It claims the storage, too, before it releases the lock.
+///
+/// A notice of death that has claimed every element on the list leaves the elements on the list. So
+/// no other CPU makes the list empty, and the notice of death owns the storage.
 ///
 /// # Invariants
 ///
-/// `elements` is changed only with `lock` held.
+/// `elements` is changed only with `lock` held. Its members are the `peers` fields of elements.
 #[repr(C)]
 pub(crate) struct Storage {
     pub(super) reap_node: ReapNode,
@@ -67,7 +68,7 @@ pub(crate) struct Storage {
     pub(super) charge: Charge,
 }
 
-// The reaper comes back from the reap_node to the storage.
+// The reaper casts a pointer to a `ReapNode` to one to its storage.
 const _: () = assert!(offset_of!(Storage, reap_node) == 0);
 
 impl Storage {
@@ -76,7 +77,7 @@ impl Storage {
     /// What an owner is charged for its storage, in bytes.
     pub(super) const CHARGE: u32 = size_of::<Storage>() as u32;
 
-    /// Allocates an empty storage that is in no index yet.
+    /// Allocates an empty storage that is not in the index yet.
     pub(super) fn alloc(
         id: OwnerId,
         ops: &'static OwnerOps,
@@ -92,7 +93,7 @@ impl Storage {
             ops,
             charge: Charge::none(),
         };
-        // SAFETY: The memory is large enough, aligned, and ours.
+        // SAFETY: `nolock::alloc()` returned memory for this layout, and no other CPU knows it.
         unsafe { storage.write(new) };
         Some(storage)
     }
@@ -101,37 +102,41 @@ impl Storage {
     ///
     /// # Safety
     ///
-    /// The caller must own the storage, and nobody else may be able to reach it.
+    /// The caller must own the storage, and no reader may be able to reach it.
     pub(super) unsafe fn free(storage: NonNull<Storage>, stats: &Stats) {
-        // SAFETY: It was allocated so, and needs no drop.
+        // SAFETY: The memory came from `nolock::alloc()`. By the safety requirements the caller
+        // owns it. A `Storage` needs no drop.
         unsafe { nolock::free_in_task(storage.cast()) };
         stats.this_cpu().storages.sub(1);
     }
 
-    /// The storage that `node` is in.
+    /// The storage that `node` is a field of.
     ///
     /// # Safety
     ///
-    /// `node` must be the node of a storage.
+    /// `node` must be the `node` field of a storage.
     pub(super) unsafe fn of_node(node: &Node) -> &Storage {
-        // SAFETY: By the contract the storage is around the node, and lives as long.
+        // SAFETY: By the safety requirements `node` is a field of a `Storage`, which is valid as
+        // long as the reference to its field.
         unsafe { &*kernel::container_of!(core::ptr::from_ref(node), Storage, node) }
     }
 
-    /// The elements on the list. Whatever is on it throughout is seen.
+    /// The elements on the list. Every element that is on the list for the whole walk is visited.
     pub(super) fn iter<'a>(&self, rcu: &'a Guard) -> impl Iterator<Item = &'a Element> + use<'a> {
-        // SAFETY: The members of the list are elements.
+        // SAFETY: By the type invariant the members of the list are the `peers` fields of elements.
         let of_peers = |peers| unsafe { Element::of_peers(peers) };
         self.elements.iter(rcu).map(of_peers)
     }
 
-    /// How the owner is shown.
+    /// The label of the owner.
     ///
     /// # Safety
     ///
-    /// As [`OwnerOps::number_of`]: an element of this storage must have been seen live under `rcu`.
+    /// As for [`OwnerOps::number_of`]: an element of this storage must have been seen live under
+    /// `rcu`.
     pub(super) unsafe fn label(&self, rcu: &Guard) -> Label {
-        // SAFETY: By the contract.
+        // SAFETY: By the safety requirements an element of this owner was seen live under the
+        // guard.
         let id = unsafe { (self.ops.number_of)(self.node.id(), rcu) };
         Label {
             kind: self.ops.kind,
@@ -139,8 +144,8 @@ impl Storage {
         }
     }
 
-    /// Charges the owner for a new element that others can find already, if such owners are charged.
-    /// False if that would pass its limit.
+    /// Charges the owner for a new element that other CPUs can find already, if owners of this kind
+    /// are charged. Returns false if that would exceed the owner's limit.
     pub(super) fn pay(&self, elem: &Element, owner: &impl Owner, stats: &Stats) -> bool {
         if self.ops.uncharge.is_none() {
             return true;
@@ -151,16 +156,16 @@ impl Storage {
         }
         self.charge.add(bytes, stats);
         if !elem.reap_node.paid.give() {
-            // Whoever has claimed it found nothing to give back.
+            // The claimer of the element found no charge to give back.
             //
-            // SAFETY: The caller has the owner.
+            // SAFETY: The caller has a reference to the owner, so the owner is alive.
             unsafe { self.give_back(bytes, stats) };
         }
         true
     }
 
-    /// Charges the owner for an element that nobody else can find yet and for `more` bytes, if such
-    /// owners are charged. False if that would pass its limit.
+    /// Charges the owner for an element that no other CPU can find yet, and for `more` bytes, if
+    /// owners of this kind are charged. Returns false if that would exceed the owner's limit.
     pub(super) fn pay_new(
         &self,
         elem: &Element,
@@ -180,14 +185,14 @@ impl Storage {
         paid
     }
 
-    /// Gives back what was charged for an element that the caller has claimed.
+    /// Gives back what the owner was charged for an element that the caller has claimed.
     ///
     /// # Safety
     ///
-    /// As [`Charge::give_back`].
+    /// As for [`Charge::give_back`].
     pub(super) unsafe fn refund(&self, elem: &Element, stats: &Stats) {
         if self.ops.uncharge.is_some() && elem.reap_node.paid.take() {
-            // SAFETY: By the contract.
+            // SAFETY: The safety requirements are those of `Charge::give_back`.
             unsafe { self.give_back(elem.map().charge(), stats) };
         }
     }
@@ -196,10 +201,11 @@ impl Storage {
     ///
     /// # Safety
     ///
-    /// As [`Charge::give_back`].
+    /// As for [`Charge::give_back`].
     pub(super) unsafe fn give_back(&self, bytes: u32, stats: &Stats) {
         let id = self.node.id();
-        // SAFETY: By the contract.
+        // SAFETY: The safety requirements are those of `Charge::give_back`, and `id` and `ops` are
+        // the owner's.
         unsafe { self.charge.give_back(id, self.ops, bytes, stats) };
     }
 }
