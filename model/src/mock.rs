@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Owners and values that keep watch.
+//! Owners and values that check how the storage uses them.
 
 pub(crate) use crate::mock_owner::Mock;
 use crate::{
@@ -30,16 +30,17 @@ use std::{
     thread::panicking, //
 };
 
-/// Where a mock owner is, and how far its notice of death has come.
+/// The address of a mock owner, and the progress of its notice of death.
 ///
-/// The address is a number, so that executions do not differ by what the host's allocator does, and
-/// so that one owner can follow another at it.
+/// The address is a constant. So an execution does not depend on the host's allocator, and one
+/// owner can follow another at the same address.
 pub(crate) struct Place {
     addr: usize,
     /// The first read section that begins after the notice of death has begun.
     notice: Cell<Option<u64>>,
-    /// Whether the notice is over: the memory may be another owner's. Written by the thread that
-    /// gives the notice, read by each thread that needs the owner.
+    /// Whether the notice is over, so that the memory may be another owner's. The thread that gives
+    /// the notice writes it, and each thread that accesses the owner reads it: the machine detects
+    /// a race between the two.
     gone: PlainCell<bool>,
 }
 
@@ -49,7 +50,7 @@ unsafe impl Sync for Place {}
 thread_local! {
     /// The owners of the execution.
     static OWNERS: RefCell<Vec<&'static Mock>> = const { RefCell::new(Vec::new()) };
-    /// Its values: whether each is dropped.
+    /// The values of the execution: whether each was dropped.
     static VALUES: RefCell<Vec<bool>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -65,10 +66,10 @@ pub(crate) fn end() {
     assert!(left == 0, "{left} values were never dropped");
 }
 
-/// More than is ever charged.
+/// A limit that is never reached.
 pub(crate) const ROOM: u32 = 1 << 20;
 
-/// Where owners are.
+/// The addresses of owners.
 pub(crate) const PLACES: [usize; 2] = [0x10_0000, 0x20_0000];
 
 /// Fails the model if `is_right` is false.
@@ -92,7 +93,7 @@ impl Place {
             let owners = owners.borrow();
             owners.iter().find(|mock| mock.id() == id).copied()
         });
-        found.expect("there is no such owner")
+        found.expect("no owner has this identity")
     }
 
     /// The notice of death begins.
@@ -121,7 +122,7 @@ impl Place {
 }
 
 impl Mock {
-    /// An owner at a place, with a serial number that no other one there has.
+    /// An owner at `addr`, with a serial number that no other owner there has.
     pub(crate) fn new(addr: usize, serial: u64, limit: Option<u32>) -> &'static Self {
         let memory = machine::alloc(Layout::new::<Self>(), false).cast::<Self>();
         let place = Place {
@@ -129,7 +130,7 @@ impl Mock {
             notice: Cell::new(None),
             gone: PlainCell::new(false),
         };
-        // SAFETY: Allocated for it; it stays to the end of the execution.
+        // SAFETY: The memory was allocated for a `Mock`, and is kept to the end of the execution.
         let mock = unsafe {
             memory.write(Self::at(place, serial, limit));
             &*memory
@@ -139,11 +140,12 @@ impl Mock {
     }
 }
 
-/// A value that knows whether it is dropped.
+/// A value that records whether it was dropped.
 pub(crate) struct Value {
     number: u64,
     serial: usize,
-    /// Read by who reads the value, and written by its drop, so that engines see them meet.
+    /// A read of the value reads it, and the drop writes it. So the engines see that the two
+    /// conflict.
     word: Atomic<u64>,
 }
 
@@ -160,12 +162,16 @@ impl Value {
         }
     }
 
-    /// The number, of a value that is not dropped.
+    /// The number of the value, which must not be dropped.
     pub(crate) fn read(&self) -> u64 {
-        assert!(machine::on_heap(self), "a value is where nothing is");
+        assert!(machine::on_heap(self), "a value is in freed memory");
         self.word.load(Relaxed);
         let dropped = VALUES.with(|values| values.borrow()[self.serial]);
-        assert!(!dropped, "value {} is read, which is dropped", self.number);
+        assert!(
+            !dropped,
+            "value {} is read after it was dropped",
+            self.number
+        );
         self.number
     }
 }
@@ -192,7 +198,7 @@ impl Drop for Value {
     }
 }
 
-/// A map of such values.
+/// A map of these values.
 pub(crate) struct Fixture(pub(crate) Map<Value>);
 
 impl Fixture {
@@ -211,14 +217,15 @@ impl Fixture {
         Some(self.0.get(owner, &rcu)?.read())
     }
 
-    /// Gets or creates: the number of the value that is there then, and whether it is new.
+    /// Gets or creates. Returns the number of the value that is stored, and whether this call
+    /// created it.
     pub(crate) fn create(&self, owner: &Mock, number: u64) -> Result<(u64, bool), Refusal> {
         let rcu = rcu::read_lock();
         let stored = self.0.get_or_create(owner, || Value::new(number), &rcu)?;
         Ok((stored.value.read(), stored.created))
     }
 
-    /// Stores, and whether the element is new.
+    /// Stores a value. Returns whether the element was created.
     pub(crate) fn update(&self, owner: &Mock, mode: Mode, number: u64) -> Result<bool, Refusal> {
         let rcu = rcu::read_lock();
         let stored = self.0.update(owner, mode, Value::new(number), &rcu)?;
@@ -226,7 +233,7 @@ impl Fixture {
         Ok(stored.created)
     }
 
-    /// Stores; the number of the element, and whether it is new.
+    /// Stores a value. Returns the sequence number of the element, and whether it was created.
     pub(crate) fn store(
         &self,
         owner: &Mock,
@@ -238,18 +245,18 @@ impl Fixture {
         Ok((stored.seq, stored.created))
     }
 
-    /// Deletes, and the number of the value that was deleted.
+    /// Deletes the value, and returns its number.
     pub(crate) fn delete(&self, owner: &Mock) -> Result<u64, Refusal> {
         let rcu = rcu::read_lock();
         Ok(self.0.delete(owner, &rcu)?.read())
     }
 
-    /// Live elements.
+    /// The number of live elements.
     pub(crate) fn elements(&self) -> u64 {
         self.0.raw().counters().elements()
     }
 
-    /// What an owner is charged for one.
+    /// What an owner is charged for an element, in bytes.
     pub(crate) fn bytes(&self) -> u32 {
         self.0.raw().element_size() as u32
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sites where a lock or an allocation fails, by a plan for the whole execution.
+//! Fault sites at which a lock or an allocation fails, by a plan for the whole execution.
 
 #[allow(dead_code, reason = "names are for the kernel's files")]
 #[path = "../../../rust/sync/fault/sites.rs"]
@@ -11,12 +11,13 @@ use std::cell::RefCell;
 
 pub(crate) use sites::Site;
 
-/// Which calls of each site fail: bit `n` of a site's word is the `n`th call, of all CPUs.
+/// The calls at each site that fail: bit `n` of a site's word is the `n`th call, counted over all
+/// CPUs.
 #[derive(Copy, Clone, Default, Debug)]
 pub(crate) struct Plan([u64; Site::FAILING]);
 
 impl Plan {
-    /// This plan, and these calls of `site` fail.
+    /// This plan, and in addition these calls at `site` fail.
     pub(crate) const fn fail(mut self, site: Site, calls: u64) -> Self {
         self.0[site as usize] |= calls;
         self
@@ -25,8 +26,8 @@ impl Plan {
     /// Nothing fails.
     pub(crate) const NONE: Self = Self([0; Site::FAILING]);
 
-    /// All ways in which `count` sites fail or not at their first `calls` calls each, but not
-    /// more than `most` failures in all.
+    /// All plans in which each of the first `calls` calls at each of `sites` fails or not, with
+    /// `most` failures at most.
     pub(crate) fn all(sites: &[Site], calls: u32, most: u32) -> Vec<Self> {
         let failures = |plan: &Self| plan.0.iter().map(|mask| mask.count_ones()).sum::<u32>();
         let mut plans = vec![Self::NONE];
@@ -43,7 +44,7 @@ impl Plan {
 }
 
 thread_local! {
-    /// The plan, and how often each site was asked.
+    /// The plan, and the number of calls at each site.
     static STATE: RefCell<(Plan, [u32; Site::FAILING])> = RefCell::default();
 }
 
@@ -52,7 +53,7 @@ pub(crate) fn begin(plan: Plan) {
     STATE.with(|state| *state.borrow_mut() = (plan, [0; Site::FAILING]));
 }
 
-/// Runs the beginning of a scenario, in which nothing fails and no call is counted.
+/// Runs the beginning of a scenario, in which no call fails or is counted.
 pub(crate) fn spare<R>(beginning: impl FnOnce() -> R) -> R {
     let later = STATE.take();
     let result = beginning();
@@ -60,12 +61,12 @@ pub(crate) fn spare<R>(beginning: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Whether anything fails in this execution.
+/// Returns whether any call fails in this execution.
 pub(crate) fn planned() -> bool {
     STATE.with(|state| state.borrow().0 .0 != Plan::NONE.0)
 }
 
-/// Whether this call is to fail, and the how manieth it is.
+/// Returns whether this call fails, and its number at this site.
 fn hit(site: Site) -> (bool, u32) {
     STATE.with(|state| {
         let (plan, calls) = &mut *state.borrow_mut();
@@ -75,7 +76,7 @@ fn hit(site: Site) -> (bool, u32) {
     })
 }
 
-/// The error to return instead of taking the lock of `site`: both there are take turns.
+/// The error to return instead of taking the lock of `site`. The two kinds of error take turns.
 pub(crate) fn lock(site: Site) -> Option<LockError> {
     match hit(site) {
         (false, _) => None,
@@ -84,10 +85,10 @@ pub(crate) fn lock(site: Site) -> Option<LockError> {
     }
 }
 
-/// Whether the allocation at `site` is to fail.
+/// Returns whether the allocation at `site` fails.
 pub(crate) fn alloc(site: Site) -> bool {
     hit(site).0
 }
 
-/// Nothing: others run whenever they want.
+/// Does nothing: other threads run at any time.
 pub(crate) fn pause(_site: Site) {}
