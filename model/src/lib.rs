@@ -64,6 +64,8 @@
 
 mod explore;
 mod mock;
+#[path = "../../kunit/mock_owner.rs"]
+mod mock_owner;
 mod models;
 #[allow(dead_code, reason = "some of it is for the device")]
 #[path = "../../rust/storage/mod.rs"]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Operations inside others, as an NMI or a tracepoint makes them, while another CPU is at it too.
+//! Operations inside others, as an NMI or a tracepoint's probe runs them, while another CPU works
+//! on the same owners.
 
 use super::NO_FAULTS;
 use crate::{
@@ -28,8 +29,8 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// An update inside the owner's own section fails at once, unless that is the section of a storage
-/// that has just died; a delete there succeeds.
+/// An update inside the critical section of the owner's storage fails at once, unless that storage
+/// is dead. A delete there succeeds.
 fn inside_the_owners_section() {
     let (f, g) = (Arc::new(Fixture::new()), Arc::new(Fixture::new()));
     let owner = Mock::new(PLACES[0], 1, Some(ROOM));
@@ -54,7 +55,8 @@ fn inside_the_owners_section() {
     assert!(owner.charge_now() == 0);
 }
 
-/// Two CPUs, each in the section of one owner, want the other one's: nobody waits for ever.
+/// Each of two CPUs is in the critical section of one owner, and wants the lock of the other one's:
+/// no CPU waits for ever.
 fn crosswise() {
     let f = Arc::new(Fixture::new());
     let (one, two) = (
@@ -88,7 +90,7 @@ fn nested_loom() {
     model.loom(NO_FAULTS, crosswise);
 }
 
-/// In random interleavings.
+/// The scenarios that shuttle runs.
 pub(super) fn random() -> Vec<Random> {
     vec![
         Random::new(
