@@ -19,9 +19,9 @@ mod tests {
         },
         storage::{
             create::Mode,
-            kept::maps_in,
             map::Map,
-            owner::Owner, //
+            owner::Owner,
+            value_keeps_owner::count_maps, //
         },
         sync::{
             deferred,
@@ -51,7 +51,7 @@ mod tests {
             deferred::sleep_10ms();
         }
         assert!(deaths() == 1);
-        assert!(maps_in(|| drop(map)) == 0);
+        assert!(count_maps(|| drop(map)) == 0);
         Ok(())
     }
 
@@ -71,7 +71,7 @@ mod tests {
             give(&map, &*socket, socket.clone())?;
             let other = (!is_last).then(|| socket.clone());
             drop(socket);
-            assert!(maps_in(|| drop(map)) == u32::from(is_last));
+            assert!(count_maps(|| drop(map)) == u32::from(is_last));
             drop(other);
         }
         Ok(())
@@ -93,7 +93,7 @@ mod tests {
                 kept => kept?,
             }
             (0..pauses).for_each(|_| deferred::sleep_10ms());
-            if maps_in(|| drop(map)) == 1 {
+            if count_maps(|| drop(map)) == 1 {
                 return Ok(());
             }
         }

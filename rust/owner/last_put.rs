@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     shim,
-    storage::drops::note_end_of_owner, //
+    storage::drops::note_last_put, //
 };
 use core::ptr;
 
@@ -19,7 +19,7 @@ use core::ptr;
 ///
 /// Called at the entry of a function only that gets the owner as its first argument.
 unsafe extern "C" fn on_owner(owner: usize, _: usize) {
-    note_end_of_owner(owner);
+    note_last_put(owner);
 }
 
 /// # Safety
@@ -29,7 +29,7 @@ unsafe extern "C" fn on_css(count: usize, _: usize) {
     // SAFETY: By the contract, it is the count of a `struct cgroup_subsys_state`.
     let cgroup = unsafe { shim::ostor_cgroup_of_ref(ptr::with_exposed_provenance_mut(count)) };
     if !cgroup.is_null() {
-        note_end_of_owner(cgroup.addr());
+        note_last_put(cgroup.addr());
     }
 }
 

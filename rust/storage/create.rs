@@ -65,7 +65,7 @@ enum Linked<'a> {
         created: bool,
     },
     /// The element was not linked. There is this one, and the mode accepts it.
-    Other(&'a Element),
+    Existing(&'a Element),
     /// The element was not linked, for this reason.
     Refused(Refusal),
 }
@@ -180,7 +180,7 @@ impl RawMap {
                 // In each case an operation on this owner has made progress. Look again.
                 None => storages = index.relookup_at(storages, id.addr(), rcu),
                 Some(Linked::Refused(refusal)) => return Err(refusal),
-                Some(Linked::Other(elem)) => {
+                Some(Linked::Existing(elem)) => {
                     return Ok(Outcome {
                         elem,
                         created: false,
@@ -220,7 +220,7 @@ impl RawMap {
         // SAFETY: By the type invariant the members of the table are the `node` fields of elements.
         let old = old.map(|node| unsafe { Element::of_node(node) });
         match (old, mode) {
-            (Some(elem), Mode::Get) => return Some(Linked::Other(elem)),
+            (Some(elem), Mode::Get) => return Some(Linked::Existing(elem)),
             (Some(_), Mode::NoExist) => return Some(Linked::Refused(Refusal::Exists)),
             (None, Mode::Exist) => return Some(Linked::Refused(Refusal::Missing)),
             _ => {}

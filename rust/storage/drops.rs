@@ -23,7 +23,7 @@ use core::ptr::NonNull;
 use kernel::prelude::*;
 
 #[cfg(OSTOR_TEST)]
-use super::kept;
+use super::value_keeps_owner;
 #[cfg(OSTOR_TEST)]
 use core::cell::Cell;
 
@@ -39,25 +39,25 @@ pub(super) struct Drops {
     /// The size in bytes of the elements of these values.
     bytes: Counter,
     #[cfg(OSTOR_TEST)]
-    watch: Watch,
+    current: CurrentDrop,
 }
 
 /// The value that is being dropped, to see whether its drop puts the last reference to its owner.
 #[cfg(OSTOR_TEST)]
-struct Watch {
+struct CurrentDrop {
     map: Cell<u64>,
     /// The address of the owner that the value is, or was, attached to.
     owner: Cell<usize>,
     /// Set once the map was reported.
-    is_told: Cell<bool>,
+    is_reported: Cell<bool>,
 }
 
 #[cfg(OSTOR_TEST)]
 // SAFETY: Only a run of the work accesses it, and there is one run at a time.
-unsafe impl Sync for Watch {}
+unsafe impl Sync for CurrentDrop {}
 
 #[cfg(OSTOR_TEST)]
-impl Watch {
+impl CurrentDrop {
     /// Records that the value of `elem` is about to be dropped.
     fn set(&self, elem: &Element) {
         self.map.set(elem.map().id());
@@ -66,9 +66,9 @@ impl Watch {
 
     /// The drop has put the last reference to the owner at `owner`. Reports the map if the value is
     /// attached to that owner.
-    fn note_end_of(&self, owner: usize) {
-        if self.owner.get() == owner && !self.is_told.replace(true) {
-            kept::tell(self.map.get());
+    fn note_last_put(&self, owner: usize) {
+        if self.owner.get() == owner && !self.is_reported.replace(true) {
+            value_keeps_owner::report(self.map.get());
         }
     }
 }
@@ -80,10 +80,10 @@ impl Drops {
             values: LList::new(),
             bytes: Counter::new(),
             #[cfg(OSTOR_TEST)]
-            watch: Watch {
+            current: CurrentDrop {
                 map: Cell::new(0),
                 owner: Cell::new(0),
-                is_told: Cell::new(false),
+                is_reported: Cell::new(false),
             },
         }
     }
@@ -133,7 +133,7 @@ impl WorkItem for Drops {
             let header = unsafe { elem.as_ref() };
             self.bytes.sub(header.map().element_size() as u64);
             #[cfg(OSTOR_TEST)]
-            self.watch.set(header);
+            self.current.set(header);
             // SAFETY: This run owns the element, and by the safety requirements of `take` no reader
             // can reach it.
             unsafe { freed.free(elem) };
@@ -150,6 +150,6 @@ pub(super) fn in_drop() -> bool {
 /// To be called, in any context, when the last reference to the owner at `addr` was put. If the
 /// drop of a value did that which is attached to the same owner, reports its map, once per map.
 #[cfg(OSTOR_TEST)]
-pub(crate) fn note_end_of_owner(addr: usize) {
-    Work::<Drops>::with_current(|drops| drops.watch.note_end_of(addr));
+pub(crate) fn note_last_put(addr: usize) {
+    Work::<Drops>::with_current(|drops| drops.current.note_last_put(addr));
 }

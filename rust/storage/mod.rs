@@ -13,16 +13,16 @@
 //! One compare and exchange on the element's key decides: the CPU that turns the key from live to
 //! dead has claimed the element. The claimer takes the element out of both lists and hands it to
 //! the [`reaper`]. A claim needs no lock, so no lock failure keeps a dead element matchable.
-//! Unlinking needs the lock of each list. Where the claimer cannot get one, the reaper unlinks
+//! Unlinking needs the lock of each list. Where the claimer cannot take one, the reaper unlinks
 //! later.
 //!
 //! # Locks
 //!
-//! Each storage and each bucket has an rqspinlock. No CPU takes one while it holds another. A
-//! create takes the lock of its storage only, since it pushes into the bucket without a lock. So an
-//! operation on an owner fails with a lock error only if its CPU already works on that very owner,
-//! or if another CPU does for longer than the lock's time-out. Other owners in the same bucket do
-//! not matter.
+//! Each storage and each bucket has an rqspinlock. No operation takes one while it holds another. A
+//! create takes the lock of its storage only, since it pushes into the bucket without a lock. So
+//! the only lock whose failure fails an operation is that of the owner's own storage: in a
+//! recursion on that very owner, in a cycle of such recursions, or after a time-out. Other owners
+//! in the same bucket do not matter.
 //!
 //! # Dependencies
 //!
@@ -37,8 +37,6 @@ pub(crate) mod error;
 #[cfg(OSTOR_TEST)]
 pub(crate) mod held;
 pub(crate) mod inherit;
-#[cfg(OSTOR_TEST)]
-pub(crate) mod kept;
 pub(crate) mod lock_mode;
 pub(crate) mod map;
 pub(crate) mod owner;
@@ -51,4 +49,6 @@ pub(crate) mod stats;
 pub(crate) mod store;
 pub(crate) mod table;
 pub(crate) mod unlink;
+#[cfg(OSTOR_TEST)]
+pub(crate) mod value_keeps_owner;
 pub(crate) mod walk;

@@ -90,8 +90,8 @@ impl Objects {
 
     /// The sum of the two.
     #[inline(always)]
-    pub(super) fn and(self, those: Self) -> Self {
-        Self(self.0.wrapping_add(those.0))
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self(self.0.wrapping_add(other.0))
     }
 
     /// The number of objects.

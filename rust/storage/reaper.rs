@@ -115,7 +115,7 @@ impl Batch {
         // SAFETY: By the safety requirements the caller owns the object, so its link is valid and
         // on no list. The batch owns it from here on.
         unsafe { self.links.push(reap_node.link()) };
-        self.objects = self.objects.and(Objects::one(bytes));
+        self.objects = self.objects.plus(Objects::one(bytes));
     }
 
     /// Returns whether the batch has no object.
@@ -335,7 +335,7 @@ impl Reaper {
                     size_of::<Storage>()
                 }
             };
-            objects = objects.and(Objects::one(bytes));
+            objects = objects.plus(Objects::one(bytes));
             count += 1;
             if count == BATCH {
                 list.pending.sub(objects, &self.pending);

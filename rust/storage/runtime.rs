@@ -136,7 +136,7 @@ impl Runtime {
     #[inline(always)]
     pub(crate) unsafe fn owner_died_as(&self, id: OwnerId, other: OwnerId) -> bool {
         #[cfg(OSTOR_TEST)]
-        drops::note_end_of_owner(id.addr());
+        drops::note_last_put(id.addr());
         if self.index.is_bucket_empty(id.addr()) {
             // Most owners have no storage.
             return false;

@@ -356,16 +356,16 @@ thread_local! {
     static TAKEN_OFF: Cell<u32> = const { Cell::new(0) };
 }
 
-static MODEST: OwnerOps = OwnerOps {
+static MINIMAL_OPS: OwnerOps = OwnerOps {
     kind: 7,
-    number_of: Modest::number_of,
-    uncharge: Some(Modest::uncharge),
+    number_of: MinimalOwner::number_of,
+    uncharge: Some(MinimalOwner::uncharge),
 };
 
 /// An owner that implements only what it must.
-struct Modest;
+struct MinimalOwner;
 
-impl Modest {
+impl MinimalOwner {
     /// # Safety
     ///
     /// As for [`OwnerOps::number_of`].
@@ -382,15 +382,15 @@ impl Modest {
 }
 
 // SAFETY: There is one such owner. It does not die, and its address is not used for another one.
-unsafe impl Owner for Modest {
+unsafe impl Owner for MinimalOwner {
     type Gate<'a> = ();
 
     fn ops(&self) -> &'static OwnerOps {
-        &MODEST
+        &MINIMAL_OPS
     }
 
     fn id(&self) -> OwnerId {
-        OwnerId::new(ptr::without_provenance::<u64>(PLACES[0]), &MODEST, 3)
+        OwnerId::new(ptr::without_provenance::<u64>(PLACES[0]), &MINIMAL_OPS, 3)
     }
 
     fn gate(&self, _rcu: &Guard) -> Result<(), Refusal> {
@@ -399,11 +399,11 @@ unsafe impl Owner for Modest {
 }
 
 /// An owner without a limit is never refused, and all that was charged to it is taken off.
-fn modest() {
+fn minimal_owner() {
     let map = ByteMap::new(8).expect("no map");
     TAKEN_OFF.set(0);
     assert!(map
-        .put(&Modest, Mode::NoExist, &[1], &rcu::read_lock())
+        .put(&MinimalOwner, Mode::NoExist, &[1], &rcu::read_lock())
         .is_ok());
     let charged = runtime().stats.sum(|here| &here.charged);
     assert!(charged == (size_of::<Storage>() + map.raw().element_size()) as u64);
@@ -427,7 +427,7 @@ fn figures() {
         ("known as", known_as),
         ("lost", lost),
         ("spread", spread),
-        ("modest", modest),
+        ("minimal owner", minimal_owner),
     ];
     for (name, scenario) in scenarios {
         Explore::new(name).once(scenario);

@@ -57,7 +57,7 @@ fn inside_the_owners_section() {
 
 /// Each of two CPUs is in the critical section of one owner, and wants the lock of the other one's:
 /// no CPU waits for ever.
-fn crosswise() {
+fn abba() {
     let f = Arc::new(Fixture::new());
     let (one, two) = (
         Mock::new(PLACES[0], 1, Some(ROOM)),
@@ -86,8 +86,8 @@ fn crosswise() {
 fn nested_loom() {
     let model = Explore::new("delete, and inside the owner's section").preemptions(2);
     model.loom(NO_FAULTS, inside_the_owners_section);
-    let model = Explore::new("crosswise").preemptions(2);
-    model.loom(NO_FAULTS, crosswise);
+    let model = Explore::new("abba").preemptions(2);
+    model.loom(NO_FAULTS, abba);
 }
 
 /// The scenarios that shuttle runs.
@@ -98,6 +98,6 @@ pub(super) fn random() -> Vec<Random> {
             NO_FAULTS,
             inside_the_owners_section,
         ),
-        Random::new("crosswise", NO_FAULTS, crosswise),
+        Random::new("abba", NO_FAULTS, abba),
     ]
 }

@@ -15,9 +15,9 @@ use crate::{
     },
     storage::{
         held::Held,
-        kept::maps_in,
         map::Map,
-        owner::Owner, //
+        owner::Owner,
+        value_keeps_owner::count_maps, //
     },
     sync::rcu, //
 };
@@ -104,9 +104,9 @@ fn keepers() {
             .map(|owner| (owner, owner))
     };
     let (one, two) = (map(&own(PLACES[0])), map(&own(PLACES[1])));
-    assert!(maps_in(|| drop((one, two))) == 2);
+    assert!(count_maps(|| drop((one, two))) == 2);
     let other = map(&[(owner(PLACES[0]), owner(PLACES[1]))]);
-    assert!(maps_in(|| drop(other)) == 0);
+    assert!(count_maps(|| drop(other)) == 0);
 }
 
 #[test]

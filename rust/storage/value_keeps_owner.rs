@@ -22,7 +22,7 @@ static IS_EXPECTED: Atomic<bool> = Atomic::new(false);
 static CAUGHT: Atomic<u32> = Atomic::new(0);
 
 /// Reports a map with a value that has kept its own owner alive.
-pub(super) fn tell(map: u64) {
+pub(super) fn report(map: u64) {
     if IS_EXPECTED.load(Relaxed) {
         CAUGHT.add(1, Relaxed);
         return;
@@ -33,7 +33,7 @@ pub(super) fn tell(map: u64) {
 
 /// Runs `body`, and returns how many maps had values that kept their own owner alive. Nothing is
 /// logged for these. Only one test at a time may call it.
-pub(crate) fn maps_in(body: impl FnOnce()) -> u32 {
+pub(crate) fn count_maps(body: impl FnOnce()) -> u32 {
     CAUGHT.store(0, Relaxed);
     IS_EXPECTED.store(true, Relaxed);
     body();
