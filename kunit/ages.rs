@@ -23,8 +23,8 @@ mod tests {
         },
     };
 
-    /// Waits a second at most until `held` has this age. Returns whether it has. Does not sleep: the
-    /// caller is in a read section.
+    /// Waits a second at most until `held` has this age. Returns whether it has. Does not sleep:
+    /// the caller is in a read section.
     fn becomes(held: &Held<'_>, age: i8) -> bool {
         (0..1000).any(|_| {
             clock::busy_wait(1000);

@@ -67,8 +67,8 @@ mod tests {
         uncharge: None,
     };
 
-    /// The identity of member number `n` of a bucket. No object is at its address, and none is needed:
-    /// a node is compared by its identity alone.
+    /// The identity of member number `n` of a bucket. No object is at its address, and none is
+    /// needed: a node is compared by its identity alone.
     fn id(n: usize) -> OwnerId {
         OwnerId::new(ptr::without_provenance::<u32>((n + 1) << 2), &OPS, 0)
     }
@@ -135,8 +135,8 @@ mod tests {
         }
 
         fn push(&self, n: usize) {
-            // SAFETY: The test's thread is the only one that uses the list. Each node is pushed once, and
-            // is freed with the list.
+            // SAFETY: The test's thread is the only one that uses the list. Each node is pushed
+            // once, and is freed with the list.
             unsafe {
                 let mut list = self.head.assume_locked();
                 list.push(NonNull::from(&self.nodes[n]));
@@ -176,8 +176,8 @@ mod tests {
         Ok((visited.get(), pushed.get()))
     }
 
-    // Each round visits the members that were pushed during the round before, which are half as many as
-    // that one visited. In all that is as many as the first round visited.
+    // Each round visits the members that were pushed during the round before, which are half as
+    // many as that one visited. In all that is as many as the first round visited.
 
     #[test]
     fn pushes_cost_a_walk_of_a_bucket_only_themselves() -> Result {
@@ -193,8 +193,8 @@ mod tests {
         Ok(())
     }
 
-    // The head is removed before each push. So one member of those that were pushed is left at the end
-    // of the first round.
+    // The head is removed before each push. So one member of those that were pushed is left at the
+    // end of the first round.
 
     #[test]
     fn a_head_that_is_removed_costs_a_walk_of_a_bucket_nothing() -> Result {
@@ -210,8 +210,8 @@ mod tests {
         Ok(())
     }
 
-    /// The head of a bucket is removed. A member was pushed in front of it since the removal looked at
-    /// it, before its lock was taken.
+    /// The head of a bucket is removed. A member was pushed in front of it since the removal looked
+    /// at it, before its lock was taken.
     #[test]
     fn a_member_pushed_in_front_of_a_removed_one_stays() -> Result {
         let bucket = Bucket::new(3)?;

@@ -38,8 +38,8 @@ mod tests {
         },
     };
 
-    /// Sites that [`live`] does not pass: those of accepted sockets, of the device and of the end of
-    /// the module.
+    /// Sites that [`live`] does not pass: those of accepted sockets, of the device and of the end
+    /// of the module.
     const ELSEWHERE: [Site; 4] = [
         Site::DeviceAlloc,
         Site::CloneHook,
@@ -130,16 +130,16 @@ mod tests {
             for _ in 0..5 {
                 fault::pause(site);
             }
-            // `udelay()` may be a loop that was calibrated at boot, on a virtual machine whose host had
-            // little time for it. Without a delay all this takes less than a microsecond.
+            // `udelay()` may be a loop that was calibrated at boot, on a virtual machine whose host
+            // had little time for it. Without a delay all this takes less than a microsecond.
             assert!(watch.elapsed_ns() >= 500_000);
             assert!(fault.passed() == 5 && fault.failed() == 0);
         }
         Ok(())
     }
 
-    /// Creates, updates, copies and deletes elements, and lets their owners die. Passes every site but
-    /// those of [`ELSEWHERE`].
+    /// Creates, updates, copies and deletes elements, and lets their owners die. Passes every site
+    /// but those of [`ELSEWHERE`].
     fn live() -> Result {
         let runtime = Runtime::get().ok_or(ENODEV)?;
         let f = Fixture::cloning()?;

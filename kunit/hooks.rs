@@ -25,10 +25,10 @@ mod tests {
         sync::rcu, //
     };
 
-    /// Ends `count` sockets that have a value, each but the first in the callback of an `ftrace_ops`
-    /// for the end of another one. Returns how many notices of death came by ftrace's loop, and how
-    /// many by the backstop; [`None`] if this kernel cannot serve sockets. The backstop is attached
-    /// when it returns.
+    /// Ends `count` sockets that have a value, each but the first in the callback of an
+    /// `ftrace_ops` for the end of another one. Returns how many notices of death came by ftrace's
+    /// loop, and how many by the backstop; [`None`] if this kernel cannot serve sockets. The
+    /// backstop is attached when it returns.
     fn end_nested(count: usize) -> Result<Option<(u64, u64)>> {
         let runtime = Runtime::get().ok_or(ENODEV)?;
         let map = KBox::new(ByteMap::new(size_of::<u64>())?, GFP_KERNEL)?;

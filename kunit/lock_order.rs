@@ -57,8 +57,8 @@ mod tests {
         Ok(())
     }
 
-    /// A probe that runs in a section may take locks, one at a time. The section itself may take none,
-    /// before the probe or after it.
+    /// A probe that runs in a section may take locks, one at a time. The section itself may take
+    /// none, before the probe or after it.
     #[test]
     fn a_probe_is_outside_the_section() -> Result {
         let (one, two) = locks()?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What waits to be freed, with the kernel's own kworkers and grace periods: drops that sleep or end
-//! maps, and the bound.
+//! What waits to be freed, with the kernel's own kworkers and grace periods: drops that sleep or
+//! end maps, and the bound.
 
 use kernel::prelude::*;
 
@@ -157,8 +157,8 @@ mod tests {
         }
     }
 
-    /// The drops of a map's values end another map, and then the map itself. A drop must not wait for
-    /// the end of its own map.
+    /// The drops of a map's values end another map, and then the map itself. A drop must not wait
+    /// for the end of its own map.
     #[test]
     fn a_drop_may_end_maps() -> Result {
         let maps = runtime()?.stats.maps.get();
@@ -189,8 +189,8 @@ mod tests {
         Ok(())
     }
 
-    /// Nothing is freed in a read section, so creates there are refused in the end. A caller that may
-    /// sleep waits for a grace period instead.
+    /// Nothing is freed in a read section, so creates there are refused in the end. A caller that
+    /// may sleep waits for a grace period instead.
     #[test]
     fn what_waits_for_a_grace_period_is_bounded() -> Result {
         const SIZE: usize = 8000;

@@ -2,11 +2,11 @@
 
 //! The gates of tasks and cgroups that the kernel has not finished, and of idle tasks.
 //!
-//! A kprobe makes forks fail in the functions that `copy_process()` calls, that take the new task and
-//! report errors, and that every test kernel has a symbol of. Left out are `copy_exec_state()`, which
-//! is called before the task has its name, `copy_creds()`, which arms the fault, and the failures under
-//! the lock of the task list. Kernels without kprobes or ftrace, as user-mode Linux, do not have the
-//! test.
+//! A kprobe makes forks fail in the functions that `copy_process()` calls, that take the new task
+//! and report errors, and that every test kernel has a symbol of. Left out are `copy_exec_state()`,
+//! which is called before the task has its name, `copy_creds()`, which arms the fault, and the
+//! failures under the lock of the task list. Kernels without kprobes or ftrace, as user-mode Linux,
+//! do not have the test.
 
 use kernel::prelude::*;
 
@@ -63,8 +63,8 @@ mod tests {
     /// Threads to make for each function that fails.
     const TURNS: u64 = 8;
 
-    /// Functions that `copy_process()` calls with the new task as first argument, after `copy_creds()`
-    /// and before its last failure.
+    /// Functions that `copy_process()` calls with the new task as first argument, after
+    /// `copy_creds()` and before its last failure.
     const FIRST: [&CStr; 5] = [
         c"cgroup_fork",
         c"perf_event_init_task",
@@ -167,16 +167,16 @@ mod tests {
     /// The task must be valid, and the hooks of a test must be attached.
     unsafe fn with_ours(task: usize, see: impl FnOnce(&Seen, &Task)) {
         let task = ptr::with_exposed_provenance::<bindings::task_struct>(task);
-        // SAFETY: The task is valid by the contract. `copy_process()`, which calls the hooked function,
-        // has written the name.
+        // SAFETY: The task is valid by the contract. `copy_process()`, which calls the hooked
+        // function, has written the name.
         let comm = unsafe { (*task).comm };
         let name = comm.iter().map(|&c| c as u8);
         if !name.eq(NAME.to_bytes_with_nul().iter().copied()) {
             return;
         }
         let seen = ptr::with_exposed_provenance::<Seen>(SEEN.load(Relaxed));
-        // SAFETY: `SEEN` was set before the hooks were attached, and what it points to is freed after
-        // they are detached. A `Task` is a transparent `task_struct`.
+        // SAFETY: `SEEN` was set before the hooks were attached, and what it points to is freed
+        // after they are detached. A `Task` is a transparent `task_struct`.
         unsafe { see(&*seen, &*task.cast::<Task>()) };
     }
 
@@ -285,8 +285,8 @@ mod tests {
 
     /// Has `kthreadd` fork a thread with the suite's name, and stops the thread.
     fn make_thread() -> Result {
-        // SAFETY: The name is a format without conversions. The thread has not run, so it stays until
-        // `kthread_stop()`.
+        // SAFETY: The name is a format without conversions. The thread has not run, so it stays
+        // until `kthread_stop()`.
         unsafe {
             let name = NAME.as_char_ptr();
             let task = bindings::kthread_create_on_node(Some(idle), ptr::null_mut(), -1, name);
@@ -348,8 +348,8 @@ mod tests {
         Ok(())
     }
 
-    /// A cgroup in the states that `cgroup_create()` and `cgroup_setup_root()` take it through: zeroed,
-    /// with an empty list, linked.
+    /// A cgroup in the states that `cgroup_create()` and `cgroup_setup_root()` take it through:
+    /// zeroed, with an empty list, linked.
     #[test]
     fn a_cgroup_is_refused_until_it_is_linked() -> Result {
         // The allocator aligns a power of two to its size.
@@ -357,8 +357,8 @@ mod tests {
         let mut root = KVec::from_elem(0u64, words, GFP_KERNEL)?;
         let mut child = KVec::from_elem(0u64, words, GFP_KERNEL)?;
         let mut head = bindings::list_head::default();
-        // SAFETY: The cgroup is valid, and so are its root and the first member of its list, where they
-        // are not null.
+        // SAFETY: The cgroup is valid, and so are its root and the first member of its list, where
+        // they are not null.
         let is_alive = |cgroup: *mut bindings::cgroup| unsafe { shim::ostor_cgroup_alive(cgroup) };
         let root = root.as_mut_ptr().cast::<bindings::cgroup_root>();
         let child = child.as_mut_ptr().cast::<bindings::cgroup>();
@@ -399,8 +399,8 @@ mod tests {
         next: *mut bindings::task_struct,
         _: c_uint,
     ) {
-        // SAFETY: The task that the CPU switches to is valid. The read is volatile, as `de_thread()` may
-        // write the pid.
+        // SAFETY: The task that the CPU switches to is valid. The read is volatile, as
+        // `de_thread()` may write the pid.
         if unsafe { (&raw const (*next).pid).read_volatile() } != 0 {
             return;
         }

@@ -77,8 +77,8 @@ mod tests {
         Ok(())
     }
 
-    /// Works of the kernel hold references to a removed cgroup for a while. No function that the kernel
-    /// exports waits for them, so the test waits longer and longer.
+    /// Works of the kernel hold references to a removed cgroup for a while. No function that the
+    /// kernel exports waits for them, so the test waits longer and longer.
     #[test]
     #[cfg(CONFIG_DYNAMIC_FTRACE_WITH_ARGS)]
     fn a_cgroup_is_kept() -> Result {
