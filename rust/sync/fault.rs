@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Named sites where a test can make a lock, an allocation or a notice fail, or stand still.
+//! Named sites where a test can make a lock, an allocation or a notice fail, or delay it.
 //!
-//! They exist in the test flavour only; elsewhere the questions are constants. Lookups pass none.
-//! `Documentation/testing.rst` says how they are set from user space.
+//! They exist in the test flavour only. In the others these functions return constants. Lookups
+//! pass no site. `Documentation/testing.rst` says how user space sets them.
 
 #[cfg(OSTOR_TEST)]
 pub(crate) mod knobs;
@@ -13,25 +13,25 @@ use super::res_lock::LockError;
 
 pub(crate) use sites::Site;
 
-/// The error to return instead of taking the lock of `site`.
+/// The error that a test wants in place of the lock at `site`.
 #[inline(always)]
 pub(crate) fn lock(site: Site) -> Option<LockError> {
     hit(site).then_some(LockError::Deadlock)
 }
 
-/// Whether the allocation at `site` is to fail.
+/// Whether a test wants the allocation at `site` to fail.
 #[inline(always)]
 pub(crate) fn alloc(site: Site) -> bool {
     hit(site)
 }
 
-/// Whether what is to happen at `site` is to be skipped.
+/// Whether a test wants the action at `site` to be skipped.
 #[inline(always)]
 pub(crate) fn skip(site: Site) -> bool {
     hit(site)
 }
 
-/// Stands still at `site`, if that is wanted. Any context.
+/// Delays the caller, if a test wants that at `site`. Any context.
 #[inline(always)]
 pub(crate) fn pause(site: Site) {
     hit(site);
