@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The table of kinds. A new kind of owners is a file and a row here.
+//! The table of kinds. A new kind of owners needs a file, and a row here.
 //!
-//! The file has a type that implements [`Owner`], a static `OPS`, and a type `Hooks` whose
-//! `attach()` arranges for the notice of death; see `Documentation/owners.rst`.
+//! The file has a type that implements [`Owner`], a static `OPS`, and a type `Hooks`, whose
+//! `attach()` hooks the notice of death. See `Documentation/owners.rst`.
 
 use super::{
     cgroup,
@@ -48,34 +48,34 @@ use kernel::{
     task::Task, //
 };
 
-/// Numbers of kinds are below this.
+/// All numbers of kinds are less than this.
 pub(super) const NUMBERS: usize = 8;
 
-/// Bit `1 << number` for each kind whose hooks are attached.
+/// Bit `1 << kind` for each kind that is served: its hooks are attached.
 static SERVED: Atomic<u32> = Atomic::new(0);
 
-/// By number: the errno value that says why a kind is not served, or 0.
+/// By kind: the errno value that says why it is not served, or 0.
 static REFUSED: [Atomic<u32>; NUMBERS] = [const { Atomic::new(0) }; NUMBERS];
 
-/// By number: whether a first notice of death has found an owner with values.
+/// By kind: whether a first notice of death has found an owner with values.
 static NOTICED: [Atomic<bool>; NUMBERS] = [const { Atomic::new(false) }; NUMBERS];
 
-/// Bit `1 << number` for each kind whose notices of death are lost, for tests.
+/// Bit `1 << kind` for each kind whose notices of death a test wants lost.
 static MUTE: Atomic<u32> = Atomic::new(0);
 
-/// What tells of the death of the owners of a kind, attached until it is dropped. Both may sleep.
+/// The hooks of a kind's notices of death, attached until it is dropped. Attach and drop may sleep.
 pub(super) trait Hooks: Sized {
-    /// What the first notice of death is a hook of.
+    /// Name of what the first notice of death hooks, for the log.
     const NOTICE: &'static str;
 
-    /// Attaches what the kind cannot do without, and what else there is.
+    /// Attaches the hooks. Fails if the kind cannot do without one that this kernel does not have.
     fn attach() -> Result<Self>;
 
-    /// Detaches everything: the kind is not served after all. A hook that cannot be detached stays,
-    /// and pins the module.
+    /// Detaches all hooks, since the kind is not served after all. A hook that cannot be detached
+    /// stays, and pins the module.
     fn detach(&mut self);
 
-    /// The hook of a second notice that comes for every owner, where there is one.
+    /// The hook of the second notice, if the kind has one that comes for every owner.
     fn backstop(&mut self) -> Option<&mut Option<FtraceHook>> {
         None
     }
@@ -117,7 +117,7 @@ macro_rules! kinds {
             )*
         }
 
-        // SAFETY: What the kind promises.
+        // SAFETY: Each function calls that of the kind, which keeps the contract.
         unsafe impl Owner for AnyOwner {
             type Gate<'a> = AnyGate<'a>;
 
@@ -154,14 +154,14 @@ macro_rules! kinds {
             }
         }
 
-        /// The hooks of all kinds that this kernel can serve, attached until it is dropped. Both
-        /// may sleep.
+        /// The hooks of all kinds that this kernel can serve, attached until it is dropped. Attach
+        /// and drop may sleep.
         pub(crate) struct AllHooks {
             $($module: Option<$module::Hooks>,)*
         }
 
         impl AllHooks {
-            /// Attaches what can be attached, and has it prove itself; says so of what cannot.
+            /// Attaches the hooks of all kinds, and runs the startup test. Logs what is refused.
             pub(crate) fn attach(mute: Mute) -> Self {
                 MUTE.store(mute.startup, Relaxed);
                 let mut hooks = Self {
@@ -172,16 +172,16 @@ macro_rules! kinds {
                 hooks
             }
 
-            /// Whether there is no backstop that was never called.
+            /// Whether each backstop that is attached was called.
             fn backstops_called(&mut self) -> bool {
                 true $(&& self.$module.as_mut().is_none_or(|hooks| hooks.backstop().is_none_or(is_called)))*
             }
 
-            /// Gives up what `findings` are against.
-            fn judge(&mut self, findings: &Findings) {
+            /// Detaches the hooks that the startup test found useless.
+            fn apply(&mut self, findings: &Findings) {
                 $(
                     if let Some(hooks) = &mut self.$module {
-                        judge(&$module::OPS, stringify!($module), hooks, findings);
+                        apply(&$module::OPS, stringify!($module), hooks, findings);
                     }
                 )*
             }
@@ -203,38 +203,38 @@ kinds! {
     netns: NetNs(netns::NetNs),
 }
 
-/// Bits `1 << number` of the kinds whose notices of death are lost, for tests.
+/// Bits `1 << kind` of the kinds whose notices of death a test wants lost.
 pub(crate) struct Mute {
-    /// While the module is loaded and its hooks prove themselves.
+    /// During the startup test.
     pub(crate) startup: u32,
-    /// From then on.
+    /// After it.
     pub(crate) later: u32,
 }
 
 impl AllHooks {
-    /// Makes and ends an object of each kind, and gives up the kinds whose hooks did not tell.
+    /// Makes and ends an object of each kind. Refuses the kinds whose hooks were not called.
     fn run_startup_test(&mut self) {
         match startup_test::run(&mut || self.backstops_called()) {
             Ok(findings) => {
-                self.judge(&findings);
-                self.judge_copies(&findings.copies);
+                self.apply(&findings);
+                self.apply_to_clones(&findings.copies);
             }
-            Err(err) => pr_notice!("no proof that the hooks are called ({err:?})\n"),
+            Err(err) => pr_notice!("the hooks could not be tested ({err:?})\n"),
         }
     }
 
-    fn judge_copies(&mut self, finding: &Finding) {
+    fn apply_to_clones(&mut self, finding: &Finding) {
         let Some(hooks) = self.socket.as_mut().filter(|_| socket::clones()) else {
             return;
         };
         match finding {
             Finding::Called => {}
             Finding::Silent => {
-                pr_warn!("bpf_sk_storage_clone() or tcp_ca_openreq_child() did not tell of an accepted socket: no copies\n");
+                pr_warn!("bpf_sk_storage_clone() or tcp_ca_openreq_child() was not called for an accepted socket: no copies\n");
                 hooks.detach_clone();
             }
             Finding::Unknown(err) => {
-                pr_notice!("no proof that accepted sockets get copies ({err:?})\n");
+                pr_notice!("the hooks of accepted sockets could not be tested ({err:?})\n");
             }
         }
     }
@@ -249,7 +249,7 @@ fn serve<H>(ops: &OwnerOps, name: &str, hooks: Result<H>) -> Option<H> {
         }
         Err(err) => {
             refuse(ops, EOPNOTSUPP);
-            pr_warn!("this kernel cannot tell of the end of a {name}: no such owners ({err:?})\n");
+            pr_warn!("this kernel has no hook for the end of a {name}: no such owners ({err:?})\n");
             None
         }
     }
@@ -259,37 +259,37 @@ fn refuse(ops: &OwnerOps, why: Error) {
     REFUSED[ops.kind as usize].store(why.to_errno().unsigned_abs(), Relaxed);
 }
 
-/// Whether it was, if it is attached.
+/// Whether the hook was called, or is not attached.
 fn is_called(hook: &mut Option<FtraceHook>) -> bool {
     hook.as_ref().is_none_or(FtraceHook::was_called)
 }
 
-fn judge<H: Hooks>(ops: &OwnerOps, name: &str, hooks: &mut H, findings: &Findings) {
+fn apply<H: Hooks>(ops: &OwnerOps, name: &str, hooks: &mut H, findings: &Findings) {
     match &findings.kinds[ops.kind as usize] {
         Finding::Called => {}
         Finding::Silent => {
             SERVED.fetch_sub(1 << ops.kind, Relaxed);
             refuse(ops, ENODATA);
             let notice = H::NOTICE;
-            pr_warn!("{notice} did not tell of the end of a {name}: no such owners\n");
+            pr_warn!("{notice} was not called at the end of a {name}: no such owners\n");
             return hooks.detach();
         }
         Finding::Unknown(err) => {
-            pr_notice!("no proof that the end of a {name} is told of ({err:?})\n");
+            pr_notice!("the hooks for the end of a {name} could not be tested ({err:?})\n");
             return;
         }
     }
     if let Some(backstop) = hooks.backstop() {
         if !is_called(backstop) {
             if let Some(function) = backstop.as_ref().map(FtraceHook::function) {
-                pr_warn!("{function:?} did not tell of the end of a {name}: no backstop\n");
+                pr_warn!("{function:?} was not called at the end of a {name}: no backstop\n");
             }
             FtraceHook::detach_or_pin(backstop);
         }
     }
 }
 
-/// A hook that a kind can do without; says so if it must.
+/// A hook that a kind can do without. Logs that it does.
 pub(super) fn optional<H>(what: &str, hook: Result<H>) -> Option<H> {
     if let Err(err) = &hook {
         pr_info!("no {what} on this kernel ({err:?})\n");
@@ -297,12 +297,12 @@ pub(super) fn optional<H>(what: &str, hook: Result<H>) -> Option<H> {
     hook.ok()
 }
 
-/// By number: 0, or the errno value that says why the kind is not served.
+/// By kind: 0, or the errno value that says why it is not served.
 pub(crate) fn refused() -> [u8; NUMBERS] {
     core::array::from_fn(|number| REFUSED[number].load(Relaxed) as u8)
 }
 
-/// Notes that a first notice of death has found an owner with values.
+/// Notes that the first notice of death of an owner found values.
 pub(super) fn noticed(ops: &OwnerOps) {
     let Some(noticed) = NOTICED.get(ops.kind as usize) else {
         return;
@@ -312,17 +312,17 @@ pub(super) fn noticed(ops: &OwnerOps) {
     }
 }
 
-/// Whether that has happened.
+/// Whether [`noticed`] was called for the kind.
 pub(super) fn was_noticed(ops: &OwnerOps) -> bool {
     NOTICED[ops.kind as usize].load(Relaxed)
 }
 
-/// Bit `1 << number` for each kind that is served.
+/// Bit `1 << kind` for each kind that is served.
 pub(crate) fn served() -> u32 {
     SERVED.load(Relaxed)
 }
 
-/// Refuses owners of a kind that is not served.
+/// Fails if the kind is not served.
 pub(crate) fn check_served(ops: &OwnerOps) -> Result<(), Refusal> {
     if served() & 1 << ops.kind == 0 {
         return Err(Refusal::Unsupported);
@@ -330,7 +330,7 @@ pub(crate) fn check_served(ops: &OwnerOps) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The gate of a kind whose owners an RCU read section keeps that saw them alive.
+/// The gate of a kind whose gate is the RCU read section that saw the owner alive.
 pub(super) fn rcu_gate<'a>(
     ops: &OwnerOps,
     is_alive: impl FnOnce() -> bool,
@@ -344,12 +344,12 @@ pub(super) fn rcu_gate<'a>(
     }
 }
 
-/// Whether the kind's notices of death are to be lost: never, but in the test flavour.
+/// Whether a test wants the kind's notice of death lost. False but in the test flavour.
 pub(super) fn is_mute(ops: &OwnerOps) -> bool {
     cfg!(OSTOR_TEST) && (MUTE.load(Relaxed) & 1 << ops.kind != 0 || fault::skip(Site::DeathNotice))
 }
 
-/// What the notice of death of a kind without a charge does.
+/// Ends an owner's values, by its first notice of death. Not for kinds that are charged.
 ///
 /// # Safety
 ///
@@ -359,14 +359,15 @@ pub(crate) unsafe fn death_notice(ops: &OwnerOps, id: OwnerId) {
         return;
     }
     if let Some(runtime) = Runtime::get() {
-        // SAFETY: By the contract.
+        // SAFETY: The owner is dying, by the contract.
         if unsafe { runtime.owner_died(id) } {
             noticed(ops);
         }
     }
 }
 
-/// What a second notice of death does: what the first one has done, else it counts the loss.
+/// Ends what values an owner still has, by its second notice of death. Counts the loss of the first
+/// if there are any.
 ///
 /// # Safety
 ///
@@ -378,7 +379,7 @@ pub(crate) unsafe fn backstop_notice(id: OwnerId) {
     let Some(runtime) = Runtime::get() else {
         return;
     };
-    // SAFETY: By the contract.
+    // SAFETY: The owner is dying, by the contract.
     if unsafe { runtime.owner_died(id) } {
         runtime.stats.late_free.add(1);
     }

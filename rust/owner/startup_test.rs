@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The proof that hooks are called: when the module is loaded, an object of each kind is made, gets
-//! a value, and is ended. No other map exists at that time.
+//! The startup test of the hooks: as the module is loaded, it makes an object of each kind, stores
+//! a value for it, and ends it. No other map exists at that time.
 //!
-//! A function can be there and not be called: where the linker inlines it, or the compiler makes a
-//! copy of it for some callers, a hook at its entry is silent.
+//! A kernel can have a function and never call it: the linker inlines it, or the compiler makes a
+//! copy of it for some callers. A hook at its entry is then not called.
 //!
-//! Network namespaces are left out. Nothing exported makes one, and their notice is an interface
-//! that the kernel offers to modules, with no function that could be missed.
+//! Network namespaces are left out. No exported function makes one. Their notice is an interface
+//! for modules, and needs no hook of a function.
 
 use super::{
     cgroup::{
@@ -53,33 +53,33 @@ use kernel::{
     }, //
 };
 
-/// How long a notice may take. A cgroup's comes some grace periods and some works after its end.
+/// Longest wait for the notices. A cgroup's comes some grace periods and some works after its
+/// removal.
 const LIMIT: Delta = Delta::from_secs(10);
 
-/// Between two looks.
-const TURN: Delta = Delta::from_millis(1);
+/// Wait between two checks.
+const INTERVAL: Delta = Delta::from_millis(1);
 
-/// What came out for one hook.
+/// What the test found out of one hook.
 pub(super) enum Finding {
-    /// It was called.
+    /// The hook was called.
     Called,
-    /// What it is to tell of happened, and it was not called.
+    /// The object ended, and the hook was not called.
     Silent,
-    /// No object could be made.
+    /// The object could not be made.
     Unknown(Error),
 }
 
-/// What came out.
+/// What the test found out.
 pub(super) struct Findings {
-    /// For the first notice of death of each kind, by number.
+    /// Of the first notice of death, by kind.
     pub(super) kinds: [Finding; kinds::NUMBERS],
-    /// For the copies that accepted sockets get.
+    /// Of the copies for accepted sockets.
     pub(super) copies: Finding,
 }
 
-/// Makes and ends the objects, and waits for what there is to see: a moment, or [`LIMIT`] if
-/// something does not come. `is_seen` says whether all that the caller looks at itself has come. May
-/// sleep.
+/// Makes and ends the objects, and waits until all hooks were called, [`LIMIT`] at most. `is_seen`
+/// returns whether those hooks were called that the caller checks itself. May sleep.
 pub(super) fn run(is_seen: &mut dyn FnMut() -> bool) -> Result<Findings> {
     let runtime = Runtime::get().ok_or(ENODEV)?;
     let map = ByteMap::new_cloning(size_of::<u64>())?;
@@ -98,7 +98,7 @@ pub(super) fn run(is_seen: &mut dyn FnMut() -> bool) -> Result<Findings> {
         && is_seen())
         && watch.elapsed_ns() < LIMIT.as_nanos().unsigned_abs()
     {
-        fsleep(TURN);
+        fsleep(INTERVAL);
     }
 
     let mut findings = Findings {
@@ -119,7 +119,7 @@ pub(super) fn run(is_seen: &mut dyn FnMut() -> bool) -> Result<Findings> {
     find(&task::OPS, task);
     find(&cgroup::OPS, cgroup);
     find(&socket::OPS, socket.map(drop));
-    // The end of the map must not give anything back to a socket whose notice did not come.
+    // Else the end of the map takes the charge off a socket that was freed without a notice.
     for id in [socket.ok(), child.ok().flatten()].into_iter().flatten() {
         runtime.owner_gone(id);
     }
@@ -131,13 +131,13 @@ fn store(map: &ByteMap, owner: &impl Owner) -> Result {
     Ok(())
 }
 
-/// Makes a task, passes it to `store`, and ends it. May sleep.
+/// Makes a task, calls `store` with it, and ends it. May sleep.
 pub(crate) fn end_task(store: impl FnOnce(&Task) -> Result) -> Result {
     // SAFETY: An FFI call with no requirement in task context.
     let task = from_err_ptr(unsafe { shim::ostor_startup_task() })?;
-    // SAFETY: A thread that has not run yet stays until it is stopped.
+    // SAFETY: A thread that has not run is valid until it is stopped.
     let stored = store(unsafe { &*task.cast_const().cast::<Task>() });
-    // SAFETY: Made above, and not used any more.
+    // SAFETY: The thread was made above, and is not used after this.
     unsafe { bindings::kthread_stop(task) };
     stored
 }
@@ -148,50 +148,60 @@ fn end_socket(map: &ByteMap) -> Result<OwnerId> {
     Ok(socket.id())
 }
 
-/// Accepts a connection from a listener that has a value. Returns the identity of the accepted
-/// socket if it has one as well.
+/// Accepts a connection of a listener that has a value. Returns the identity of the accepted socket
+/// if that has a value too.
 fn end_accepted(map: &ByteMap) -> Result<Option<OwnerId>> {
-    // SAFETY: An FFI call with no requirement in task context.
-    let listener = Tcp::new(unsafe { shim::ostor_startup_listen() })?;
+    // SAFETY: An FFI call in task context, which returns a socket or an `ERR_PTR`.
+    let listener = unsafe { Tcp::adopt(shim::ostor_startup_listen()) }?;
     store(map, &*listener.socket()?)?;
-    // SAFETY: As above; the listener is there.
-    let _client = Tcp::new(unsafe { shim::ostor_startup_connect(listener.0.as_ptr()) })?;
+    // SAFETY: As above. The listener is valid, by the type invariant.
+    let _client = unsafe { Tcp::adopt(shim::ostor_startup_connect(listener.0.as_ptr())) }?;
     // SAFETY: As above.
-    let accepted = Tcp::new(unsafe { shim::ostor_startup_accept(listener.0.as_ptr()) })?;
+    let accepted = unsafe { Tcp::adopt(shim::ostor_startup_accept(listener.0.as_ptr())) }?;
     let socket = accepted.socket()?;
     let has_value = map.get(&*socket, &rcu::read_lock()).is_some();
     Ok(has_value.then(|| socket.id()))
 }
 
-/// A socket of TCP, ended at once when it is dropped.
+/// A TCP socket of the kernel. The drop resets its connection and frees it.
+///
+/// # Invariants
+///
+/// The pointer is a valid `struct socket`, which this object owns.
 struct Tcp(NonNull<c_void>);
 
 impl Tcp {
-    fn new(socket: *mut c_void) -> Result<Self> {
+    /// Takes over the socket or the `ERR_PTR` that a function of the shim has returned.
+    ///
+    /// # Safety
+    ///
+    /// If it is no `ERR_PTR`, the caller must own the socket, and give it up.
+    unsafe fn adopt(socket: *mut c_void) -> Result<Self> {
+        // INVARIANT: By the contract.
         Ok(Self(NonNull::new(from_err_ptr(socket)?).ok_or(EOPNOTSUPP)?))
     }
 
     fn socket(&self) -> Result<ARef<Socket>> {
-        // SAFETY: An FFI call with a socket that is there.
+        // SAFETY: The socket is valid, by the type invariant.
         let socket = unsafe { shim::ostor_startup_socket_sk(self.0.as_ptr()) };
-        // SAFETY: A reference.
+        // SAFETY: The function returned a reference, which is now the result's.
         unsafe { Socket::adopt(socket) }
     }
 }
 
 impl Drop for Tcp {
     fn drop(&mut self) {
-        // SAFETY: Made by the shim, and not used any more.
+        // SAFETY: The socket is owned, by the type invariant, and not used after this.
         unsafe { shim::ostor_startup_socket_end(self.0.as_ptr()) };
     }
 }
 
-/// Makes a cgroup, passes it to `store`, and removes it. May sleep.
+/// Makes a cgroup, calls `store` with it, and removes it. May sleep.
 pub(crate) fn end_cgroup(store: impl FnOnce(&Cgroup) -> Result) -> Result {
     let mount = Mount::new()?;
-    // SAFETY: An FFI call with a mount that is there.
+    // SAFETY: The mount is valid, by its type invariant.
     let cgroup = unsafe { shim::ostor_startup_cgroup(mount.0.as_ptr()) };
-    // SAFETY: A reference, or an error.
+    // SAFETY: The function returned a reference that is now the result's, or an `ERR_PTR`.
     let cgroup = unsafe { Cgroup::adopt(cgroup) }?;
     let stored = store(&cgroup);
     // SAFETY: As above.
@@ -199,20 +209,25 @@ pub(crate) fn end_cgroup(store: impl FnOnce(&Cgroup) -> Result) -> Result {
     stored.and(kernel::error::to_result(removed))
 }
 
-/// The file system of cgroups, until it is dropped, which may sleep.
+/// A mount of the file system of cgroups v2. The drop unmounts it, and may sleep.
+///
+/// # Invariants
+///
+/// The pointer is a valid `struct vfsmount`, which this object owns.
 struct Mount(NonNull<c_void>);
 
 impl Mount {
     fn new() -> Result<Self> {
         // SAFETY: An FFI call with no requirement in task context.
         let mount = from_err_ptr(unsafe { shim::ostor_startup_cgroup_mount() })?;
+        // INVARIANT: Mounted above.
         Ok(Self(NonNull::new(mount).ok_or(EOPNOTSUPP)?))
     }
 }
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // SAFETY: Mounted by `new`.
+        // SAFETY: The mount is owned, by the type invariant.
         unsafe { shim::ostor_startup_cgroup_unmount(self.0.as_ptr()) };
     }
 }
