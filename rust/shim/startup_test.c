@@ -17,15 +17,15 @@ static int ostor_startup_thread(void *data)
 	return 0;
 }
 
-/* It never runs: kthread_stop() ends it. */
+/* The thread never runs its function: kthread_stop() comes first. */
 struct task_struct *ostor_startup_task(void)
 {
 	return kthread_create(ostor_startup_thread, NULL, "ostor_startup");
 }
 
 /*
- * A socket of no family, which no protocol needs to be there for. It is freed by
- * what puts its last reference, in the way that all sockets go.
+ * A socket of no family, so that no protocol has to be there. The last put frees it
+ * as it frees any socket.
  */
 static struct proto ostor_startup_proto = {
 	.name = "OSTOR_STARTUP",
@@ -50,7 +50,7 @@ static struct socket *ostor_startup_tcp(void)
 
 	if (ret)
 		return ERR_PTR(ret);
-	/* A filter may drop the packets: no step takes longer than a second. */
+	/* A packet filter may drop the packets. Each step ends after a second. */
 	WRITE_ONCE(sock->sk->sk_rcvtimeo, HZ);
 	WRITE_ONCE(sock->sk->sk_sndtimeo, HZ);
 	return sock;
@@ -120,7 +120,7 @@ void *ostor_startup_accept(void *listener)
 }
 #endif
 
-/* A reference. */
+/* Takes a reference. */
 struct sock *ostor_startup_socket_sk(void *socket)
 {
 	struct sock *sk = ((struct socket *)socket)->sk;
@@ -129,7 +129,7 @@ struct sock *ostor_startup_socket_sk(void *socket)
 	return sk;
 }
 
-/* At once, with a reset: nothing of the connection waits for the time to pass. */
+/* Resets the connection, so that no timewait socket is left. */
 void ostor_startup_socket_end(void *socket)
 {
 	struct socket *sock = socket;
@@ -138,7 +138,7 @@ void ostor_startup_socket_end(void *socket)
 	sock_release(sock);
 }
 
-/* Nothing exported makes a cgroup but its file system, which is never a module. */
+/* Of all that makes cgroups, only the file system is exported. It is never a module. */
 void *ostor_startup_cgroup_mount(void)
 {
 	struct file_system_type *type = get_fs_type("cgroup2");
@@ -151,7 +151,7 @@ void ostor_startup_cgroup_unmount(void *mount)
 	kern_unmount(mount);
 }
 
-/* Of one thread, always the same: it makes one at a time. */
+/* The same name for each call of a thread, which makes one cgroup at a time. */
 static struct qstr ostor_startup_name(char buf[static 40])
 {
 	int len = scnprintf(buf, 40, "owner_storage_startup.%d", current->pid);
@@ -175,7 +175,7 @@ struct cgroup *ostor_startup_cgroup(void *mount)
 	if (IS_ERR(dir))
 		return ERR_CAST(dir);
 	end_creating(dir);
-	/* This file system leaves it to a lookup to give the entry an inode. */
+	/* In this file system, mkdir() makes no inode. A lookup does. */
 	dir = lookup_noperm_positive_unlocked(&name, root);
 	if (IS_ERR(dir)) {
 		cgrp = ERR_CAST(dir);

@@ -7,7 +7,7 @@
 
 #include <linux/tracepoint.h>
 
-/* A point that an operation on @owner passes. */
+/* An operation on @owner passes a tracepoint. */
 DECLARE_EVENT_CLASS(ostor_owner_event,
 		    TP_PROTO(unsigned long owner),
 		    TP_ARGS(owner),
@@ -16,7 +16,7 @@ DECLARE_EVENT_CLASS(ostor_owner_event,
 		    TP_printk("owner=%p", __entry->owner)
 );
 
-/* A create, update or delete begins; it holds no lock. */
+/* A create, update or delete begins, and holds no lock. */
 DEFINE_EVENT(ostor_owner_event, ostor_enter,
 	     TP_PROTO(unsigned long owner),
 	     TP_ARGS(owner)
