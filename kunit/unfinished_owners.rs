@@ -182,8 +182,8 @@ mod tests {
 
     /// # Safety
     ///
-    /// The hook of `copy_creds()`, which is called after the task has its name, and before each of
-    /// [`FAILING`].
+    /// May only be called as the hook of `copy_creds()`, which is called after the task has its
+    /// name, and before each of [`FAILING`].
     unsafe extern "C" fn on_creds(task: usize, _: usize) {
         let arm_and_see = |seen: &Seen, task: &Task| {
             // SAFETY: An FFI call with no requirement.
@@ -196,7 +196,7 @@ mod tests {
 
     /// # Safety
     ///
-    /// A hook of one of [`FIRST`].
+    /// May only be called as a hook of one of [`FIRST`].
     unsafe extern "C" fn on_first(task: usize, _: usize) {
         // SAFETY: `copy_process()` is making the task, so it is valid.
         unsafe { with_ours(task, Seen::unfinished) };
@@ -204,7 +204,7 @@ mod tests {
 
     /// # Safety
     ///
-    /// A hook of one of [`SECOND`].
+    /// May only be called as a hook of one of [`SECOND`].
     unsafe extern "C" fn on_second(_: usize, task: usize) {
         // SAFETY: `copy_process()` is making the task, so it is valid.
         unsafe { with_ours(task, Seen::unfinished) };
@@ -212,7 +212,7 @@ mod tests {
 
     /// # Safety
     ///
-    /// The hook of `wake_up_new_task()`.
+    /// May only be called as the hook of `wake_up_new_task()`.
     unsafe extern "C" fn on_wake(task: usize, _: usize) {
         // SAFETY: `kernel_clone()` has made the task and not woken it yet, so it is valid.
         unsafe { with_ours(task, Seen::finished) };
@@ -220,7 +220,7 @@ mod tests {
 
     /// # Safety
     ///
-    /// The probe of the tracepoint `task_newtask`.
+    /// May only be called as the probe of the tracepoint `task_newtask`.
     unsafe extern "C" fn on_new(_: *mut c_void, task: *mut bindings::task_struct, _: u64) {
         // SAFETY: `kernel_clone()` has made the task and not woken it yet, so it is valid.
         unsafe { with_ours(task.expose_provenance(), Seen::finished) };
@@ -391,7 +391,7 @@ mod tests {
 
     /// # Safety
     ///
-    /// The probe of the tracepoint `sched_switch`.
+    /// May only be called as the probe of the tracepoint `sched_switch`.
     unsafe extern "C" fn on_switch(
         _: *mut c_void,
         _: bool,

@@ -151,7 +151,7 @@ unsafe impl Owner for Cgroup {
 
 /// # Safety
 ///
-/// The probe of the tracepoint `cgroup_release`.
+/// May only be called as the probe of the tracepoint `cgroup_release`.
 unsafe extern "C" fn on_release(
     _data: *mut c_void,
     cgroup: *mut bindings::cgroup,
@@ -163,7 +163,7 @@ unsafe extern "C" fn on_release(
 
 /// # Safety
 ///
-/// The hook of `bpf_cgrp_storage_free()`.
+/// May only be called as the hook of `bpf_cgrp_storage_free()`.
 unsafe extern "C" fn on_storage_free(cgroup: usize, _: usize) {
     let id = id(ptr::with_exposed_provenance_mut(cgroup));
     // SAFETY: This is the cgroup's second notice of death.

@@ -19,14 +19,14 @@ use core::ptr;
 
 /// # Safety
 ///
-/// The hook of a function whose first argument is the owner.
+/// May only be called as the hook of a function whose first argument is the owner.
 unsafe extern "C" fn on_owner(owner: usize, _: usize) {
     note_last_put(owner);
 }
 
 /// # Safety
 ///
-/// The hook of `css_release()`.
+/// May only be called as the hook of `css_release()`.
 unsafe extern "C" fn on_css(count: usize, _: usize) {
     // SAFETY: The argument of `css_release()` is the count of a `struct cgroup_subsys_state`.
     let cgroup = unsafe { shim::ostor_cgroup_of_ref(ptr::with_exposed_provenance_mut(count)) };

@@ -267,7 +267,7 @@ fn note_sharing() {
 
 /// # Safety
 ///
-/// The hook of `bpf_sk_storage_free()`.
+/// May only be called as the hook of `bpf_sk_storage_free()`.
 unsafe extern "C" fn on_storage_free(socket: usize, _: usize) {
     note_sharing();
     let Some(runtime) = Runtime::get() else {
@@ -303,7 +303,7 @@ unsafe extern "C" fn on_storage_free(socket: usize, _: usize) {
 
 /// # Safety
 ///
-/// The hook of `bpf_sk_storage_clone()`.
+/// May only be called as the hook of `bpf_sk_storage_clone()`.
 unsafe extern "C" fn on_storage_clone(parent: usize, child: usize) {
     if fault::skip(Site::CloneHook) {
         return;
@@ -323,7 +323,7 @@ unsafe extern "C" fn on_storage_clone(parent: usize, child: usize) {
 
 /// # Safety
 ///
-/// The hook of `tcp_ca_openreq_child()`.
+/// May only be called as the hook of `tcp_ca_openreq_child()`.
 unsafe extern "C" fn on_child_complete(child: usize, _: usize) {
     if fault::skip(Site::ChildHook) {
         return;

@@ -115,7 +115,7 @@ unsafe impl Owner for Task {
 
 /// # Safety
 ///
-/// The probe of the tracepoint `sched_process_free`.
+/// May only be called as the probe of the tracepoint `sched_process_free`.
 unsafe extern "C" fn on_process_free(_data: *mut c_void, task: *mut bindings::task_struct) {
     // SAFETY: This is the task's notice of death.
     unsafe { kinds::death_notice(&OPS, id(task)) };
@@ -123,7 +123,7 @@ unsafe extern "C" fn on_process_free(_data: *mut c_void, task: *mut bindings::ta
 
 /// # Safety
 ///
-/// The hook of `bpf_task_storage_free()`.
+/// May only be called as the hook of `bpf_task_storage_free()`.
 unsafe extern "C" fn on_task_storage_free(task: usize, _: usize) {
     // SAFETY: This is the task's second notice of death.
     unsafe { kinds::backstop_notice(id(ptr::without_provenance(task))) };
