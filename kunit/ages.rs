@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! That the reaper does not free what a reader holds, which it tells by the age.
+//! The reaper does not free what a reader holds: the age of an object shows it.
 
 use kernel::prelude::*;
 

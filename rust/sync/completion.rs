@@ -39,7 +39,7 @@ impl Completion {
         })
     }
 
-    /// Completes it, for good.
+    /// Completes it. It stays complete.
     pub(crate) fn complete_all(&self) {
         // SAFETY: Initialised by the type invariant.
         unsafe { bindings::complete_all(self.inner.get()) };
