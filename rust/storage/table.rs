@@ -489,8 +489,8 @@ impl Table {
         }
     }
 
-    /// Takes a member out. Returns false if the bucket's lock, taken as `L` does, was not to be
-    /// had. Calls `locked` each time the lock is held. Any context.
+    /// Takes a member out. Takes the bucket's lock as `L` does, and returns false if that failed.
+    /// Calls `locked` each time that it has the lock. Any context.
     ///
     /// The member in front of `node` is searched without the lock, since that takes time in
     /// proportion to the length of the chain. With the lock held, and interrupts off, only one
