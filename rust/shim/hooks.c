@@ -78,7 +78,7 @@ struct ostor_ftrace_hook {
 };
 
 static void notrace ostor_ftrace_hook_enter(unsigned long ip, unsigned long parent_ip,
-					   struct ftrace_ops *ops, struct ftrace_regs *fregs)
+					    struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
 	struct ostor_ftrace_hook *hook = container_of(ops, struct ostor_ftrace_hook, ops);
 
@@ -94,7 +94,7 @@ static void notrace ostor_ftrace_hook_enter(unsigned long ip, unsigned long pare
  * calls. If another ftrace_ops covers the function, ftrace still drops the third.
  */
 void *ostor_ftrace_hook_attach(const char *function,
-			      void (*fn)(unsigned long arg0, unsigned long arg1))
+			       void (*fn)(unsigned long arg0, unsigned long arg1))
 {
 	struct ostor_ftrace_hook *hook __free(kfree) = kzalloc_obj(*hook);
 	int ret;
@@ -209,7 +209,7 @@ void ostor_alloc_hook_detach(void *data)
 }
 #else
 void *ostor_ftrace_hook_attach(const char *function,
-			      void (*fn)(unsigned long arg0, unsigned long arg1))
+			       void (*fn)(unsigned long arg0, unsigned long arg1))
 {
 	return ERR_PTR(-EOPNOTSUPP);
 }

@@ -126,7 +126,7 @@ void ostor_sock_free_by_rcu(struct sock *sk);
 struct tracepoint *ostor_tracepoint_find(const char *name);
 void ostor_tracepoint_sync(void);
 void *ostor_ftrace_hook_attach(const char *function,
-			      void (*fn)(unsigned long arg0, unsigned long arg1));
+			       void (*fn)(unsigned long arg0, unsigned long arg1));
 
 /* After an error the hook may still be called, so it and this module have to stay. */
 int ostor_ftrace_hook_detach(void *hook);
