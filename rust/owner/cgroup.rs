@@ -180,10 +180,10 @@ impl kinds::Hooks for Hooks {
     const NOTICE: &'static str = "the tracepoint cgroup_release";
 
     fn attach() -> Result<Self> {
+        let probe = on_release as *mut c_void;
         // SAFETY: `on_release` has the prototype of this tracepoint's probes, and may be called
         // anywhere.
-        let notice =
-            unsafe { TracepointProbe::attach(c"cgroup_release", on_release as *mut c_void) }?;
+        let notice = unsafe { TracepointProbe::attach(c"cgroup_release", probe) }?;
         // SAFETY: `on_storage_free` is the hook of this function, and may be called anywhere.
         let backstop = unsafe { FtraceHook::attach(c"bpf_cgrp_storage_free", on_storage_free) };
         Ok(Self {
