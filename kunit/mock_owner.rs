@@ -48,7 +48,7 @@ pub(crate) struct Mock {
     /// Bytes that are charged.
     charged: Atomic<u32>,
     /// Most bytes that may be charged; [`None`] if the owner is not charged at all.
-    limit: Cell<Option<u32>>,
+    pub(super) limit: Cell<Option<u32>>,
 }
 
 // SAFETY: `limit` alone keeps the type from being `Sync`. A test sets it while no other thread uses
@@ -87,11 +87,6 @@ impl Mock {
     /// Bytes that are charged.
     pub(crate) fn charge_now(&self) -> u32 {
         self.charged.load(Relaxed)
-    }
-
-    /// Sets the limit to what is charged now. No other thread may use the owner meanwhile.
-    pub(crate) fn limit_to_charge(&self) {
-        self.limit.set(Some(self.charge_now()));
     }
 
     /// Lets the gate refuse from now on. Does not wait for the creators that it let through.

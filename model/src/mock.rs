@@ -138,6 +138,11 @@ impl Mock {
         OWNERS.with(|owners| owners.borrow_mut().push(mock));
         mock
     }
+
+    /// Sets the limit to what is charged now.
+    pub(crate) fn limit_to_charge(&self) {
+        self.limit.set(Some(self.charge_now()));
+    }
 }
 
 /// A value that records whether it was dropped.
