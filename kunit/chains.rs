@@ -98,13 +98,14 @@ mod tests {
         fn remove(&self, n: usize) {
             let node = &self.nodes[n];
             if node.claim(Site::ElementClaim) {
+                let locked = || trace::event(Event::BucketLocked, node.addr());
                 let (node, rcu) = (NonNull::from(node), rcu::read_lock());
                 // If the lock fails, the member stays, and the test fails.
                 //
                 // SAFETY: The node is a member, and was claimed above.
                 unsafe {
                     self.table
-                        .unlink::<Spin>(node, Site::BucketLock, || (), &rcu)
+                        .unlink::<Spin>(node, Site::BucketLock, locked, &rcu)
                 };
             }
         }

@@ -57,8 +57,8 @@ mod tests {
         task::Task, //
     };
 
-    /// The name of the suite's tasks, by which the hooks know them.
-    const NAME: &CStr = c"ostor-new-task";
+    /// The name of the suite's tasks, by which the hooks know them. It fills `comm`.
+    const NAME: &CStr = c"ostor-new-tasks";
 
     /// Threads to make for each function that fails.
     const TURNS: u64 = 8;
