@@ -569,7 +569,8 @@ impl Table {
     ) -> impl Iterator<Item = (&'a Node, bool)> {
         let (first, len) = (self.bucket_number(addr), self.len());
         (0..len).flat_map(move |n| {
-            let at = (first + n) % len;
+            // `len` is a power of two, by the type invariant.
+            let at = (first + n) & len.wrapping_sub(1);
             self.iter(at, rcu)
                 .map(move |node| (node, self.bucket_number(node.addr()) == at))
         })
