@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How old what a reader holds gets.
+//! The reaper does not free what a reader holds: the age of an object shows it.
 
 use kernel::prelude::*;
 
@@ -23,7 +23,8 @@ mod tests {
         },
     };
 
-    /// Waits for an age, a second at most. The guard of `held` is held.
+    /// Waits a second at most until `held` has this age. Returns whether it has. Does not sleep:
+    /// the caller is in a read section.
     fn becomes(held: &Held<'_>, age: i8) -> bool {
         (0..1000).any(|_| {
             clock::busy_wait(1000);
@@ -31,9 +32,10 @@ mod tests {
         })
     }
 
-    /// The reaper comes to what is dead, and waits for the reader that holds it.
+    /// A reader holds an element and a storage that die. The reaper unlinks both, and waits for the
+    /// reader's section to end.
     #[test]
-    fn what_is_held_does_not_become_older_than_one() -> Result {
+    fn what_a_reader_holds_does_not_become_older_than_one() -> Result {
         let f = Fixture::new()?;
         let owner = Mock::new(1)?;
         let runtime = Runtime::get().ok_or(ENODEV)?;
@@ -50,7 +52,7 @@ mod tests {
                 elem.age() != Some(1) || storage.age() != Some(1)
             }));
         }
-        assert!(f.tally.wait_for(0));
+        assert!(f.values.wait_for(0));
         Ok(())
     }
 }

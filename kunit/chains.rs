@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How long walks of a chain take that others change meanwhile, and what leaving one leaves.
+//! How many members a walk of a chain visits while the chain changes, and what a removal leaves.
 
 use kernel::prelude::*;
 
@@ -8,17 +8,19 @@ use kernel::prelude::*;
 mod tests {
     use super::*;
     use crate::{
-        owner::phantom::Phantom,
         storage::{
-            owner::Owner,
+            lock_mode::Spin,
+            owner::{
+                OwnerId,
+                OwnerOps, //
+            },
             table::{
                 Node,
                 Table, //
             },
-            unlink::Waits, //
         },
         sync::{
-            fault::Point,
+            fault::Site,
             hlist::{
                 HListHead,
                 HNode, //
@@ -38,25 +40,37 @@ mod tests {
         }, //
     };
 
-    /// Members of a chain when a walk begins.
+    /// Members of the chain when the walk begins.
     const MEMBERS: usize = 1000;
 
-    /// Members that are pushed during a walk at most: a walk that takes much too long ends.
+    /// Most members that are pushed during a walk, so that a walk which visits too many ends.
     const PUSHED_MAX: usize = 10 * MEMBERS;
 
     /// A chain of numbered members.
     trait Chain: Sized {
-        /// A chain with this room for members. It has none.
+        /// An empty chain with memory for `room` members.
         fn new(room: usize) -> Result<Self>;
 
         /// Pushes member number `n`.
         fn push(&self, n: usize);
 
-        /// Takes out member number `n`.
-        fn take_out(&self, n: usize);
+        /// Removes member number `n`.
+        fn remove(&self, n: usize);
 
         /// Walks to the end and calls `visit` at each member.
         fn walk(&self, visit: impl Fn());
+    }
+
+    static OPS: OwnerOps = OwnerOps {
+        kind: 0,
+        number_of: |id, _| id.addr() as u64,
+        uncharge: None,
+    };
+
+    /// The identity of member number `n` of a bucket. No object is at its address, and none is
+    /// needed: a node is compared by its identity alone.
+    fn id(n: usize) -> OwnerId {
+        OwnerId::new(ptr::without_provenance::<u32>((n + 1) << 2), &OPS, 0)
     }
 
     /// A table of one bucket.
@@ -69,7 +83,7 @@ mod tests {
         fn new(room: usize) -> Result<Self> {
             let mut nodes = KVVec::with_capacity(room, GFP_KERNEL)?;
             for n in 0..room {
-                nodes.push(Node::new(Phantom::new(n).id()), GFP_KERNEL)?;
+                nodes.push(Node::new(id(n)), GFP_KERNEL)?;
             }
             let table = Table::new(0)?;
             Ok(Self { table, nodes })
@@ -77,18 +91,22 @@ mod tests {
 
         fn push(&self, n: usize) {
             let node = NonNull::from(&self.nodes[n]);
-            // SAFETY: Each is pushed once, and stays as long as the table.
+            // SAFETY: Each node is pushed once, and is freed after the table.
             unsafe { self.table.push(node, &rcu::read_lock()) };
         }
 
-        fn take_out(&self, n: usize) {
+        fn remove(&self, n: usize) {
             let node = &self.nodes[n];
-            if node.claim(Point::ElementClaim) {
+            if node.claim(Site::ElementClaim) {
+                let locked = || trace::event(Event::BucketLocked, node.addr());
                 let (node, rcu) = (NonNull::from(node), rcu::read_lock());
-                // A lock that fails leaves the member where a test does not want it.
+                // If the lock fails, the member stays, and the test fails.
                 //
-                // SAFETY: A member, claimed above.
-                unsafe { self.table.unlink::<Waits>(node, Point::BucketLock, &rcu) };
+                // SAFETY: The node is a member, and was claimed above.
+                unsafe {
+                    self.table
+                        .unlink::<Spin>(node, Site::BucketLock, locked, &rcu)
+                };
             }
         }
 
@@ -101,7 +119,7 @@ mod tests {
         }
     }
 
-    /// A list that one thread changes.
+    /// A list without a lock, which one thread uses.
     struct List {
         head: KBox<HListHead>,
         nodes: KVVec<HNode>,
@@ -118,15 +136,16 @@ mod tests {
         }
 
         fn push(&self, n: usize) {
-            // SAFETY: One thread changes the list; each node is pushed once, and stays as long.
+            // SAFETY: The test's thread is the only one that uses the list. Each node is pushed
+            // once, and is freed with the list.
             unsafe {
                 let mut list = self.head.assume_locked();
                 list.push(NonNull::from(&self.nodes[n]));
             }
         }
 
-        fn take_out(&self, n: usize) {
-            // SAFETY: One thread changes the list, and this is a member.
+        fn remove(&self, n: usize) {
+            // SAFETY: The test's thread is the only one that uses the list. The node is a member.
             unsafe {
                 let mut list = self.head.assume_locked();
                 list.remove(NonNull::from(&self.nodes[n]));
@@ -139,9 +158,9 @@ mod tests {
         }
     }
 
-    /// Walks a chain of [`MEMBERS`], and pushes another one at every second that it visits, after
-    /// `before` is done with the chain and the number of its head. Returns how many members were
-    /// visited and how many were pushed.
+    /// Walks a chain of [`MEMBERS`]. At every second visit it calls `before` with the chain and the
+    /// number of its head, and then pushes a member. Returns how many members were visited, and how
+    /// many were pushed.
     fn walk<C: Chain>(before: impl Fn(&C, usize)) -> Result<(usize, usize)> {
         let chain = C::new(MEMBERS + PUSHED_MAX)?;
         (0..MEMBERS).for_each(|n| chain.push(n));
@@ -158,8 +177,8 @@ mod tests {
         Ok((visited.get(), pushed.get()))
     }
 
-    // Each round visits what was pushed during the one before, half as many as that one visited:
-    // as many in all as the first round.
+    // Each round visits the members that were pushed during the round before, which are half as
+    // many as that one visited. In all that is as many as the first round visited.
 
     #[test]
     fn pushes_cost_a_walk_of_a_bucket_only_themselves() -> Result {
@@ -175,26 +194,27 @@ mod tests {
         Ok(())
     }
 
-    // The member that a round began at is taken out each time, and of all that are pushed one is
-    // left at the end of the first round.
+    // The head is removed before each push. So one member of those that were pushed is left at the
+    // end of the first round.
 
     #[test]
-    fn a_head_that_leaves_a_bucket_costs_a_walk_nothing() -> Result {
-        let (visited, pushed) = walk(Bucket::take_out)?;
+    fn a_head_that_is_removed_costs_a_walk_of_a_bucket_nothing() -> Result {
+        let (visited, pushed) = walk(Bucket::remove)?;
         assert!(visited == MEMBERS + 1 && pushed == MEMBERS / 2);
         Ok(())
     }
 
     #[test]
-    fn a_head_that_leaves_a_list_costs_a_walk_nothing() -> Result {
-        let (visited, pushed) = walk(List::take_out)?;
+    fn a_head_that_is_removed_costs_a_walk_of_a_list_nothing() -> Result {
+        let (visited, pushed) = walk(List::remove)?;
         assert!(visited == MEMBERS + 1 && pushed == MEMBERS / 2);
         Ok(())
     }
 
-    /// The head of a bucket is taken out, and before the lock is held another member is in front.
+    /// The head of a bucket is removed. A member was pushed in front of it since the removal looked
+    /// at it, before its lock was taken.
     #[test]
-    fn a_member_pushed_in_front_of_one_that_leaves_stays() -> Result {
+    fn a_member_pushed_in_front_of_a_removed_one_stays() -> Result {
         let bucket = Bucket::new(3)?;
         bucket.push(0);
         bucket.push(1);
@@ -202,7 +222,7 @@ mod tests {
             Event::BucketLocked,
             bucket.nodes[1].addr(),
             &mut || bucket.push(2),
-            || bucket.take_out(1),
+            || bucket.remove(1),
         )?;
         let rcu = rcu::read_lock();
         let left = bucket.table.iter(0, &rcu).map(ptr::from_ref);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Notices of death that ftrace drops.
+//! Sockets whose notice of death ftrace drops.
 
 use crate::sync::compat::ENODATA;
 use kernel::prelude::*;
@@ -25,9 +25,10 @@ mod tests {
         sync::rcu, //
     };
 
-    /// Ends so many sockets that have a value, one inside the other, and returns how many notices
-    /// were shared, and how many came by the backstop; nothing if this kernel has no such hooks.
-    /// When it returns, the backstop is attached.
+    /// Ends `count` sockets that have a value, each but the first in the callback of an
+    /// `ftrace_ops` for the end of another one. Returns how many notices of death came by ftrace's
+    /// loop, and how many by the backstop; [`None`] if this kernel cannot serve sockets. The
+    /// backstop is attached when it returns.
     fn end_nested(count: usize) -> Result<Option<(u64, u64)>> {
         let runtime = Runtime::get().ok_or(ENODEV)?;
         let map = KBox::new(ByteMap::new(size_of::<u64>())?, GFP_KERNEL)?;
@@ -35,7 +36,7 @@ mod tests {
         let mut ids = KVec::with_capacity(count, GFP_KERNEL)?;
         for _ in 0..count {
             let socket = Socket::bare()?;
-            if kinds::check_served(socket.kind()).is_err() {
+            if kinds::check_served(socket.ops()).is_err() {
                 return Ok(None);
             }
             map.put(&*socket, Mode::NoExist, &[], &rcu::read_lock())?;
@@ -47,7 +48,7 @@ mod tests {
         Socket::end_nested(sockets)?;
         let after = now();
         let missed = ids.iter().filter(|id| runtime.has_storage(**id)).count();
-        // The end of the map must not give the charge back to what is no socket any more.
+        // Else the end of the map takes the charge off a socket that was freed.
         for id in &ids {
             runtime.owner_gone(*id);
         }
@@ -60,15 +61,15 @@ mod tests {
     }
 
     #[test]
-    fn two_nested_ends_are_told_of() -> Result {
+    fn two_nested_ends_have_a_notice() -> Result {
         let counts = end_nested(2)?;
         assert!(counts.is_none_or(|counts| counts == (2, 0)));
         Ok(())
     }
 
     #[test]
-    fn what_ftrace_drops_is_made_up_for() -> Result {
-        // The first shared notice has the backstop attached.
+    fn the_backstop_notices_what_ftrace_drops() -> Result {
+        // The first notice by the loop requests the backstop.
         end_nested(1)?;
         let counts = end_nested(5)?;
         assert!(counts.is_none_or(|counts| counts == (2, 3)));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Faults for the run of a test.
+//! Faults that a test sets at a site, until they are dropped.
 
 use crate::sync::fault::{
     knobs::{
@@ -8,19 +8,19 @@ use crate::sync::fault::{
         Knobs,
         Settings, //
     },
-    Point, //
+    Site, //
 };
 use core::ops::Deref;
 use kernel::prelude::*;
 
-/// A fault that is active until it is dropped.
+/// The faults of one site, which end when it is dropped.
 #[must_use = "dropping it ends the fault"]
-pub(super) struct Injected(Point);
+pub(super) struct Injected(Site);
 
 impl Deref for Injected {
     type Target = Knobs;
 
-    /// What has come of it so far.
+    /// The site's settings and counts.
     fn deref(&self) -> &Knobs {
         knobs::of(self.0)
     }
@@ -28,52 +28,52 @@ impl Deref for Injected {
 
 impl Drop for Injected {
     fn drop(&mut self) {
-        // Nothing is no setting that is refused.
+        // `OFF` is within bounds, and is never refused.
         let _ = knobs::set(self.0, Settings::OFF);
     }
 }
 
-/// Has `point` do as `settings` say.
-pub(super) fn inject_as(point: Point, settings: Settings) -> Result<Injected> {
-    knobs::set(point, settings)?;
-    Ok(Injected(point))
+/// Applies `settings` to `site`.
+pub(super) fn inject_as(site: Site, settings: Settings) -> Result<Injected> {
+    knobs::set(site, settings)?;
+    Ok(Injected(site))
 }
 
-/// Makes `point` fail, at most `times` times if that is not negative.
-pub(super) fn inject(point: Point, times: i32) -> Result<Injected> {
+/// Makes each call of `site` fail: the first `times` calls only, unless that is negative.
+pub(super) fn inject(site: Site, times: i32) -> Result<Injected> {
     let settings = Settings {
         probability: 100,
         times,
         ..Settings::OFF
     };
-    inject_as(point, settings)
+    inject_as(site, settings)
 }
 
-/// Makes `point` fail once, for the `n`th who comes, counted from 1.
-pub(super) fn inject_nth(point: Point, n: u32) -> Result<Injected> {
+/// Makes the `n`th call of `site` fail, counted from 1, and no other.
+pub(super) fn inject_nth(site: Site, n: u32) -> Result<Injected> {
     let settings = Settings {
         probability: 100,
         space: n - 1,
         times: 1,
         ..Settings::OFF
     };
-    inject_as(point, settings)
+    inject_as(site, settings)
 }
 
-/// Makes `percent` of all that pass `point` fail.
-pub(super) fn inject_some(point: Point, percent: u32) -> Result<Injected> {
+/// Makes `percent` of all calls of `site` fail.
+pub(super) fn inject_some(site: Site, percent: u32) -> Result<Injected> {
     let settings = Settings {
         probability: percent,
         ..Settings::OFF
     };
-    inject_as(point, settings)
+    inject_as(site, settings)
 }
 
-/// Makes all that pass `point` stand still for `delay_us`.
-pub(super) fn delay(point: Point, delay_us: u32) -> Result<Injected> {
+/// Delays each call of `site` by `delay_us` microseconds.
+pub(super) fn delay(site: Site, delay_us: u32) -> Result<Injected> {
     let settings = Settings {
         delay_us,
         ..Settings::OFF
     };
-    inject_as(point, settings)
+    inject_as(site, settings)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! That a lock taken inside another one's section is noticed, and recursion is not mistaken for it.
+//! That lock_order reports a lock taken in another lock's section, and does not report recursion.
 
 use kernel::prelude::*;
 
@@ -8,8 +8,8 @@ use kernel::prelude::*;
 mod tests {
     use super::*;
     use crate::sync::{
-        fault::Point,
-        lock_order::violations,
+        fault::Site,
+        lock_order::count_violations,
         res_lock::{
             LockError,
             ResLock, //
@@ -30,69 +30,68 @@ mod tests {
     }
 
     #[test]
-    fn nesting_is_noticed() -> Result {
+    fn nesting_is_reported() -> Result {
         let (one, two) = locks()?;
         let mut inner = None;
-        let noticed = violations(|| {
-            let _ = one.with(Point::LinkLock, |()| {
-                inner =
-                    Some(two.with(Point::BucketLock, |()| one.with(Point::UnlinkLock, |()| ())));
+        let reported = count_violations(|| {
+            let _ = one.with(Site::LinkLock, |()| {
+                inner = Some(two.with(Site::BucketLock, |()| one.with(Site::UnlinkLock, |()| ())));
             });
         });
         assert!(inner == Some(Ok(Err(LockError::Deadlock))));
-        assert!(noticed == 2);
-        assert!(one.with(Point::LinkLock, |()| ()).is_ok());
-        assert!(two.with(Point::BucketLock, |()| ()).is_ok());
+        assert!(reported == 2);
+        assert!(one.with(Site::LinkLock, |()| ()).is_ok());
+        assert!(two.with(Site::BucketLock, |()| ()).is_ok());
         Ok(())
     }
 
     #[test]
-    fn one_after_the_other_is_in_order() -> Result {
+    fn one_lock_after_another_is_not_reported() -> Result {
         let (one, two) = locks()?;
-        let noticed = violations(|| {
+        let reported = count_violations(|| {
             for lock in [&one, &two, &one] {
-                let _ = lock.with(Point::IndexLock, |()| ());
+                let _ = lock.with(Site::IndexLock, |()| ());
             }
         });
-        assert!(noticed == 0);
+        assert!(reported == 0);
         Ok(())
     }
 
-    /// Inside a section, a probe may take locks, one at a time; the section itself may not, before
-    /// nor after.
+    /// A probe that runs in a section may take locks, one at a time. The section itself may take
+    /// none, before the probe or after it.
     #[test]
     fn a_probe_is_outside_the_section() -> Result {
         let (one, two) = locks()?;
         let mut in_probe = 0;
         let mut probe = || {
-            let _ = two.with(Point::IndexLock, |()| {
+            let _ = two.with(Site::IndexLock, |()| {
                 in_probe += 1;
             });
         };
-        let noticed = trace::with_probe(Event::StorageLocked, 42, &mut probe, || {
+        let reported = trace::with_probe(Event::StorageLocked, 42, &mut probe, || {
             let section = || {
-                let _ = one.with(Point::LinkLock, |()| {
+                let _ = one.with(Site::LinkLock, |()| {
                     trace::event(Event::StorageLocked, 42);
                 });
             };
-            violations(section)
+            count_violations(section)
         })?;
-        assert!(in_probe == 1 && noticed == 0);
+        assert!(in_probe == 1 && reported == 0);
 
         let mut probe = || {
-            let _ = two.with(Point::IndexLock, |()| {
-                let _ = one.with(Point::BucketLock, |()| ());
+            let _ = two.with(Site::IndexLock, |()| {
+                let _ = one.with(Site::BucketLock, |()| ());
             });
         };
-        let noticed = trace::with_probe(Event::StorageLocked, 42, &mut probe, || {
-            violations(|| {
-                let _ = one.with(Point::LinkLock, |()| {
+        let reported = trace::with_probe(Event::StorageLocked, 42, &mut probe, || {
+            count_violations(|| {
+                let _ = one.with(Site::LinkLock, |()| {
                     trace::event(Event::StorageLocked, 42);
-                    let _ = two.with(Point::IndexLock, |()| ());
+                    let _ = two.with(Site::IndexLock, |()| ());
                 });
             })
         })?;
-        assert!(noticed == 2);
+        assert!(reported == 2);
         Ok(())
     }
 }

@@ -1,238 +1,184 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An owner and a value that keep count.
+//! What the suites share: mock owners, values that count their drops, and a map of those.
 
 use crate::{
     storage::{
-        error::Refusal,
         map::Map,
-        owner::{
-            Kind,
-            Owner,
-            OwnerId, //
-        },
-        runtime::Runtime, //
+        owner::OwnerId, //
     },
     sync::{
-        rcu::{
-            self,
-            Guard, //
-        },
-        Atomic,
-        Full,
-        Relaxed, //
+        counter::Counter,
+        deferred,
+        rcu, //
     },
 };
 use core::ptr;
 use kernel::{
     prelude::*,
-    sync::Arc, //
+    sync::Arc,
+    warn_on, //
 };
 
-/// An owner that dies when it is told to, or when it is dropped.
-pub(super) struct Mock {
-    serial: u64,
-    alive: Atomic<bool>,
-    /// Bytes that are charged, and the most that may be; [`None`] if it is not charged.
-    charged: Atomic<u32>,
-    limit: Option<u32>,
-}
+pub(crate) use super::mock_owner::Mock;
 
-static FREE: Kind = Kind {
-    number: 0,
-    number_of: |id, _| id.serial(),
-    uncharge: None,
-};
+/// Where a mock owner is: at its own address. Its drop gives the notice of death, so that the
+/// memory stays until that is over.
+pub(crate) struct Place;
 
-static CHARGED: Kind = Kind {
-    number: 15,
-    number_of: |id, _| id.serial(),
-    uncharge: Some(Mock::uncharge),
-};
-
-impl Mock {
-    pub(super) fn new(serial: u64) -> Result<KBox<Self>> {
-        Self::with_limit(serial, None)
+impl Place {
+    /// The owner's address.
+    pub(crate) fn object(mock: &Mock) -> *const Mock {
+        mock
     }
 
-    /// One that is charged up to `limit` bytes.
-    pub(super) fn charged(serial: u64, limit: u32) -> Result<KBox<Self>> {
-        Self::with_limit(serial, Some(limit))
-    }
-
-    fn with_limit(serial: u64, limit: Option<u32>) -> Result<KBox<Self>> {
-        let mock = Self {
-            serial,
-            alive: Atomic::new(true),
-            charged: Atomic::new(0),
-            limit,
-        };
-        Ok(KBox::new(mock, GFP_KERNEL)?)
-    }
-
-    /// Bytes that are charged.
-    pub(super) fn charge_now(&self) -> u32 {
-        self.charged.load(Relaxed)
-    }
-
-    /// Sets the limit.
-    pub(super) fn set_limit(&mut self, limit: u32) {
-        self.limit = Some(limit);
-    }
-
+    /// The owner of an identity.
+    ///
     /// # Safety
     ///
-    /// As [`Kind::uncharge`].
-    unsafe fn uncharge(id: OwnerId, bytes: u32) {
-        let mock = ptr::with_exposed_provenance::<Mock>(id.addr());
-        // SAFETY: A mock stays until its notice of death is over.
-        unsafe { &*mock }.charged.fetch_sub(bytes, Full);
+    /// The owner's notice of death must not be over while the reference is used.
+    pub(crate) unsafe fn owner<'a>(id: OwnerId) -> &'a Mock {
+        // SAFETY: The owner is at that address until its drop, which waits for the notice of death.
+        unsafe { &*ptr::with_exposed_provenance(id.addr()) }
     }
 
-    /// Lets nobody through any more, and waits for who was let through before.
-    pub(super) fn end(&self) {
-        self.alive.store(false, Relaxed);
-        rcu::synchronize_rcu();
+    // KASAN sees what is used too late.
+
+    /// Nothing.
+    pub(crate) fn notice_begins(&self) {}
+
+    /// Nothing.
+    pub(crate) fn notice_is_over(&self) {}
+
+    /// Nothing.
+    pub(crate) fn check_not_gone(&self, _what: &str) {}
+
+    /// Nothing.
+    pub(crate) fn check_number(_id: OwnerId) {}
+}
+
+/// Warns if `is_right` is false, which fails the run: an assertion ends its thread, and this may be
+/// a thread of the module.
+pub(crate) fn check(is_right: bool, what: &str) {
+    if !is_right {
+        pr_err!("{what}\n");
+        warn_on!(true);
+    }
+}
+
+impl Mock {
+    /// An owner that is not charged.
+    pub(crate) fn new(serial: u64) -> Result<KBox<Self>> {
+        Ok(KBox::new(Self::at(Place, serial, None), GFP_KERNEL)?)
     }
 
-    /// Dies as a task does: whoever was let through is done before the notice comes.
-    pub(super) fn die(&self) -> bool {
-        self.end();
-        Runtime::get().is_some_and(|runtime| {
-            // SAFETY: The mock's notice of death.
-            unsafe { runtime.owner_died(self.id()) }
-        })
+    /// An owner that is charged up to `limit` bytes.
+    pub(crate) fn charged(serial: u64, limit: u32) -> Result<KBox<Self>> {
+        Ok(KBox::new(Self::at(Place, serial, Some(limit)), GFP_KERNEL)?)
     }
 
-    /// The memory is used again, by another owner; nobody was told.
-    pub(super) fn become_another(&mut self) {
-        self.serial += 1;
-        *self.alive.get_mut() = true;
+    /// Owners that are charged, `count` of them.
+    pub(crate) fn many(count: usize) -> Result<KVVec<Self>> {
+        let mut mocks = KVVec::with_capacity(count, GFP_KERNEL)?;
+        for serial in 0..count as u64 {
+            mocks.push(Self::at(Place, serial, Some(u32::MAX)), GFP_KERNEL)?;
+        }
+        Ok(mocks)
     }
 }
 
 impl Drop for Mock {
     fn drop(&mut self) {
-        self.die();
-    }
-}
-
-// SAFETY: The gate is the RCU read section that saw the owner alive, and `die` lets a grace period
-// pass before the notice. Nothing makes a dead mock alive but exclusive access.
-unsafe impl Owner for Mock {
-    type Gate<'a> = &'a Guard;
-
-    fn kind(&self) -> &'static Kind {
-        if self.limit.is_some() {
-            &CHARGED
-        } else {
-            &FREE
+        if self.is_alive() {
+            self.leave();
         }
-    }
-
-    fn id(&self) -> OwnerId {
-        OwnerId::new(self, self.kind(), self.serial)
-    }
-
-    fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {
-        if self.alive.load(Relaxed) {
-            Ok(rcu)
-        } else {
-            Err(Refusal::OwnerDead)
-        }
-    }
-
-    fn charge(&self, bytes: u32) -> bool {
-        let limit = self.limit.unwrap_or(0);
-        let mut now = self.charged.load(Relaxed);
-        while now + bytes <= limit {
-            match self.charged.cmpxchg(now, now + bytes, Full) {
-                Ok(_) => return true,
-                Err(other) => now = other,
-            }
-        }
-        false
+        self.notice();
     }
 }
 
 /// How many values were made and dropped.
 #[derive(Clone)]
-pub(super) struct Tally(Arc<[Atomic<u64>; 2]>);
+pub(super) struct ValueCounts(Arc<Counts>);
 
-impl Tally {
+#[derive(Default)]
+struct Counts {
+    made: Counter,
+    dropped: Counter,
+}
+
+impl ValueCounts {
     pub(super) fn new() -> Result<Self> {
-        let counts = Arc::new([Atomic::new(0), Atomic::new(0)], GFP_KERNEL)?;
-        Ok(Self(counts))
+        Ok(Self(Arc::new(Counts::default(), GFP_KERNEL)?))
     }
 
-    /// A value that counts.
+    /// Makes a value, which counts its drop here.
     pub(super) fn value(&self, number: u64) -> Value {
-        self.0[0].add(1, Relaxed);
+        self.0.made.add(1);
         Value {
             number,
-            tally: self.clone(),
+            counts: self.clone(),
         }
     }
 
     /// Values made.
     pub(super) fn made(&self) -> u64 {
-        self.0[0].load(Relaxed)
+        self.0.made.get()
     }
 
     /// Values dropped.
     pub(super) fn dropped(&self) -> u64 {
-        self.0[1].load(Relaxed)
+        self.0.dropped.get()
     }
 
-    /// Waits until all values but `left` are dropped, a second at most.
+    /// Waits a second at most until all values but `left` are dropped. Returns whether they are.
     pub(super) fn wait_for(&self, left: u64) -> bool {
         for _ in 0..100 {
             if self.made() - self.dropped() == left {
                 return true;
             }
-            crate::sync::deferred::pause();
+            deferred::sleep_10ms();
         }
         false
     }
 }
 
-impl Clone for Value {
-    fn clone(&self) -> Self {
-        self.tally.value(self.number)
-    }
-}
-
-/// A value that counts.
+/// A value that counts its drop.
 pub(super) struct Value {
     pub(super) number: u64,
-    tally: Tally,
+    counts: ValueCounts,
+}
+
+impl Clone for Value {
+    fn clone(&self) -> Self {
+        self.counts.value(self.number)
+    }
 }
 
 impl Drop for Value {
     fn drop(&mut self) {
-        self.tally.0[1].add(1, Relaxed);
+        self.counts.0.dropped.add(1);
     }
 }
 
-/// A map of such values and its tally.
+/// A map of values that count their drops.
 pub(super) struct Fixture {
     pub(super) map: Map<Value>,
-    pub(super) tally: Tally,
+    pub(super) values: ValueCounts,
 }
 
 impl Fixture {
     pub(super) fn new() -> Result<Self> {
         Ok(Self {
             map: Map::new()?,
-            tally: Tally::new()?,
+            values: ValueCounts::new()?,
         })
     }
 
-    /// With a map that clones.
+    /// With a map whose values accepted sockets inherit.
     pub(super) fn cloning() -> Result<Self> {
         Ok(Self {
             map: Map::new_cloning()?,
-            tally: Tally::new()?,
+            values: ValueCounts::new()?,
         })
     }
 
@@ -241,10 +187,10 @@ impl Fixture {
         Some(self.map.get(owner, &rcu::read_lock())?.number)
     }
 
-    /// Gets or creates, and returns the number of the value that is stored then.
+    /// Gets or creates the owner's value. Returns the number of the value that is stored then.
     pub(super) fn create(&self, owner: &Mock, number: u64) -> Result<u64> {
         let rcu = rcu::read_lock();
-        let new = || self.tally.value(number);
+        let new = || self.values.value(number);
         Ok(self.map.get_or_create(owner, new, &rcu)?.value.number)
     }
 

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! KUnit suites, in the test flavour only, and for kernels that have KUnit.
+//! KUnit suites, in the test flavour for kernels that have KUnit.
 //!
-//! An assertion that fails ends its thread without running destructors, so what tests share with
+//! They are for what the models (`model/`) cannot see: the kernel's own locks, allocator, RCU,
+//! kworkers and hooks. The table of promises in `Documentation/testing.rst` says which layer tests
+//! what.
+//!
+//! An assertion that fails ends its thread without running destructors. So what a test shares with
 //! the module is on the heap.
 
 mod ages;
 mod chains;
-mod fault_points;
-mod half_made;
+mod fault_sites;
 mod hooks;
 mod inject;
 mod lock_order;
 mod mock;
-mod own_owner;
-mod storage_charge;
-mod storage_crowd;
+mod mock_owner;
 mod storage_faults;
-mod storage_life;
-mod storage_ops;
-mod storage_owners;
 mod storage_reaper;
+mod storage_values;
 mod sync;
+mod unfinished_owners;
+mod value_keeps_owner;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Locks and allocations that fail.
+//! Locks and allocations that fail, with the kernel's own RCU and kworkers.
 
-use crate::sync::compat::EDEADLK;
 use kernel::prelude::*;
 
 #[kunit_tests(ostor_storage_faults)]
@@ -19,184 +18,124 @@ mod tests {
     use crate::{
         storage::{
             create::Mode,
-            error::Refusal,
-            runtime::Runtime, //
+            runtime::Runtime,
+            stats::Stats, //
         },
         sync::{
-            deferred,
-            fault::Point,
-            rcu,
-            res_lock::LockError, //
+            clock::Stopwatch,
+            deferred::{
+                self,
+                Workqueue, //
+            },
+            fault::Site,
+            rcu, //
         },
     };
+    use core::hint::spin_loop;
 
-    fn wait_for_storages(count: u64) -> Result<bool> {
-        let stats = &Runtime::get().ok_or(ENODEV)?.stats;
-        for _ in 0..100 {
-            if stats.sum(|here| &here.storages) == count
-                && stats.sum(|here| &here.deferred) == stats.finished.get()
-            {
-                return Ok(true);
+    fn stats() -> Result<&'static Stats> {
+        Ok(&Runtime::get().ok_or(ENODEV)?.stats)
+    }
+
+    /// Whether all that was left to the reaper is unlinked.
+    fn is_finished(stats: &Stats) -> bool {
+        stats.sum(|here| &here.deferred) == stats.finished.get()
+    }
+
+    /// Waits `ms` milliseconds at most until `is_so` returns true. Returns whether it did. Does not
+    /// sleep: a test calls it in a read section.
+    fn becomes(ms: u64, is_so: impl Fn() -> bool) -> bool {
+        let watch = Stopwatch::start();
+        while watch.elapsed_ns() < ms * 1_000_000 {
+            if is_so() {
+                return true;
             }
-            deferred::pause();
+            spin_loop();
         }
-        Ok(false)
+        false
     }
 
+    /// Milliseconds to wait for what must happen. RCU reports a stall much later.
+    const LONG: u64 = 10_000;
+
+    /// Milliseconds to wait for what must not happen.
+    const SHORT: u64 = 200;
+
+    /// Owners that die while no lock can be taken.
+    const OWNERS: usize = 1000;
+
+    /// No lock can be taken while a thousand owners die and their maps end. Nothing may be freed
+    /// until the locks can be taken, nor before a reader's section ends.
     #[test]
-    fn create_reports_the_lock() -> Result {
-        let f = Fixture::new()?;
-        let owner = Mock::new(1)?;
-        for existing in [false, true] {
-            if existing {
-                f.create(&owner, 1)?;
+    fn all_die_while_every_lock_fails() -> Result {
+        let stats = stats()?;
+        let (storages, freed) = (
+            stats.sum(|here| &here.storages),
+            stats.sum(|here| &here.freed),
+        );
+        let owners = Mock::many(OWNERS)?;
+        let maps = [Fixture::new()?, Fixture::new()?];
+        for f in &maps {
+            for owner in &owners {
+                f.create(owner, 1)?;
             }
-            let g = Fixture::new()?;
-            let fault = inject(Point::LinkLock, 1)?;
-            assert!(g.create(&owner, 2) == Err(EDEADLK));
-            drop(fault);
-            assert!(g.elements() == 0);
-            assert!(g.tally.wait_for(0));
-            assert!(g.create(&owner, 3) == Ok(3));
         }
-        Ok(())
-    }
-
-    #[test]
-    fn update_reports_the_lock_and_changes_nothing() -> Result {
-        let f = Fixture::new()?;
-        let owner = Mock::new(1)?;
-        f.create(&owner, 1)?;
-        let fault = inject(Point::LinkLock, 1)?;
-        let refusal = {
-            let rcu = rcu::read_lock();
-            let value = f.tally.value(2);
-            f.map.update(&*owner, Mode::Any, value, &rcu).err()
-        };
-        drop(fault);
-        assert!(refusal == Some(Refusal::Lock(LockError::Deadlock)));
-        assert!(f.number(&owner) == Some(1));
-        assert!(f.tally.wait_for(1));
-        Ok(())
-    }
-
-    #[test]
-    fn create_without_memory() -> Result {
-        let stats = &Runtime::get().ok_or(ENODEV)?.stats;
-        let storages = stats.sum(|here| &here.storages);
-        let f = Fixture::new()?;
-        let owner = Mock::new(1)?;
-        for point in [Point::ElementAlloc, Point::StorageAlloc] {
-            let fault = inject(point, 1)?;
-            assert!(f.create(&owner, 1) == Err(ENOMEM));
-            drop(fault);
-            assert!(f.elements() == 0);
-        }
-        assert!(f.map.raw().counters().nomem.get() == 2);
-        assert!(f.tally.wait_for(0));
-        assert!(stats.sum(|here| &here.storages) == storages);
-        Ok(())
-    }
-
-    #[test]
-    fn delete_succeeds_whatever_lock_fails() -> Result {
-        for point in [Point::UnlinkLock, Point::BucketLock, Point::IndexLock] {
-            let storages = Runtime::get()
-                .ok_or(ENODEV)?
-                .stats
-                .sum(|here| &here.storages);
-            let f = Fixture::new()?;
-            let owner = Mock::new(1)?;
-            f.create(&owner, 1)?;
-            let fault = inject(point, 3)?;
-            assert!(f.map.delete(&*owner, &rcu::read_lock()).is_ok());
-            assert!(f.number(&owner).is_none());
-            assert!(f.tally.wait_for(0));
-            drop(fault);
-            assert!(wait_for_storages(storages)?);
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn nothing_is_freed_while_it_is_linked() -> Result {
-        let f = Fixture::new()?;
-        let owner = Mock::new(1)?;
-        f.create(&owner, 1)?;
-        let fault = inject(Point::BucketLock, -1)?;
-        assert!(f.map.delete(&*owner, &rcu::read_lock()).is_ok());
-        for _ in 0..5 {
-            rcu::synchronize_rcu();
-            deferred::pause();
-        }
-        assert!(f.tally.dropped() == 0);
-        assert!(f.map.raw().unfreed() == 1);
-        drop(fault);
-        assert!(f.tally.wait_for(0));
-        Ok(())
-    }
-
-    #[test]
-    fn a_new_life_beside_the_remains() -> Result {
-        let f = Fixture::new()?;
-        let owner = Mock::new(1)?;
-        f.create(&owner, 1)?;
-        let fault = inject(Point::BucketLock, -1)?;
-        assert!(f.map.delete(&*owner, &rcu::read_lock()).is_ok());
-        assert!(f.create(&owner, 2) == Ok(2));
-        assert!(f.number(&owner) == Some(2));
-        drop(fault);
-        assert!(f.tally.wait_for(1));
-        assert!(f.number(&owner) == Some(2));
-        Ok(())
-    }
-
-    #[test]
-    fn death_and_end_with_all_locks_failing() -> Result {
-        let storages = Runtime::get()
-            .ok_or(ENODEV)?
-            .stats
-            .sum(|here| &here.storages);
-        let Fixture { map, tally } = Fixture::new()?;
-        let mut owners = KVec::new();
-        for n in 0..64 {
-            let owner = Mock::new(n)?;
-            let rcu = rcu::read_lock();
-            map.update(&*owner, Mode::Any, tally.value(n), &rcu)?;
-            drop(rcu);
-            owners.push(owner, GFP_KERNEL)?;
-        }
+        let values = [maps[0].values.clone(), maps[1].values.clone()];
+        let dropped = || values[0].dropped() + values[1].dropped();
         let faults = [
-            inject(Point::UnlinkLock, 200)?,
-            inject(Point::BucketLock, 200)?,
-            inject(Point::IndexLock, 200)?,
+            inject(Site::LinkLock, -1)?,
+            inject(Site::UnlinkLock, -1)?,
+            inject(Site::BucketLock, -1)?,
+            inject(Site::IndexLock, -1)?,
         ];
-        for owner in &owners[..32] {
-            assert!(owner.die());
+        let ends = Workqueue::new()?;
+        for f in maps {
+            ends.spawn(move || drop(f))?;
         }
-        drop(map);
-        assert!(tally.dropped() == 64);
+        owners.iter().for_each(Mock::close_gate);
+        rcu::synchronize_rcu();
+        let died = owners.iter().filter(|owner| owner.notice()).count();
+        assert!(died == OWNERS);
+        for _ in 0..10 {
+            rcu::synchronize_rcu();
+            deferred::sleep_10ms();
+        }
+        assert!(stats.sum(|here| &here.deferred) >= stats.finished.get() + 2 * OWNERS as u64);
+        // A death tries the lock of the index, unless the end of a map came first: then that has
+        // tried the lock of the storage.
+        assert!(faults[2].failed() > 0 && faults[1].failed() + faults[3].failed() > 0);
+        assert!(dropped() == 0 && stats.sum(|here| &here.freed) == freed);
+        // The reaper may unlink all in this section, and must wait for its end before it frees.
+        let rcu = rcu::read_lock();
         drop(faults);
-        assert!(wait_for_storages(storages)?);
+        let is_early = becomes(SHORT, || dropped() != 0);
+        drop(rcu);
+        let is_unlinked = becomes(LONG, || is_finished(stats));
+        assert!(is_unlinked && !is_early);
+        // Waits for the ends of the maps, which wait for the drops.
+        drop(ends);
+        assert!(dropped() == 2 * OWNERS as u64);
+        assert!(values[0].made() + values[1].made() == 2 * OWNERS as u64);
+        assert!(stats.sum(|here| &here.freed) == freed + 2 * OWNERS as u64);
+        assert!(becomes(LONG, || stats.sum(|here| &here.storages) == storages));
         Ok(())
     }
 
-    /// Everything fails now and then, while owners are created, updated, deleted and die.
+    /// Each lock and each allocation fails now and then, while an owner's elements are created,
+    /// updated and deleted.
     #[test]
-    fn a_storm_of_faults() -> Result {
-        let storages = Runtime::get()
-            .ok_or(ENODEV)?
-            .stats
-            .sum(|here| &here.storages);
+    fn locks_and_allocations_fail_at_random() -> Result {
+        let stats = stats()?;
+        let storages = stats.sum(|here| &here.storages);
         let (one, two) = (Fixture::new()?, Fixture::new()?);
         let owner = Mock::charged(1, 1 << 20)?;
         let faults = [
-            inject_some(Point::LinkLock, 30)?,
-            inject_some(Point::UnlinkLock, 30)?,
-            inject_some(Point::BucketLock, 30)?,
-            inject_some(Point::IndexLock, 30)?,
-            inject_some(Point::ElementAlloc, 10)?,
-            inject_some(Point::StorageAlloc, 10)?,
+            inject_some(Site::LinkLock, 30)?,
+            inject_some(Site::UnlinkLock, 30)?,
+            inject_some(Site::BucketLock, 30)?,
+            inject_some(Site::IndexLock, 30)?,
+            inject_some(Site::ElementAlloc, 10)?,
+            inject_some(Site::StorageAlloc, 10)?,
         ];
         for n in 0..5_000 {
             let f = if n % 3 == 0 { &one } else { &two };
@@ -205,11 +144,11 @@ mod tests {
                 0 | 1 => f.map.delete(&*owner, &rcu).map(|_| ()),
                 2 => f
                     .map
-                    .get_or_create(&*owner, || f.tally.value(n), &rcu)
+                    .get_or_create(&*owner, || f.values.value(n), &rcu)
                     .map(|_| ()),
                 _ => f
                     .map
-                    .update(&*owner, Mode::Any, f.tally.value(n), &rcu)
+                    .update(&*owner, Mode::Any, f.values.value(n), &rcu)
                     .map(|_| ()),
             };
         }
@@ -220,22 +159,9 @@ mod tests {
         assert!(owner.die() || live == 0);
         assert!(owner.charge_now() == 0);
         drop(faults);
-        assert!(one.tally.wait_for(0) && two.tally.wait_for(0));
-        assert!(wait_for_storages(storages)?);
-        Ok(())
-    }
-
-    #[test]
-    fn a_lost_notice_is_a_miss() -> Result {
-        let f = Fixture::new()?;
-        let mut owner = Mock::new(1)?;
-        f.create(&owner, 1)?;
-        owner.become_another();
-        assert!(f.number(&owner).is_none());
-        assert!(!owner.die());
-        owner.become_another();
-        assert!(f.create(&owner, 2) == Ok(2));
-        assert!(f.number(&owner) == Some(2));
+        assert!(one.values.wait_for(0) && two.values.wait_for(0));
+        assert!(becomes(LONG, || is_finished(stats)));
+        assert!(becomes(LONG, || stats.sum(|here| &here.storages) == storages));
         Ok(())
     }
 }

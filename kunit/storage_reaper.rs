@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What waits to be freed: its bounds, and drops that sleep or end maps.
+//! What waits to be freed, with the kernel's own kworkers and grace periods: drops that sleep or
+//! end maps, and the bound.
 
 use kernel::prelude::*;
 
@@ -8,8 +9,7 @@ use kernel::prelude::*;
 mod tests {
     use super::super::mock::{
         Fixture,
-        Mock,
-        Value, //
+        Mock, //
     };
     use super::*;
     use crate::{
@@ -25,7 +25,7 @@ mod tests {
         sync::{
             deferred::{
                 self,
-                Queue, //
+                Workqueue, //
             },
             rcu,
             Atomic,
@@ -45,28 +45,28 @@ mod tests {
         Runtime::get().ok_or(ENODEV)
     }
 
-    /// Whether it becomes so, within two seconds.
+    /// Waits two seconds at most until `is_so` returns true. Returns whether it did.
     fn becomes(is_so: impl Fn() -> bool) -> bool {
         for _ in 0..200 {
             if is_so() {
                 return true;
             }
-            deferred::pause();
+            deferred::sleep_10ms();
         }
         false
     }
 
-    /// Keeps drops from returning until it is opened.
+    /// Keeps the drops of [`Sleeper`] from returning until `open` is completed.
     #[pin_data]
-    struct Gate {
+    struct DropGate {
         entered: Atomic<bool>,
         #[pin]
         open: Completion,
     }
 
-    /// A value whose drop waits for a gate.
+    /// A value whose drop sleeps until its gate is opened.
     struct Sleeper {
-        gate: Arc<Gate>,
+        gate: Arc<DropGate>,
         _ballast: [u8; 4000],
     }
 
@@ -77,12 +77,12 @@ mod tests {
         }
     }
 
-    /// While a drop in one map sleeps, others come and go, and so do their maps; the bound of what
-    /// waits for its drops is that map's own.
+    /// A drop in one map sleeps. Other maps create, delete and end meanwhile. Creates in the first
+    /// map are refused once too much waits for its drops; creates in other maps are not.
     #[test]
     fn a_drop_that_sleeps_holds_up_its_map_only() -> Result {
         let gate = Arc::pin_init(
-            pin_init!(Gate {
+            pin_init!(DropGate {
                 entered: Atomic::new(false),
                 open <- Completion::new(),
             }),
@@ -105,31 +105,32 @@ mod tests {
         let f = Fixture::new()?;
         f.create(&owner, 2)?;
         let is_deleted = f.map.delete(&*owner, &rcu::read_lock()).is_ok();
-        let is_dropped = f.tally.wait_for(0);
+        let is_dropped = f.values.wait_for(0);
         drop(f);
-        // Of a map that ends, nobody else waits for the drops either.
-        let ends = Queue::new()?;
+        let ends = Workqueue::new()?;
         let mut is_refused = false;
         for _ in 0..1 << 16 {
-            // What waits for a grace period does not refuse who waits for one.
-            is_refused = map.raw().with_patience(|| Ok(once()?)) == Err(ENOMEM);
+            // A caller with patience is refused for what waits for drops, and waits for what waits
+            // for a grace period.
+            is_refused = map.raw().retry_after_reap(|| Ok(once()?)) == Err(ENOMEM);
             if is_refused {
                 break;
             }
             deferred::cond_resched();
         }
-        let others = Fixture::new()?;
-        let other = others.create(&owner, 3);
+        let other = Fixture::new()?;
+        let created = other.create(&owner, 3);
         ends.spawn(move || drop(map))?;
-        drop(others);
+        // The end of this map does not wait for the drops of that one.
+        drop(other);
         gate.open.complete_all();
         drop(ends);
         assert!(is_asleep && is_deleted && is_dropped && is_refused);
-        assert!(other == Ok(3));
+        assert!(created == Ok(3));
         Ok(())
     }
 
-    /// A value that ends a map when it is dropped.
+    /// A value whose drop ends the map in its slot.
     struct Ender(Arc<Slot>);
 
     #[pin_data]
@@ -156,7 +157,8 @@ mod tests {
         }
     }
 
-    /// It does not wait there, where it could be for itself, and nothing else stops.
+    /// The drops of a map's values end another map, and then the map itself. A drop must not wait
+    /// for the end of its own map.
     #[test]
     fn a_drop_may_end_maps() -> Result {
         let maps = runtime()?.stats.maps.get();
@@ -164,7 +166,7 @@ mod tests {
         let owner = Mock::new(1)?;
         let f = Fixture::new()?;
         f.create(&owner, 1)?;
-        let Fixture { map, tally } = f;
+        let Fixture { map, values } = f;
         *other.map.lock() = Some(KBox::new(map, GFP_KERNEL)?);
         let map = KBox::new(Map::<Ender>::new()?, GFP_KERNEL)?;
         let second = Mock::new(2)?;
@@ -177,18 +179,18 @@ mod tests {
         }
         *own.map.lock() = Some(map);
         let is_alive = runtime()?.stats.maps.get() == maps + 2;
-        // The map of the first two values goes with the second one.
+        // The first drop ends `other`, the second one the map of all three values.
         owner.die();
         second.die();
         let is_gone = becomes(|| runtime().is_ok_and(|r| r.stats.maps.get() == maps));
         assert!(is_alive && is_gone);
-        assert!(tally.dropped() == tally.made() && tally.made() == 1);
+        assert!(values.dropped() == values.made() && values.made() == 1);
         assert!(own.map.lock().is_none() && other.map.lock().is_none());
         Ok(())
     }
 
-    /// Without a grace period nothing is freed: there is an end to what can be created and deleted,
-    /// and who may sleep has it wait.
+    /// Nothing is freed in a read section, so creates there are refused in the end. A caller that
+    /// may sleep waits for a grace period instead.
     #[test]
     fn what_waits_for_a_grace_period_is_bounded() -> Result {
         const SIZE: usize = 8000;
@@ -211,7 +213,7 @@ mod tests {
             }
         };
         let most = map.raw().unfreed() as u64 * map.raw().element_size() as u64;
-        let result = map.raw().with_patience(|| {
+        let result = map.raw().retry_after_reap(|| {
             let rcu = rcu::read_lock();
             map.put(&*owner, Mode::Any, &[2], &rcu)?;
             Ok(())
@@ -220,27 +222,6 @@ mod tests {
         assert!(most > limit / 2 && most < limit + (1 << 20));
         assert!(result.is_ok());
         assert!(map.raw().counters().nomem.get() == 1);
-        Ok(())
-    }
-
-    /// All that was handed over is counted, and counted down.
-    #[test]
-    fn pending_is_counted() -> Result {
-        let runtime = runtime()?;
-        runtime.flush();
-        let before = runtime.pending();
-        let f = Fixture::new()?;
-        let owner = Mock::new(1)?;
-        f.create(&owner, 1)?;
-        let rcu = rcu::read_lock();
-        let deleted: Result<&Value, _> = f.map.delete(&*owner, &rcu);
-        let during = runtime.pending();
-        let is_deleted = deleted.is_ok();
-        drop(rcu);
-        let is_down = becomes(|| runtime.pending().0 <= before.0);
-        assert!(is_deleted && is_down);
-        assert!(during.0 >= before.0 + 2);
-        assert!(during.1 >= before.1 + f.map.raw().element_size() as u64);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The model is of the test flavour: what only tests use is there.
+//! The model compiles the test flavour, which has the parts that only tests use.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

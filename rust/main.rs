@@ -68,7 +68,7 @@ flavour!(
 #[cfg(all(OSTOR_TEST_MODULE, not(OSTOR_BUSTED)))]
 flavour!(
     "owner_storage_test",
-    "Owner-attached storage, test flavour: KUnit suites and fault points"
+    "Owner-attached storage, test flavour: KUnit suites and fault sites"
 );
 
 #[cfg(OSTOR_BUSTED)]
@@ -86,14 +86,17 @@ flavour!(
 #[cfg(OSTOR_TEST)]
 fn mute() -> Mute {
     Mute {
-        proof: params::mute_proof(),
+        startup: params::mute_startup(),
         later: params::mute_deaths(),
     }
 }
 
 #[cfg(not(OSTOR_TEST))]
 fn mute() -> Mute {
-    Mute { proof: 0, later: 0 }
+    Mute {
+        startup: 0,
+        later: 0,
+    }
 }
 
 /// The module. The order of the fields is the order in which it ends: no new user first, then no
@@ -112,7 +115,7 @@ struct OwnerStorage {
     faults: sync::fault::knobs::Files,
     #[pin]
     device: MiscDeviceRegistration<device::Handle>,
-    unused: sync::module::Unused,
+    wait_for_users: sync::module::WaitForUsers,
     hooks: AllHooks,
     #[cfg(OSTOR_TEST)]
     last_puts: owner::last_put::LastPuts,
@@ -127,11 +130,12 @@ impl kernel::InPlaceModule for OwnerStorage {
             map_bits: params::map_bits(),
             index_bits: params::index_bits(),
         };
-        let marks = storage::pending::Marks::new(params::pending_hurry(), params::pending_limit());
+        let watermarks =
+            storage::pending::Watermarks::new(params::pending_hurry(), params::pending_limit());
         // Notices before users: who is created is seen to die. Fields are initialised in the order
         // they are written here, and dropped in the order of the type.
         try_pin_init!(Self {
-            runtime: storage::runtime::Running::start(sizes, marks)?,
+            runtime: storage::runtime::Running::start(sizes, watermarks)?,
             #[cfg(OSTOR_TEST)]
             faults <- sync::fault::knobs::files(),
             #[cfg(OSTOR_TEST)]
@@ -143,7 +147,7 @@ impl kernel::InPlaceModule for OwnerStorage {
             #[cfg(OSTOR_CREATION)]
             creation <- owner::creation::file(),
             // Last: its drop must not come while the loader holds the module.
-            unused: sync::module::Unused,
+            wait_for_users: sync::module::WaitForUsers,
         })
     }
 }

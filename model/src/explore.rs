@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Running a scenario in all its interleavings, or in many.
+//! Runs a scenario in all its interleavings, or in many random ones.
 
 use crate::{
     mock,
     storage::{
-        pending::Marks,
+        pending::Watermarks,
         runtime::{
             Running,
             Runtime,
@@ -54,23 +54,24 @@ use std::{
 /// How a scenario is explored.
 #[derive(Copy, Clone)]
 pub(crate) struct Explore {
-    /// What it is called where its figures are printed.
+    /// The name that its figures are printed with.
     name: &'static str,
-    /// The most preemptions of an interleaving, for loom; `LOOM_MAX_PREEMPTIONS` overrides it.
+    /// The number of preemptions of an interleaving, at most, for loom. `LOOM_MAX_PREEMPTIONS`
+    /// overrides it.
     preemptions: usize,
     kworkers: usize,
-    marks: fn() -> Marks,
-    /// Whether the runtime goes at once when the scenario is over.
+    watermarks: fn() -> Watermarks,
+    /// Whether the runtime is dropped as soon as the scenario is over.
     hasty: bool,
 }
 
-/// Thread switches after which an execution is taken to run for ever.
+/// The number of thread switches after which an execution is taken to run for ever.
 const BRANCHES: usize = 20_000;
 
-/// Bytes of a thread's stack, which shuttle's threads want to know.
+/// The size of a thread's stack in bytes, for shuttle.
 const STACK: usize = 1 << 18;
 
-/// The number that an environment variable has, if it is set.
+/// The number in an environment variable, if it is set.
 pub(crate) fn number<N: FromStr>(variable: &str) -> Option<N> {
     let value = env::var(variable).ok()?;
     match value.parse() {
@@ -80,42 +81,44 @@ pub(crate) fn number<N: FromStr>(variable: &str) -> Option<N> {
 }
 
 impl Explore {
-    /// With three preemptions, and whoever sleeps doing the kworkers' work.
+    /// Explores with three preemptions. There are no kworkers: a thread that waits for a work runs
+    /// it.
     pub(crate) const fn new(name: &'static str) -> Self {
         Self {
             name,
             preemptions: 3,
             kworkers: 0,
-            marks: || Marks::new(0, 0),
+            watermarks: || Watermarks::new(0, 0),
             hasty: false,
         }
     }
 
-    /// With so many preemptions.
+    /// Explores with so many preemptions.
     pub(crate) const fn preemptions(mut self, preemptions: usize) -> Self {
         self.preemptions = preemptions;
         self
     }
 
-    /// With threads of their own for kworkers: one does all works, two let them run at once.
+    /// Explores with so many kworkers. One runs all works in turn, and two run two at the same
+    /// time.
     pub(crate) const fn kworkers(mut self, kworkers: usize) -> Self {
         self.kworkers = kworkers;
         self
     }
 
-    /// With these marks, and not the default ones.
-    pub(crate) const fn marks(mut self, marks: fn() -> Marks) -> Self {
-        self.marks = marks;
+    /// Explores with these watermarks instead of the default ones.
+    pub(crate) const fn watermarks(mut self, watermarks: fn() -> Watermarks) -> Self {
+        self.watermarks = watermarks;
         self
     }
 
-    /// With an end that waits for nothing but what the runtime itself waits for.
+    /// Does not wait for anything at the end but what the runtime waits for in its drop.
     pub(crate) const fn hasty(mut self) -> Self {
         self.hasty = true;
         self
     }
 
-    /// All interleavings, with each plan of faults.
+    /// Explores all interleavings, with each plan of faults.
     pub(crate) fn loom(self, plans: &[Plan], scenario: fn()) {
         let figures = Figures::start();
         for &plan in plans {
@@ -124,10 +127,9 @@ impl Explore {
         figures.report("loom", self.name, plans.len());
     }
 
-    /// All interleavings of several scenarios, with each plan of faults, and with something that
-    /// comes after the first step, the second one and so on, up to where it comes in no
-    /// interleaving any more. A scenario is given the number of steps, and returns whether it has
-    /// come.
+    /// Explores all interleavings of several scenarios, with each plan of faults, and with an
+    /// interrupt after the first step, the second one and so on, until it comes in no interleaving.
+    /// A scenario gets the number of steps, and returns whether the interrupt has come.
     pub(crate) fn loom_at_each_step<S>(self, plans: &[Plan], scenarios: impl Iterator<Item = S>)
     where
         S: Fn(u64) -> bool + Copy + Send + Sync + 'static,
@@ -169,7 +171,7 @@ impl Explore {
         });
     }
 
-    /// Runs the scenario once and returns how many steps that had.
+    /// Runs the scenario once, and returns the number of its steps.
     fn execution(self, engine: Engine, plan: Plan, scenario: impl FnOnce()) -> u64 {
         machine::begin(Setup {
             engine,
@@ -186,8 +188,9 @@ impl Explore {
             map_bits: 4,
             index_bits: 4,
         };
-        // What panics is left as it is: a drop would wait for ever.
-        let running = ManuallyDrop::new(Running::start(sizes, (self.marks)()).expect("no runtime"));
+        // After a panic the runtime is not dropped: the drop would wait for ever.
+        let running =
+            ManuallyDrop::new(Running::start(sizes, (self.watermarks)()).expect("no runtime"));
         scenario();
         if !self.hasty {
             check_nothing_is_left();
@@ -206,7 +209,7 @@ pub(crate) struct Random {
 }
 
 impl Random {
-    /// The scenario, each time with one of the plans.
+    /// The scenario. Each run has one of the plans.
     pub(crate) fn new(name: &'static str, plans: &[Plan], scenario: fn()) -> Self {
         Self {
             explore: Explore::new(name).kworkers(2),
@@ -215,12 +218,12 @@ impl Random {
         }
     }
 
-    /// What it is called.
+    /// The name.
     pub(crate) fn name(&self) -> &'static str {
         self.explore.name
     }
 
-    /// Runs it in so many interleavings, which are added to the figures.
+    /// Runs it in so many interleavings, and adds these to the figures.
     pub(crate) fn run(&self, interleavings: usize, figures: &Figures) {
         let mut config = shuttle::Config::new();
         config.stack_size = STACK;
@@ -235,7 +238,7 @@ impl Random {
     }
 }
 
-/// What was done, and since when.
+/// The number of runs and steps, and the time since the start.
 #[derive(Clone)]
 pub(crate) struct Figures {
     started: Instant,
@@ -244,7 +247,7 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    /// Nothing yet.
+    /// Nothing was run yet.
     pub(crate) fn start() -> Self {
         Self {
             started: Instant::now(),
@@ -258,17 +261,17 @@ impl Figures {
         self.steps.fetch_add(steps, Ordering::Relaxed);
     }
 
-    /// Steps so far.
+    /// The number of steps so far.
     pub(crate) fn steps(&self) -> u64 {
         self.steps.load(Ordering::Relaxed)
     }
 
-    /// Interleavings so far.
+    /// The number of interleavings so far.
     pub(crate) fn runs(&self) -> usize {
         self.runs.load(Ordering::Relaxed)
     }
 
-    /// Time so far.
+    /// The time so far.
     pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
@@ -283,7 +286,7 @@ impl Figures {
     }
 }
 
-/// All that was made is gone when the reaper has done its work.
+/// Checks that everything was freed once the reaper has run.
 fn check_nothing_is_left() {
     runtime().flush();
     let stats = &runtime().stats;

@@ -1,62 +1,56 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Owners and values that keep watch.
+//! Owners and values that check how the storage uses them.
 
+pub(crate) use crate::mock_owner::Mock;
 use crate::{
     storage::{
         create::Mode,
         error::Refusal,
         map::Map,
         owner::{
-            Kind,
             Owner,
             OwnerId, //
-        },
-        runtime::Runtime, //
+        }, //
     },
     sync::{
-        rcu::{
-            self,
-            Guard, //
-        },
+        rcu,
         Atomic,
         Cell as PlainCell,
-        Full,
         Relaxed, //
     },
 };
+
 use std::{
     alloc::Layout,
     cell::{
         Cell,
         RefCell, //
     },
-    thread::panicking,
+    thread::panicking, //
 };
 
-/// An owner. Its address is a number, so that executions do not differ by what the host's
-/// allocator does, and so that one owner can follow another at it.
-pub(crate) struct Mock {
-    place: usize,
-    serial: u64,
-    alive: Atomic<bool>,
-    charged: Atomic<u32>,
-    /// The most that it may be charged; [`None`] if such owners are not.
-    limit: Cell<Option<u32>>,
-    /// The first read section that begins after its notice of death has begun.
+/// The address of a mock owner, and the progress of its notice of death.
+///
+/// The address is a constant. So an execution does not depend on the host's allocator, and one
+/// owner can follow another at the same address.
+pub(crate) struct Place {
+    addr: usize,
+    /// The first read section that begins after the notice of death has begun.
     notice: Cell<Option<u64>>,
-    /// Whether the notice is over, and the memory another's: written then, and read by who needs
-    /// the owner.
+    /// Whether the notice is over, so that the memory may be another owner's. The thread that gives
+    /// the notice writes it, and each thread that accesses the owner reads it: the machine detects
+    /// a race between the two.
     gone: PlainCell<bool>,
 }
 
 // SAFETY: All threads of an execution are one thread of the host.
-unsafe impl Sync for Mock {}
+unsafe impl Sync for Place {}
 
 thread_local! {
     /// The owners of the execution.
     static OWNERS: RefCell<Vec<&'static Mock>> = const { RefCell::new(Vec::new()) };
-    /// Its values: whether each is dropped.
+    /// The values of the execution: whether each was dropped.
     static VALUES: RefCell<Vec<bool>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -72,160 +66,91 @@ pub(crate) fn end() {
     assert!(left == 0, "{left} values were never dropped");
 }
 
-static FREE: Kind = Kind {
-    number: 0,
-    number_of: Mock::number_of,
-    uncharge: None,
-};
-
-static CHARGED: Kind = Kind {
-    number: 15,
-    number_of: Mock::number_of,
-    uncharge: Some(Mock::uncharge),
-};
-
-/// More than is ever charged.
+/// A limit that is never reached.
 pub(crate) const ROOM: u32 = 1 << 20;
 
-/// Where owners are.
+/// The addresses of owners.
 pub(crate) const PLACES: [usize; 2] = [0x10_0000, 0x20_0000];
 
+/// Fails the model if `is_right` is false.
+pub(crate) fn check(is_right: bool, what: &str) {
+    assert!(is_right, "{what}");
+}
+
+impl Place {
+    /// The owner's address.
+    pub(crate) fn object(mock: &Mock) -> *const u64 {
+        std::ptr::without_provenance(mock.place.addr)
+    }
+
+    /// The owner of an identity.
+    ///
+    /// # Safety
+    ///
+    /// None: owners stay to the end of the execution.
+    pub(crate) unsafe fn owner(id: OwnerId) -> &'static Mock {
+        let found = OWNERS.with(|owners| {
+            let owners = owners.borrow();
+            owners.iter().find(|mock| mock.id() == id).copied()
+        });
+        found.expect("no owner has this identity")
+    }
+
+    /// The notice of death begins.
+    pub(crate) fn notice_begins(&self) {
+        self.notice.set(Some(machine::rcu::next_section()));
+    }
+
+    /// The notice of death is over.
+    pub(crate) fn notice_is_over(&self) {
+        self.gone.set(true);
+    }
+
+    /// Fails the model with `what` if the notice is over.
+    pub(crate) fn check_not_gone(&self, what: &str) {
+        check(!self.gone.get(), what);
+    }
+
+    /// Fails the model if the notice had begun before this read section.
+    pub(crate) fn check_number(id: OwnerId) {
+        // SAFETY: There is no requirement.
+        let mock = unsafe { Self::owner(id) };
+        let early = |notice| machine::rcu::section() < notice;
+        let is_early = mock.place.notice.get().is_none_or(early);
+        check(is_early, "the number of a dead owner is read");
+    }
+}
+
 impl Mock {
-    /// An owner at a place, with a serial number that no other one there has.
-    pub(crate) fn new(place: usize, serial: u64, limit: Option<u32>) -> &'static Self {
+    /// An owner at `addr`, with a serial number that no other owner there has.
+    pub(crate) fn new(addr: usize, serial: u64, limit: Option<u32>) -> &'static Self {
         let memory = machine::alloc(Layout::new::<Self>(), false).cast::<Self>();
-        let mock = Self {
-            place,
-            serial,
-            alive: Atomic::new(true),
-            charged: Atomic::new(0),
-            limit: Cell::new(limit),
+        let place = Place {
+            addr,
             notice: Cell::new(None),
             gone: PlainCell::new(false),
         };
-        // SAFETY: Allocated for it; it stays to the end of the execution.
+        // SAFETY: The memory was allocated for a `Mock`, and is kept to the end of the execution.
         let mock = unsafe {
-            memory.write(mock);
+            memory.write(Self::at(place, serial, limit));
             &*memory
         };
         OWNERS.with(|owners| owners.borrow_mut().push(mock));
         mock
     }
 
-    fn of(id: OwnerId) -> &'static Self {
-        let found = OWNERS.with(|owners| {
-            let owners = owners.borrow();
-            owners.iter().find(|mock| mock.id() == id).copied()
-        });
-        found.expect("there is no such owner")
-    }
-
-    /// Whether it lets through who comes.
-    pub(crate) fn is_alive(&self) -> bool {
-        self.alive.load(Relaxed)
-    }
-
-    /// Bytes that are charged.
-    pub(crate) fn charge_now(&self) -> u32 {
-        self.charged.load(Relaxed)
-    }
-
-    /// It may be charged no more than now.
-    pub(crate) fn close(&self) {
+    /// Sets the limit to what is charged now.
+    pub(crate) fn limit_to_charge(&self) {
         self.limit.set(Some(self.charge_now()));
     }
-
-    /// # Safety
-    ///
-    /// As [`Kind::number_of`].
-    unsafe fn number_of(id: OwnerId, _rcu: &Guard) -> u64 {
-        let mock = Self::of(id);
-        let early = |notice| machine::rcu::section() < notice;
-        assert!(mock.notice.get().is_none_or(early), "a dead owner's number");
-        mock.serial
-    }
-
-    /// # Safety
-    ///
-    /// As [`Kind::uncharge`].
-    unsafe fn uncharge(id: OwnerId, bytes: u32) {
-        let mock = Self::of(id);
-        let before = mock.charged.fetch_sub(bytes, Full);
-        assert!(!mock.gone.get(), "a dead owner is touched");
-        assert!(before >= bytes, "more is given back than was charged");
-    }
-
-    /// Dies as a task does: whoever was let through is done before the notice comes. After it the
-    /// memory is another's.
-    pub(crate) fn die(&self) -> bool {
-        self.leave();
-        self.notice()
-    }
-
-    /// Lets nobody through any more, and waits for who was.
-    pub(crate) fn leave(&self) {
-        self.alive.store(false, Relaxed);
-        rcu::synchronize_rcu();
-    }
-
-    /// The notice of the death of an owner that lets nobody through any more. Returns whether the
-    /// owner had a storage.
-    pub(crate) fn notice(&self) -> bool {
-        self.notice.set(Some(machine::rcu::next_section()));
-        // SAFETY: The mock's notice of death.
-        let had = Runtime::get().is_some_and(|runtime| unsafe { runtime.owner_died(self.id()) });
-        let left = self.charged.fetch_add(0, Full);
-        self.gone.set(true);
-        assert!(left == 0, "{left} bytes are not given back to the dead");
-        had
-    }
 }
 
-// SAFETY: As KUnit's mock: the gate is the read section that saw the owner alive.
-unsafe impl Owner for Mock {
-    type Gate<'a> = &'a Guard;
-
-    fn kind(&self) -> &'static Kind {
-        match self.limit.get() {
-            Some(_) => &CHARGED,
-            None => &FREE,
-        }
-    }
-
-    fn id(&self) -> OwnerId {
-        let object = std::ptr::without_provenance::<u64>(self.place);
-        OwnerId::new(object, self.kind(), self.serial)
-    }
-
-    fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {
-        if self.is_alive() {
-            Ok(rcu)
-        } else {
-            Err(Refusal::OwnerDead)
-        }
-    }
-
-    fn charge(&self, bytes: u32) -> bool {
-        let limit = self.limit.get().unwrap_or(0);
-        let mut now = self.charged.load(Relaxed);
-        while now + bytes <= limit {
-            match self.charged.cmpxchg(now, now + bytes, Full) {
-                Ok(_) => {
-                    assert!(!self.gone.get(), "a dead owner is charged");
-                    return true;
-                }
-                Err(other) => now = other,
-            }
-        }
-        false
-    }
-}
-
-/// A value that knows whether it is dropped.
+/// A value that records whether it was dropped.
 pub(crate) struct Value {
     number: u64,
     serial: usize,
-    /// Read by who reads the value, and written by its drop, so that engines see them meet.
+    /// A read of the value reads it, and the drop writes it. So the engines see that the two
+    /// conflict.
     word: Atomic<u64>,
 }
 
@@ -242,12 +167,16 @@ impl Value {
         }
     }
 
-    /// The number, of a value that is not dropped.
+    /// The number of the value, which must not be dropped.
     pub(crate) fn read(&self) -> u64 {
-        assert!(machine::on_heap(self), "a value is where nothing is");
+        assert!(machine::on_heap(self), "a value is in freed memory");
         self.word.load(Relaxed);
         let dropped = VALUES.with(|values| values.borrow()[self.serial]);
-        assert!(!dropped, "value {} is read, which is dropped", self.number);
+        assert!(
+            !dropped,
+            "value {} is read after it was dropped",
+            self.number
+        );
         self.number
     }
 }
@@ -274,7 +203,7 @@ impl Drop for Value {
     }
 }
 
-/// A map of such values.
+/// A map of these values.
 pub(crate) struct Fixture(pub(crate) Map<Value>);
 
 impl Fixture {
@@ -293,14 +222,15 @@ impl Fixture {
         Some(self.0.get(owner, &rcu)?.read())
     }
 
-    /// Gets or creates: the number of the value that is there then, and whether it is new.
+    /// Gets or creates. Returns the number of the value that is stored, and whether this call
+    /// created it.
     pub(crate) fn create(&self, owner: &Mock, number: u64) -> Result<(u64, bool), Refusal> {
         let rcu = rcu::read_lock();
         let stored = self.0.get_or_create(owner, || Value::new(number), &rcu)?;
         Ok((stored.value.read(), stored.created))
     }
 
-    /// Stores, and whether the element is new.
+    /// Stores a value. Returns whether the element was created.
     pub(crate) fn update(&self, owner: &Mock, mode: Mode, number: u64) -> Result<bool, Refusal> {
         let rcu = rcu::read_lock();
         let stored = self.0.update(owner, mode, Value::new(number), &rcu)?;
@@ -308,7 +238,7 @@ impl Fixture {
         Ok(stored.created)
     }
 
-    /// Stores; the number of the element, and whether it is new.
+    /// Stores a value. Returns the sequence number of the element, and whether it was created.
     pub(crate) fn store(
         &self,
         owner: &Mock,
@@ -320,18 +250,18 @@ impl Fixture {
         Ok((stored.seq, stored.created))
     }
 
-    /// Deletes, and the number of the value that was deleted.
+    /// Deletes the value, and returns its number.
     pub(crate) fn delete(&self, owner: &Mock) -> Result<u64, Refusal> {
         let rcu = rcu::read_lock();
         Ok(self.0.delete(owner, &rcu)?.read())
     }
 
-    /// Live elements.
+    /// The number of live elements.
     pub(crate) fn elements(&self) -> u64 {
         self.0.raw().counters().elements()
     }
 
-    /// What an owner is charged for one.
+    /// What an owner is charged for an element, in bytes.
     pub(crate) fn bytes(&self) -> u32 {
         self.0.raw().element_size() as u32
     }

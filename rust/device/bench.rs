@@ -21,7 +21,7 @@ use crate::{
     sync::{
         clock::Stopwatch,
         deferred,
-        fault::Point,
+        fault::Site,
         irq,
         nolock,
         rcu::{
@@ -101,9 +101,7 @@ impl Visitor for Bench<'_> {
             }
             uapi::OSTOR_BENCH_LOCK => {
                 let lock = ResLock::new(());
-                measure(n, |_| {
-                    black_box(lock.with(Point::LinkLock, |()| ()).is_ok())
-                })?
+                measure(n, |_| black_box(lock.with(Site::LinkLock, |()| ()).is_ok()))?
             }
             uapi::OSTOR_BENCH_ALLOC => measure(n, |_| black_box(nolock::alloc_and_free(128)))?,
             _ => return Err(EINVAL),

@@ -20,7 +20,7 @@ use crate::{
         clock::Stopwatch,
         deferred::{
             self,
-            Queue, //
+            Workqueue, //
         },
         rcu,
         Atomic,
@@ -73,7 +73,7 @@ pub(super) fn crowd(arg: &Arg) -> Result {
         }),
         GFP_KERNEL,
     )?;
-    let queue = Queue::new()?;
+    let queue = Workqueue::new()?;
     let map = Map::new()?;
     let watch = Stopwatch::start();
     populate(&map, &crowd)?;

@@ -174,7 +174,7 @@ impl Cycle {
             while !self.places.iter().all(|place| place.done.load(Acquire)) {
                 // While a CPU stalls no grace period ends, and what is replaced adds up.
                 let update = || self.update(&self.bystander);
-                match self.map.raw().with_patience(update) {
+                match self.map.raw().retry_after_reap(update) {
                     Ok(()) => ok += 1,
                     Err(_) => failed += 1,
                 }
@@ -250,7 +250,7 @@ impl Cycle {
         let result = with_irqs_off(|| {
             let start = clock::now_ns();
             let result = self.update(owner);
-            place.ns.raise(clock::now_ns().saturating_sub(start));
+            place.ns.raise_to(clock::now_ns().saturating_sub(start));
             result
         });
         let code = result.err().map_or(0, Error::to_errno);

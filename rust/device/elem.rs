@@ -118,7 +118,7 @@ fn with_owner<T>(
 ) -> Result<T> {
     let mut owner = resolve(req)?;
     loop {
-        let result = map.raw().with_patience(|| run(&owner));
+        let result = map.raw().retry_after_reap(|| run(&owner));
         let may_be_another = req.by == OSTOR_BY_PIDFD && matches!(result, Err(ESRCH | ENOENT));
         if !may_be_another {
             return result;

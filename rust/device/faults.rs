@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The fault points, for tests in user space.
+//! The fault sites, for tests in user space.
 
 use super::Arg;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
             self,
             Settings, //
         },
-        Point, //
+        Site, //
     },
     uapi::ostor_fault, //
 };
@@ -20,7 +20,7 @@ pub(super) fn fault(arg: &Arg) -> Result {
     if req.pad != 0 || req.reserved != [0; 2] {
         return Err(EINVAL);
     }
-    let point = Point::ALL.get(usize::try_from(req.point)?).ok_or(EINVAL)?;
+    let point = Site::ALL.get(usize::try_from(req.point)?).ok_or(EINVAL)?;
     match req.set {
         0 => {}
         1 => knobs::set(*point, settings(&req))?,
@@ -39,7 +39,7 @@ fn settings(req: &ostor_fault) -> Settings {
     }
 }
 
-fn now(point: Point, set: u32) -> ostor_fault {
+fn now(point: Site, set: u32) -> ostor_fault {
     let knobs = knobs::of(point);
     let settings = knobs.settings();
     let mut now = ostor_fault {

@@ -44,7 +44,7 @@ use crate::{
         compat::EOPNOTSUPP,
         fault::{
             self,
-            Point, //
+            Site, //
         },
         probes::Probes,
         task_work, //
@@ -190,7 +190,7 @@ impl Handle {
 
 /// Asked before memory is allocated here: in the test flavour that can fail.
 fn memory() -> Result {
-    if fault::alloc(Point::DeviceAlloc) {
+    if fault::alloc(Site::DeviceAlloc) {
         return Err(ENOMEM);
     }
     Ok(())
@@ -248,6 +248,6 @@ fn resolve(owner: &ostor_owner) -> Result<AnyOwner> {
         uapi::OSTOR_BY_NETNS => AnyOwner::NetNs(NetNs::of_fd(owner.fd)?),
         _ => return Err(EINVAL),
     };
-    kinds::check_served(found.kind())?;
+    kinds::check_served(found.ops())?;
     Ok(found)
 }

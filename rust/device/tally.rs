@@ -40,7 +40,7 @@ impl Tally {
         let ns = clock::now_ns().saturating_sub(start);
         self.counter(result).add(1);
         self.histogram[bucket(ns)].add(1);
-        self.max_ns.raise(ns);
+        self.max_ns.raise_to(ns);
     }
 
     fn counter(&self, result: Result) -> &Counter {

@@ -2,23 +2,23 @@
 
 //! Cgroups as owners, of version 2 and of every version 1 hierarchy.
 //!
-//! A cgroup is dying from its removal on, and is released when its last reference goes: a process
-//! that has not left, a socket that was created in it. Until then its values can be found. The
-//! notice of death is the tracepoint `cgroup_release`; the memory goes a grace period later.
+//! A cgroup is dying from its removal on. It is released when its last reference is put: by a
+//! process that had not left, or a socket that was created in it. Until then its values can be
+//! found. The notice of death is the tracepoint `cgroup_release`. The memory is freed a grace
+//! period later.
 //!
-//! The gate is an RCU read section that saw the cgroup not dying. Removal marks the cgroup with
-//! `percpu_ref_kill()`, and only a grace period after that the reference goes which every cgroup
-//! has to itself; so whoever saw no mark is done before the release. A reference taken over the
-//! link, which would do as well, might be the last one to be put, and a release queues work: that
-//! is nothing to do in an NMI.
+//! The gate is an RCU read section that saw the cgroup not dying. The removal marks the cgroup with
+//! `percpu_ref_kill()`, and puts the base reference no earlier than a grace period after that. So a
+//! section that saw no mark ends before the release. The gate takes no reference: its put might be
+//! the last one, and the release queues work, which an NMI must not do.
 //!
-//! The backstop is the entry of `bpf_cgrp_storage_free()`, which the kernel calls just before the
-//! memory goes. And there is a stamp: cgroups are numbered, through all hierarchies.
+//! The backstop is the entry of `bpf_cgrp_storage_free()`, which the kernel calls just before it
+//! frees the memory. The stamp is a number that is unique in all hierarchies.
 
 use super::{
     hook::{
-        Entry,
-        Tracepoint, //
+        FtraceHook,
+        TracepointProbe, //
     },
     kinds,
     object::object, //
@@ -28,9 +28,9 @@ use crate::{
     storage::{
         error::Refusal,
         owner::{
-            Kind,
             Owner,
-            OwnerId, //
+            OwnerId,
+            OwnerOps, //
         }, //
     },
     sync::{
@@ -50,8 +50,8 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-pub(super) static KIND: Kind = Kind {
-    number: OSTOR_KIND_CGROUP,
+pub(super) static OPS: OwnerOps = OwnerOps {
+    kind: OSTOR_KIND_CGROUP,
     number_of: number,
     uncharge: None,
 };
@@ -62,70 +62,71 @@ object! {
 }
 
 impl Cgroup {
-    /// The cgroup whose directory is open as `fd`, for which `O_PATH` is enough. Fails with `EBADF`
-    /// for any other descriptor, with `ESRCH` if the cgroup has been released.
+    /// The cgroup whose directory is open as `fd`; `O_PATH` is enough. Fails with `EBADF` if `fd`
+    /// is anything else, and with `ESRCH` if the cgroup was released.
     pub(crate) fn of_fd(fd: i32) -> Result<ARef<Self>> {
         // SAFETY: An FFI call with no requirement in task context.
         let cgroup = unsafe { shim::ostor_cgroup_of_fd(fd) };
-        // SAFETY: A reference, or an error.
+        // SAFETY: The function returned a reference that is now the result's, or an `ERR_PTR`.
         unsafe { Self::adopt(cgroup) }
     }
 
-    /// The cgroup v2 with this id, if the caller can see it in its cgroup namespace. Fails with
-    /// `ESRCH` if there is none.
+    /// The cgroup v2 with this id. Fails with `ESRCH` if there is none in the caller's cgroup
+    /// namespace.
     pub(crate) fn of_id(id: u64) -> Result<ARef<Self>> {
         // SAFETY: An FFI call with no requirement in task context.
         let cgroup = unsafe { shim::ostor_cgroup_of_id(id) };
-        // SAFETY: A reference, or an error.
+        // SAFETY: The function returned a reference that is now the result's, or an `ERR_PTR`.
         unsafe { Self::adopt(cgroup) }
     }
 }
 
 /// The identity of the cgroup at `cgroup`, which must be valid.
 ///
-/// Its stamp is the serial number that the kernel gives to every cgroup it creates. The roots of
-/// hierarchies have none: theirs is the number of the hierarchy.
+/// Its stamp is the serial number that the kernel gives to each cgroup it creates. The root of a
+/// hierarchy has none. Its stamp is the number of the hierarchy, inverted.
 #[inline(always)]
 fn id(cgroup: *mut bindings::cgroup) -> OwnerId {
-    // SAFETY: Valid, and set before anybody can find the cgroup.
+    // SAFETY: The cgroup is valid. The kernel sets the number before any other thread can find it.
     let mut serial = unsafe { (*cgroup).self_.serial_nr };
-    // A cgroup that is being made may have neither; it is refused, and nothing is found.
+    // A cgroup that is being made may have neither. The gate refuses it, and no lookup finds a
+    // value.
     //
     // SAFETY: As above.
     let root = unsafe { (*cgroup).root };
     if serial == 0 && !root.is_null() {
-        // SAFETY: A cgroup keeps its hierarchy, whose number does not change.
+        // SAFETY: A cgroup keeps its hierarchy valid. The number of that does not change.
         serial = !u64::from(unsafe { (*root).hierarchy_id }.unsigned_abs());
     }
-    OwnerId::new(cgroup, &KIND, serial)
+    OwnerId::new(cgroup, &OPS, serial)
 }
 
-/// The cgroup's id, which is unique within its hierarchy: the inode number of its directory.
+/// The cgroup's id: the inode number of its directory, which is unique in its hierarchy.
 ///
 /// # Safety
 ///
-/// As [`Kind::number_of`].
+/// As [`OwnerOps::number_of`].
 unsafe fn number(id: OwnerId, _rcu: &Guard) -> u64 {
     let cgroup = ptr::with_exposed_provenance::<bindings::cgroup>(id.addr());
-    // The notice comes from `css_release_work_fn()`, which queues the `rcu_work` that frees the cgroup
-    // and puts its node after the notice has returned.
+    // The notice comes from `css_release_work_fn()`. After the notice has returned, that queues the
+    // `rcu_work` which frees the cgroup and puts its node.
     //
-    // SAFETY: The notice had not returned when the guard was taken, so the guard keeps both.
+    // SAFETY: The notice had not returned when the guard was taken, by the contract. So the guard
+    // keeps the cgroup and its node.
     unsafe { (*(*cgroup).kn).id }
 }
 
 // SAFETY:
-// - The gate is the RCU read section in which the cgroup was seen finished and not dying; see above
-//   for why the notice comes after it.
-// - A finished cgroup stays so.
-// - A dying cgroup stays so.
-// - `Hooks` exists while the kind is served, and until all maps are gone.
-// - `number` is sound to call as it says.
+// - The gate is the RCU read section that saw the cgroup finished and not dying. The release, which
+//   gives the notice, comes a grace period after the mark.
+// - A finished cgroup stays finished, and a dying one dying.
+// - The kind is served only while `Hooks` exists, which is dropped after all maps.
+// - `number` reads memory that is freed a grace period after the notice has returned.
 unsafe impl Owner for Cgroup {
     type Gate<'a> = &'a Guard;
 
-    fn kind(&self) -> &'static Kind {
-        &KIND
+    fn ops(&self) -> &'static OwnerOps {
+        &OPS
     }
 
     #[inline(always)]
@@ -134,55 +135,57 @@ unsafe impl Owner for Cgroup {
     }
 
     fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {
-        // SAFETY: Valid by the type invariant.
+        // SAFETY: The cgroup is valid, by the type invariant.
         let is_alive = || unsafe { shim::ostor_cgroup_alive(self.as_ptr()) };
-        kinds::rcu_gate(&KIND, is_alive, rcu)
+        kinds::rcu_gate(&OPS, is_alive, rcu)
     }
 
     /// The memory cgroup that governs the cgroup, if its hierarchy has that controller.
     fn payer<'a>(&self, rcu: &'a Guard) -> Payer<'a> {
-        // SAFETY: Valid by the type invariant, and the guard is an RCU read section.
+        // SAFETY: The cgroup is valid, by the type invariant. The guard is an RCU read section.
         let memcg = unsafe { shim::ostor_cgroup_memcg(self.as_ptr()) };
-        // SAFETY: Valid under RCU.
+        // SAFETY: The function returned null, or a memory cgroup that is valid under the guard.
         unsafe { Payer::new(memcg, rcu) }
     }
 }
 
 /// # Safety
 ///
-/// Called by the tracepoint `cgroup_release` only.
+/// May only be called as the probe of the tracepoint `cgroup_release`.
 unsafe extern "C" fn on_release(
     _data: *mut c_void,
     cgroup: *mut bindings::cgroup,
     _path: *const c_char,
 ) {
-    // SAFETY: The cgroup's notice of death.
-    unsafe { kinds::died(&KIND, id(cgroup)) };
+    // SAFETY: This is the cgroup's notice of death.
+    unsafe { kinds::death_notice(&OPS, id(cgroup)) };
 }
 
 /// # Safety
 ///
-/// Called at the entry of `bpf_cgrp_storage_free()` only, with its argument.
+/// May only be called as the hook of `bpf_cgrp_storage_free()`.
 unsafe extern "C" fn on_storage_free(cgroup: usize, _: usize) {
     let id = id(ptr::with_exposed_provenance_mut(cgroup));
-    // SAFETY: The cgroup's second notice of death.
-    unsafe { kinds::died_unnoticed(id) };
+    // SAFETY: This is the cgroup's second notice of death.
+    unsafe { kinds::backstop_notice(id) };
 }
 
-/// What tells of dying cgroups, attached until it is dropped. Both may sleep.
+/// The hooks of a cgroup's death, attached until it is dropped. Attach and drop may sleep.
 pub(super) struct Hooks {
-    notice: Option<Tracepoint>,
-    backstop: Option<Entry>,
+    notice: Option<TracepointProbe>,
+    backstop: Option<FtraceHook>,
 }
 
 impl kinds::Hooks for Hooks {
     const NOTICE: &'static str = "the tracepoint cgroup_release";
 
     fn attach() -> Result<Self> {
-        // SAFETY: The probe of this tracepoint.
-        let notice = unsafe { Tracepoint::attach(c"cgroup_release", on_release as *mut c_void) }?;
-        // SAFETY: The hook of this function.
-        let backstop = unsafe { Entry::attach(c"bpf_cgrp_storage_free", on_storage_free) };
+        let probe = on_release as *mut c_void;
+        // SAFETY: `on_release` has the prototype of this tracepoint's probes, and may be called
+        // anywhere.
+        let notice = unsafe { TracepointProbe::attach(c"cgroup_release", probe) }?;
+        // SAFETY: `on_storage_free` is the hook of this function, and may be called anywhere.
+        let backstop = unsafe { FtraceHook::attach(c"bpf_cgrp_storage_free", on_storage_free) };
         Ok(Self {
             notice: Some(notice),
             backstop: kinds::optional("backstop for dead cgroups", backstop),
@@ -191,10 +194,10 @@ impl kinds::Hooks for Hooks {
 
     fn detach(&mut self) {
         self.notice = None;
-        Entry::end(&mut self.backstop);
+        FtraceHook::detach_or_pin(&mut self.backstop);
     }
 
-    fn backstop(&mut self) -> Option<&mut Option<Entry>> {
+    fn backstop(&mut self) -> Option<&mut Option<FtraceHook>> {
         Some(&mut self.backstop)
     }
 }

@@ -10,8 +10,8 @@
 use super::{
     caller,
     hook::{
-        Entry,
-        Tracepoint, //
+        FtraceHook,
+        TracepointProbe, //
     },
     socket::Socket, //
 };
@@ -122,14 +122,14 @@ pub(crate) struct Session {
 
 enum Hook {
     None,
-    Socket(#[expect(dead_code, reason = "held for its drop")] Entry),
-    Task(#[expect(dead_code, reason = "held for its drop")] Tracepoint),
+    Socket(#[expect(dead_code, reason = "held for its drop")] FtraceHook),
+    Task(#[expect(dead_code, reason = "held for its drop")] TracepointProbe),
 }
 
 impl Hook {
     fn of_sockets() -> Result<Self> {
         // SAFETY: The hook of this function.
-        unsafe { Entry::attach(c"sock_alloc_file", on_socket) }.map(Self::Socket)
+        unsafe { FtraceHook::attach(c"sock_alloc_file", on_socket) }.map(Self::Socket)
     }
 
     fn of_nothing() -> Result<Self> {
@@ -139,7 +139,7 @@ impl Hook {
     fn of_tasks() -> Result<Self> {
         let probe = on_fork as *mut c_void;
         // SAFETY: The probe of this tracepoint.
-        unsafe { Tracepoint::attach(c"sched_process_fork", probe) }.map(Self::Task)
+        unsafe { TracepointProbe::attach(c"sched_process_fork", probe) }.map(Self::Task)
     }
 }
 

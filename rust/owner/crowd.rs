@@ -6,9 +6,9 @@ use crate::{
     storage::{
         error::Refusal,
         owner::{
-            Kind,
             Owner,
-            OwnerId, //
+            OwnerId,
+            OwnerOps, //
         },
         runtime::Runtime, //
     },
@@ -25,8 +25,8 @@ use crate::{
 use core::ptr;
 use kernel::prelude::*;
 
-static KIND: Kind = Kind {
-    number: 0,
+static OPS: OwnerOps = OwnerOps {
+    kind: 0,
     number_of: |id, _| id.addr() as u64,
     uncharge: Some(uncharge),
 };
@@ -125,7 +125,7 @@ pub(crate) struct Member<'a> {
 
 /// # Safety
 ///
-/// As [`Kind::uncharge`].
+/// As [`OwnerOps::uncharge`].
 unsafe fn uncharge(id: OwnerId, bytes: u32) {
     let place = ptr::with_exposed_provenance::<Place>(id.addr());
     // SAFETY: The drop of the crowd is a notice of death for each of its places.
@@ -140,12 +140,12 @@ unsafe impl Owner for Member<'_> {
     where
         Self: 'a;
 
-    fn kind(&self) -> &'static Kind {
-        &KIND
+    fn ops(&self) -> &'static OwnerOps {
+        &OPS
     }
 
     fn id(&self) -> OwnerId {
-        OwnerId::new(self.place, &KIND, 0)
+        OwnerId::new(self.place, &OPS, 0)
     }
 
     fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {

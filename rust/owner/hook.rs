@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The two ways to be told of what happens to an object: a probe on a tracepoint of the kernel, and
-//! a hook at the entry of one of its functions.
+//! Hooks on what happens to an object: probes on the kernel's tracepoints, ftrace hooks at the
+//! entry of its functions, and a hook of freed memory.
 
 use crate::{
     shim,
@@ -9,7 +9,7 @@ use crate::{
         compat::EOPNOTSUPP,
         fault::{
             self,
-            Point, //
+            Site, //
         }, //
     }, //
 };
@@ -32,138 +32,154 @@ use kernel::{
     str::CStrExt, //
 };
 
-/// A probe on a tracepoint, until it is dropped. The drop waits for probes that run; it may sleep.
+/// A probe on a tracepoint of the kernel, until it is dropped. The drop waits for running probes,
+/// and may sleep.
 ///
-/// A tracepoint calls its probes every time, in whatever context it is passed. Taking a probe off
-/// cannot fail: where the kernel has no memory for a shorter list, it puts a stub in its place.
-pub(crate) struct Tracepoint {
+/// A tracepoint calls its probes each time, in any context that passes it. Unregistering a probe
+/// cannot fail: if the kernel has no memory for a shorter list, it puts a stub in the probe's
+/// place.
+///
+/// # Invariants
+///
+/// `probe` is registered on `tracepoint`, which is one of the kernel itself and is never freed.
+pub(crate) struct TracepointProbe {
     tracepoint: NonNull<bindings::tracepoint>,
     probe: *mut c_void,
 }
 
-// SAFETY: Attaching and detaching are not tied to a thread.
-unsafe impl Send for Tracepoint {}
-// SAFETY: There is nothing to do with a shared reference.
-unsafe impl Sync for Tracepoint {}
+// SAFETY: Any thread may register and unregister a probe.
+unsafe impl Send for TracepointProbe {}
+// SAFETY: A shared reference gives access to nothing.
+unsafe impl Sync for TracepointProbe {}
 
-impl Tracepoint {
-    /// Attaches `probe` to the kernel's own tracepoint `name`. May sleep. Fails with `EOPNOTSUPP`
-    /// if this kernel does not have it.
+impl TracepointProbe {
+    /// Registers `probe` on the kernel's tracepoint `name`. May sleep. Fails with `EOPNOTSUPP` if
+    /// this kernel does not have it.
     ///
     /// # Safety
     ///
-    /// `probe` must be a function of the tracepoint's prototype, with a null pointer as its first
-    /// argument, and sound to call where the tracepoint is passed.
+    /// `probe` must be a function with the prototype of the tracepoint's probes, whose first
+    /// argument is a null pointer, and sound to call wherever the kernel passes the tracepoint.
     pub(crate) unsafe fn attach(name: &CStr, probe: *mut c_void) -> Result<Self> {
-        // SAFETY: A string, which the function does not keep.
+        // SAFETY: `name` is a string. The function does not keep it.
         let tracepoint = unsafe { shim::ostor_tracepoint_find(name.as_char_ptr()) };
         let tracepoint = NonNull::new(tracepoint).ok_or(EOPNOTSUPP)?;
-        // SAFETY: A tracepoint of the kernel itself stays, and the probe is as it says.
+        // SAFETY: A tracepoint of the kernel itself is never freed. The contract says that the
+        // probe may be called.
         to_result(unsafe {
             bindings::tracepoint_probe_register(tracepoint.as_ptr(), probe, ptr::null_mut())
         })?;
+        // INVARIANT: Registered above.
         Ok(Self { tracepoint, probe })
     }
 }
 
-impl Drop for Tracepoint {
+impl Drop for TracepointProbe {
     fn drop(&mut self) {
         let tracepoint = self.tracepoint.as_ptr();
-        // SAFETY: Registered by `attach`.
+        // SAFETY: Registered by the type invariant.
         unsafe { bindings::tracepoint_probe_unregister(tracepoint, self.probe, ptr::null_mut()) };
-        // SAFETY: An FFI call with no requirement; no probe runs after it.
+        // SAFETY: An FFI call with no requirement. It waits for running probes.
         unsafe { shim::ostor_tracepoint_sync() };
     }
 }
 
-/// A hook at the entry of a function, until it is dropped. The drop waits for hooks that run; it
-/// may sleep.
+/// An `ftrace_ops` at the entry of a function of the kernel, until it is dropped. The drop waits
+/// for running hooks, and may sleep.
 ///
-/// It is an `ftrace_ops` of its own, which ftrace calls every time as long as no other one covers
-/// the function. Where there are several, ftrace calls them in a loop, and drops a call that is
-/// nested in two such loops of one context. See "Lost calls" in `Documentation/owners.rst`.
+/// ftrace calls it each time as long as no other `ftrace_ops` covers the function. If there are
+/// several, ftrace calls them in a loop, and drops a call that is nested in two such loops of one
+/// context. See "Lost calls" in `Documentation/owners.rst`.
 ///
-/// After `ftrace_kill()` a hook cannot be detached any more, and may still be called. Then the drop
-/// does not return, since it must not free what would be called: the module is on its way out, and
-/// nothing else can hold it any more. See [`Entry::end`] for a module that is to stay.
-pub(crate) struct Entry {
+/// After `ftrace_kill()` a hook cannot be detached, and may still be called. Then the drop does not
+/// return: the module is unloading, so that nothing else can keep the hook's code and memory. While
+/// the module stays loaded, use [`FtraceHook::detach_or_pin`].
+///
+/// # Invariants
+///
+/// `hook` was returned by `ostor_ftrace_hook_attach()`, and is attached.
+pub(crate) struct FtraceHook {
     hook: NonNull<c_void>,
     function: &'static CStr,
 }
 
-// SAFETY: As for `Tracepoint`.
-unsafe impl Send for Entry {}
-// SAFETY: As for `Tracepoint`.
-unsafe impl Sync for Entry {}
+// SAFETY: As above for `TracepointProbe`.
+unsafe impl Send for FtraceHook {}
+// SAFETY: As above for `TracepointProbe`.
+unsafe impl Sync for FtraceHook {}
 
-impl Entry {
+impl FtraceHook {
     /// Seconds between two attempts to detach a hook.
     const RETRY: u32 = 1;
 
-    /// Has `hook` called with the first two arguments of `function`. May sleep. Fails if this
-    /// kernel does not have the function, or no ftrace.
+    /// Has ftrace call `hook` with the first two arguments of each call of `function`. May sleep.
+    /// Fails if this kernel has no such function, or no ftrace.
     ///
     /// # Safety
     ///
-    /// `hook` must be sound to call with the arguments of that function, where it is called.
+    /// `hook` must be sound to call with these arguments, wherever the kernel calls the function.
     pub(crate) unsafe fn attach(
         function: &'static CStr,
         hook: unsafe extern "C" fn(usize, usize),
     ) -> Result<Self> {
         let name = function.as_char_ptr();
-        // SAFETY: A string, which the function does not keep, and a hook that is as it says.
-        let hook = from_err_ptr(unsafe { shim::ostor_entry_hook_attach(name, Some(hook)) })?;
+        // SAFETY: `name` is a string, which the function does not keep. The contract says that the
+        // hook may be called.
+        let hook = from_err_ptr(unsafe { shim::ostor_ftrace_hook_attach(name, Some(hook)) })?;
         let hook = NonNull::new(hook).ok_or(EOPNOTSUPP)?;
+        // INVARIANT: Attached above.
         Ok(Self { hook, function })
     }
 
-    /// The function.
+    /// The name of the function.
     pub(super) fn function(&self) -> &'static CStr {
         self.function
     }
 
-    /// Whether it was ever called.
+    /// Whether the hook was ever called.
     pub(super) fn was_called(&self) -> bool {
-        // SAFETY: Attached by `attach`.
-        unsafe { shim::ostor_entry_hook_called(self.hook.as_ptr()) }
+        // SAFETY: Attached by the type invariant.
+        unsafe { shim::ostor_ftrace_hook_called(self.hook.as_ptr()) }
     }
 
-    /// Detaches the hook in `slot`, which the module does without. If that fails, the hook stays
-    /// there and pins the module. May sleep. Not while the module ends.
-    pub(super) fn end(slot: &mut Option<Self>) {
-        let Some(entry) = slot.take() else {
+    /// Detaches the hook in `slot`, without which the module goes on. If that fails, the hook stays
+    /// there, and the module is pinned. May sleep. Not while the module unloads.
+    pub(super) fn detach_or_pin(slot: &mut Option<Self>) {
+        let Some(hook) = slot.take() else {
             return;
         };
-        match entry.try_detach() {
-            Ok(()) => mem::forget(entry),
+        match hook.try_detach() {
+            Ok(()) => mem::forget(hook),
             Err(err) => {
-                let function = entry.function;
-                pr_warn!("cannot detach from {function:?} ({err:?}): no unload before a reboot\n");
+                let function = hook.function;
+                pr_warn!(
+                    "cannot detach from {function:?} ({err:?}): no unloading before a reboot\n"
+                );
                 // SAFETY: An FFI call with no requirement.
                 unsafe { shim::ostor_module_pin() };
-                *slot = Some(entry);
+                *slot = Some(hook);
             }
         }
     }
 
-    /// When it has succeeded, the hook is gone.
+    /// If it succeeds, the hook is freed: the caller must forget `self`.
     fn try_detach(&self) -> Result {
-        if fault::skip(Point::HookDetach) {
+        if fault::skip(Site::HookDetach) {
             return Err(ENODEV);
         }
-        // SAFETY: Attached by `attach`.
-        to_result(unsafe { shim::ostor_entry_hook_detach(self.hook.as_ptr()) })
+        // SAFETY: Attached by the type invariant.
+        to_result(unsafe { shim::ostor_ftrace_hook_detach(self.hook.as_ptr()) })
     }
 }
 
-impl Drop for Entry {
+impl Drop for FtraceHook {
     fn drop(&mut self) {
-        let mut is_said = false;
+        let mut is_logged = false;
         while let Err(err) = self.try_detach() {
-            if !is_said {
+            if !is_logged {
                 let function = self.function;
                 pr_warn!("cannot detach from {function:?} ({err:?}): unloading waits, for a reboot if ftrace is dead\n");
-                is_said = true;
+                is_logged = true;
             }
             // SAFETY: An FFI call in task context with no lock held.
             unsafe { shim::ostor_sleep_idle(Self::RETRY) };
@@ -171,34 +187,36 @@ impl Drop for Entry {
     }
 }
 
-/// A hook for memory that is freed where ftrace drops calls, until it is dropped. The drop waits for
-/// hooks that run; it may sleep.
+/// A hook of memory that is freed where ftrace drops calls, until it is dropped. The drop waits for
+/// running hooks, and may sleep.
 ///
-/// Two probes on tracepoints of the allocator, which every free passes; what is freed elsewhere
-/// costs a look at one word of the task. So they are attached only after [`UnnoticedFree::ask`].
-pub(super) struct UnnoticedFree(());
+/// It is two probes on tracepoints of the allocator, which each free passes. Where ftrace drops no
+/// calls, they only read a word of the task. So they are attached no earlier than
+/// [`FreeHook::request`].
+pub(super) struct FreeHook(());
 
-impl UnnoticedFree {
-    /// Will have `hook` called with the address of the memory. There is one at a time.
+impl FreeHook {
+    /// Sets the function that the probes call with the address of the memory. There is one at a
+    /// time.
     ///
     /// # Safety
     ///
-    /// `hook` must be sound to call wherever memory is freed, with the address of what is freed
-    /// when it returns.
+    /// `hook` must be sound to call wherever the kernel frees memory, with the address of memory
+    /// that is freed after `hook` has returned.
     pub(super) unsafe fn prepare(hook: unsafe extern "C" fn(usize)) -> Self {
-        // SAFETY: A hook that is as it says.
+        // SAFETY: The contract says that the hook may be called.
         unsafe { shim::ostor_free_hook_prepare(Some(hook)) };
         Self(())
     }
 
-    /// Has the probes attached by a kworker, which says in the log that it did. Any context, while
-    /// there is a hook; once.
-    pub(super) fn ask() {
+    /// Has a kworker attach the probes and log that. Any context. Called once, while there is a
+    /// `FreeHook`.
+    pub(super) fn request() {
         // SAFETY: An FFI call with no requirement.
-        unsafe { shim::ostor_free_hook_ask() };
+        unsafe { shim::ostor_free_hook_request() };
     }
 
-    /// Waits until that is done. May sleep.
+    /// Waits until the kworker has done what [`FreeHook::request`] asked for. May sleep.
     #[cfg(OSTOR_TEST)]
     pub(super) fn wait() {
         // SAFETY: An FFI call with no requirement but that it may sleep.
@@ -206,7 +224,7 @@ impl UnnoticedFree {
     }
 }
 
-impl Drop for UnnoticedFree {
+impl Drop for FreeHook {
     fn drop(&mut self) {
         // SAFETY: An FFI call with no requirement but that it may sleep.
         unsafe { shim::ostor_free_hook_end() };

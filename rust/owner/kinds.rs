@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The table of kinds. A new kind of owners is a file and a row here.
+//! The table of kinds. A new kind of owners needs a file, and a row here.
 //!
-//! The file has a type that implements [`Owner`], a static `KIND`, and a type `Hooks` whose
-//! `attach()` arranges for the notice of death; see `Documentation/owners.rst`.
+//! The file has a type that implements [`Owner`], a static `OPS`, and a type `Hooks`, whose
+//! `attach()` hooks the notice of death. See `Documentation/owners.rst`.
 
 use super::{
     cgroup,
-    hook::Entry,
+    hook::FtraceHook,
     netns,
-    proof::{
+    socket,
+    startup_test::{
         self,
         Finding,
         Findings, //
     },
-    socket,
     task, //
 };
 use crate::{
     storage::{
         error::Refusal,
         owner::{
-            Kind,
             Owner,
-            OwnerId, //
+            OwnerId,
+            OwnerOps, //
         },
         runtime::Runtime, //
     },
@@ -34,7 +34,7 @@ use crate::{
         },
         fault::{
             self,
-            Point, //
+            Site, //
         },
         nolock::Payer,
         rcu::Guard,
@@ -48,35 +48,35 @@ use kernel::{
     task::Task, //
 };
 
-/// Numbers of kinds are below this.
+/// All numbers of kinds are less than this.
 pub(super) const NUMBERS: usize = 8;
 
-/// Bit `1 << number` for each kind whose hooks are attached.
+/// Bit `1 << kind` for each kind that is served: its hooks are attached.
 static SERVED: Atomic<u32> = Atomic::new(0);
 
-/// By number: the errno value that says why a kind is not served, or 0.
+/// By kind: the errno value that says why it is not served, or 0.
 static REFUSED: [Atomic<u32>; NUMBERS] = [const { Atomic::new(0) }; NUMBERS];
 
-/// By number: whether a first notice of death has found an owner with values.
+/// By kind: whether a first notice of death has found an owner with values.
 static NOTICED: [Atomic<bool>; NUMBERS] = [const { Atomic::new(false) }; NUMBERS];
 
-/// Bit `1 << number` for each kind whose notices of death are lost, for tests.
+/// Bit `1 << kind` for each kind whose notices of death a test wants lost.
 static MUTE: Atomic<u32> = Atomic::new(0);
 
-/// What tells of the death of the owners of a kind, attached until it is dropped. Both may sleep.
+/// The hooks of a kind's notices of death, attached until it is dropped. Attach and drop may sleep.
 pub(super) trait Hooks: Sized {
-    /// What the first notice of death is a hook of.
+    /// Name of what the first notice of death hooks, for the log.
     const NOTICE: &'static str;
 
-    /// Attaches what the kind cannot do without, and what else there is.
+    /// Attaches the hooks. Fails if the kind cannot do without one that this kernel does not have.
     fn attach() -> Result<Self>;
 
-    /// Detaches everything: the kind is not served after all. A hook that cannot be detached stays,
-    /// and pins the module.
+    /// Detaches all hooks, since the kind is not served after all. A hook that cannot be detached
+    /// stays, and pins the module.
     fn detach(&mut self);
 
-    /// The hook of a second notice that comes for every owner, where there is one.
-    fn backstop(&mut self) -> Option<&mut Option<Entry>> {
+    /// The hook of the second notice, if the kind has one that comes for every owner.
+    fn backstop(&mut self) -> Option<&mut Option<FtraceHook>> {
         None
     }
 }
@@ -117,13 +117,13 @@ macro_rules! kinds {
             )*
         }
 
-        // SAFETY: What the kind promises.
+        // SAFETY: Each function calls that of the kind, which keeps the contract.
         unsafe impl Owner for AnyOwner {
             type Gate<'a> = AnyGate<'a>;
 
-            fn kind(&self) -> &'static Kind {
+            fn ops(&self) -> &'static OwnerOps {
                 match self {
-                    $(Self::$variant(owner) => owner.kind(),)*
+                    $(Self::$variant(owner) => owner.ops(),)*
                 }
             }
 
@@ -154,34 +154,34 @@ macro_rules! kinds {
             }
         }
 
-        /// The hooks of all kinds that this kernel can serve, attached until it is dropped. Both
-        /// may sleep.
+        /// The hooks of all kinds that this kernel can serve, attached until it is dropped. Attach
+        /// and drop may sleep.
         pub(crate) struct AllHooks {
             $($module: Option<$module::Hooks>,)*
         }
 
         impl AllHooks {
-            /// Attaches what can be attached, and has it prove itself; says so of what cannot.
+            /// Attaches the hooks of all kinds, and runs the startup test. Logs what is refused.
             pub(crate) fn attach(mute: Mute) -> Self {
-                MUTE.store(mute.proof, Relaxed);
+                MUTE.store(mute.startup, Relaxed);
                 let mut hooks = Self {
-                    $($module: serve(&$module::KIND, stringify!($module), Hooks::attach()),)*
+                    $($module: serve(&$module::OPS, stringify!($module), Hooks::attach()),)*
                 };
-                hooks.prove();
+                hooks.run_startup_test();
                 MUTE.store(mute.later, Relaxed);
                 hooks
             }
 
-            /// Whether there is no backstop that was never called.
+            /// Whether each backstop that is attached was called.
             fn backstops_called(&mut self) -> bool {
                 true $(&& self.$module.as_mut().is_none_or(|hooks| hooks.backstop().is_none_or(is_called)))*
             }
 
-            /// Gives up what `findings` are against.
-            fn judge(&mut self, findings: &Findings) {
+            /// Detaches the hooks that the startup test found useless.
+            fn apply(&mut self, findings: &Findings) {
                 $(
                     if let Some(hooks) = &mut self.$module {
-                        judge(&$module::KIND, stringify!($module), hooks, findings);
+                        apply(&$module::OPS, stringify!($module), hooks, findings);
                     }
                 )*
             }
@@ -203,93 +203,93 @@ kinds! {
     netns: NetNs(netns::NetNs),
 }
 
-/// Bits `1 << number` of the kinds whose notices of death are lost, for tests.
+/// Bits `1 << kind` of the kinds whose notices of death a test wants lost.
 pub(crate) struct Mute {
-    /// While the module is loaded and its hooks prove themselves.
-    pub(crate) proof: u32,
-    /// From then on.
+    /// During the startup test.
+    pub(crate) startup: u32,
+    /// After it.
     pub(crate) later: u32,
 }
 
 impl AllHooks {
-    /// Makes and ends an object of each kind, and gives up the kinds whose hooks did not tell.
-    fn prove(&mut self) {
-        match proof::run(&mut || self.backstops_called()) {
+    /// Makes and ends an object of each kind. Refuses the kinds whose hooks were not called.
+    fn run_startup_test(&mut self) {
+        match startup_test::run(&mut || self.backstops_called()) {
             Ok(findings) => {
-                self.judge(&findings);
-                self.judge_copies(&findings.copies);
+                self.apply(&findings);
+                self.apply_to_clones(&findings.copies);
             }
-            Err(err) => pr_notice!("no proof that the hooks are called ({err:?})\n"),
+            Err(err) => pr_notice!("the hooks could not be tested ({err:?})\n"),
         }
     }
 
-    fn judge_copies(&mut self, finding: &Finding) {
+    fn apply_to_clones(&mut self, finding: &Finding) {
         let Some(hooks) = self.socket.as_mut().filter(|_| socket::clones()) else {
             return;
         };
         match finding {
             Finding::Called => {}
             Finding::Silent => {
-                pr_warn!("bpf_sk_storage_clone() or tcp_ca_openreq_child() did not tell of an accepted socket: no copies\n");
+                pr_warn!("bpf_sk_storage_clone() or tcp_ca_openreq_child() was not called for an accepted socket: no copies\n");
                 hooks.detach_clone();
             }
             Finding::Unknown(err) => {
-                pr_notice!("no proof that accepted sockets get copies ({err:?})\n");
+                pr_notice!("the hooks of accepted sockets could not be tested ({err:?})\n");
             }
         }
     }
 }
 
-fn serve<H>(kind: &Kind, name: &str, hooks: Result<H>) -> Option<H> {
+fn serve<H>(ops: &OwnerOps, name: &str, hooks: Result<H>) -> Option<H> {
     match hooks {
         Ok(hooks) => {
-            REFUSED[kind.number as usize].store(0, Relaxed);
-            SERVED.add(1 << kind.number, Relaxed);
+            REFUSED[ops.kind as usize].store(0, Relaxed);
+            SERVED.add(1 << ops.kind, Relaxed);
             Some(hooks)
         }
         Err(err) => {
-            refuse(kind, EOPNOTSUPP);
-            pr_warn!("this kernel cannot tell of the end of a {name}: no such owners ({err:?})\n");
+            refuse(ops, EOPNOTSUPP);
+            pr_warn!("this kernel has no hook for the end of a {name}: no such owners ({err:?})\n");
             None
         }
     }
 }
 
-fn refuse(kind: &Kind, why: Error) {
-    REFUSED[kind.number as usize].store(why.to_errno().unsigned_abs(), Relaxed);
+fn refuse(ops: &OwnerOps, why: Error) {
+    REFUSED[ops.kind as usize].store(why.to_errno().unsigned_abs(), Relaxed);
 }
 
-/// Whether it was, if it is attached.
-fn is_called(hook: &mut Option<Entry>) -> bool {
-    hook.as_ref().is_none_or(Entry::was_called)
+/// Whether the hook was called, or is not attached.
+fn is_called(hook: &mut Option<FtraceHook>) -> bool {
+    hook.as_ref().is_none_or(FtraceHook::was_called)
 }
 
-fn judge<H: Hooks>(kind: &Kind, name: &str, hooks: &mut H, findings: &Findings) {
-    match &findings.kinds[kind.number as usize] {
+fn apply<H: Hooks>(ops: &OwnerOps, name: &str, hooks: &mut H, findings: &Findings) {
+    match &findings.kinds[ops.kind as usize] {
         Finding::Called => {}
         Finding::Silent => {
-            SERVED.fetch_sub(1 << kind.number, Relaxed);
-            refuse(kind, ENODATA);
+            SERVED.fetch_sub(1 << ops.kind, Relaxed);
+            refuse(ops, ENODATA);
             let notice = H::NOTICE;
-            pr_warn!("{notice} did not tell of the end of a {name}: no such owners\n");
+            pr_warn!("{notice} was not called at the end of a {name}: no such owners\n");
             return hooks.detach();
         }
         Finding::Unknown(err) => {
-            pr_notice!("no proof that the end of a {name} is told of ({err:?})\n");
+            pr_notice!("the hooks for the end of a {name} could not be tested ({err:?})\n");
             return;
         }
     }
     if let Some(backstop) = hooks.backstop() {
         if !is_called(backstop) {
-            if let Some(function) = backstop.as_ref().map(Entry::function) {
-                pr_warn!("{function:?} did not tell of the end of a {name}: no backstop\n");
+            if let Some(function) = backstop.as_ref().map(FtraceHook::function) {
+                pr_warn!("{function:?} was not called at the end of a {name}: no backstop\n");
             }
-            Entry::end(backstop);
+            FtraceHook::detach_or_pin(backstop);
         }
     }
 }
 
-/// A hook that a kind can do without; says so if it must.
+/// A hook that a kind can do without. Logs that it does.
 pub(super) fn optional<H>(what: &str, hook: Result<H>) -> Option<H> {
     if let Err(err) = &hook {
         pr_info!("no {what} on this kernel ({err:?})\n");
@@ -297,14 +297,14 @@ pub(super) fn optional<H>(what: &str, hook: Result<H>) -> Option<H> {
     hook.ok()
 }
 
-/// By number: 0, or the errno value that says why the kind is not served.
+/// By kind: 0, or the errno value that says why it is not served.
 pub(crate) fn refused() -> [u8; NUMBERS] {
     core::array::from_fn(|number| REFUSED[number].load(Relaxed) as u8)
 }
 
-/// Notes that a first notice of death has found an owner with values.
-pub(super) fn noticed(kind: &Kind) {
-    let Some(noticed) = NOTICED.get(kind.number as usize) else {
+/// Notes that the first notice of death of an owner found values.
+pub(super) fn noticed(ops: &OwnerOps) {
+    let Some(noticed) = NOTICED.get(ops.kind as usize) else {
         return;
     };
     if !noticed.load(Relaxed) {
@@ -312,31 +312,31 @@ pub(super) fn noticed(kind: &Kind) {
     }
 }
 
-/// Whether that has happened.
-pub(super) fn was_noticed(kind: &Kind) -> bool {
-    NOTICED[kind.number as usize].load(Relaxed)
+/// Whether [`noticed`] was called for the kind.
+pub(super) fn was_noticed(ops: &OwnerOps) -> bool {
+    NOTICED[ops.kind as usize].load(Relaxed)
 }
 
-/// Bit `1 << number` for each kind that is served.
+/// Bit `1 << kind` for each kind that is served.
 pub(crate) fn served() -> u32 {
     SERVED.load(Relaxed)
 }
 
-/// Refuses owners of a kind that is not served.
-pub(crate) fn check_served(kind: &Kind) -> Result<(), Refusal> {
-    if served() & 1 << kind.number == 0 {
+/// Fails if the kind is not served.
+pub(crate) fn check_served(ops: &OwnerOps) -> Result<(), Refusal> {
+    if served() & 1 << ops.kind == 0 {
         return Err(Refusal::Unsupported);
     }
     Ok(())
 }
 
-/// The gate of a kind whose owners an RCU read section keeps that saw them alive.
+/// The gate of a kind whose gate is the RCU read section that saw the owner alive.
 pub(super) fn rcu_gate<'a>(
-    kind: &Kind,
+    ops: &OwnerOps,
     is_alive: impl FnOnce() -> bool,
     rcu: &'a Guard,
 ) -> Result<&'a Guard, Refusal> {
-    check_served(kind)?;
+    check_served(ops)?;
     if is_alive() {
         Ok(rcu)
     } else {
@@ -344,42 +344,42 @@ pub(super) fn rcu_gate<'a>(
     }
 }
 
-/// Whether the kind's notices of death are to be lost: never, but in the test flavour.
-pub(super) fn is_mute(kind: &Kind) -> bool {
-    cfg!(OSTOR_TEST)
-        && (MUTE.load(Relaxed) & 1 << kind.number != 0 || fault::skip(Point::DeathNotice))
+/// Whether a test wants the kind's notice of death lost. False but in the test flavour.
+pub(super) fn is_mute(ops: &OwnerOps) -> bool {
+    cfg!(OSTOR_TEST) && (MUTE.load(Relaxed) & 1 << ops.kind != 0 || fault::skip(Site::DeathNotice))
 }
 
-/// What the notice of death of a kind without a charge does.
+/// Ends an owner's values, by its first notice of death. Not for kinds that are charged.
 ///
 /// # Safety
 ///
 /// As [`Runtime::owner_died`].
-pub(crate) unsafe fn died(kind: &Kind, id: OwnerId) {
-    if is_mute(kind) {
+pub(crate) unsafe fn death_notice(ops: &OwnerOps, id: OwnerId) {
+    if is_mute(ops) {
         return;
     }
     if let Some(runtime) = Runtime::get() {
-        // SAFETY: By the contract.
+        // SAFETY: The owner is dying, by the contract.
         if unsafe { runtime.owner_died(id) } {
-            noticed(kind);
+            noticed(ops);
         }
     }
 }
 
-/// What a second notice of death does: what the first one has done, else it counts the loss.
+/// Ends what values an owner still has, by its second notice of death. Counts the loss of the first
+/// if there are any.
 ///
 /// # Safety
 ///
 /// As [`Runtime::owner_died`].
-pub(crate) unsafe fn died_unnoticed(id: OwnerId) {
-    if fault::skip(Point::Backstop) {
+pub(crate) unsafe fn backstop_notice(id: OwnerId) {
+    if fault::skip(Site::Backstop) {
         return;
     }
     let Some(runtime) = Runtime::get() else {
         return;
     };
-    // SAFETY: By the contract.
+    // SAFETY: The owner is dying, by the contract.
     if unsafe { runtime.owner_died(id) } {
         runtime.stats.late_free.add(1);
     }

@@ -1,55 +1,57 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where the last reference to an owner is put: for tests, which look whether a value had it.
+//! Hooks of the last put of a reference to an owner. By these the test flavour sees that a value
+//! held the last reference to its own owner.
 //!
-//! The notice of death comes later, from an RCU callback or a work. What is hooked here is called by
-//! whoever puts the reference. Tasks are left out: their notice waits for no reference.
+//! The notice of death comes later, from an RCU callback or a work. The functions that are hooked
+//! here are called by the thread that puts the reference. Tasks are left out: their notice waits
+//! for no reference.
 
 use super::{
-    hook::Entry,
+    hook::FtraceHook,
     kinds, //
 };
 use crate::{
     shim,
-    storage::drops::note_end_of_owner, //
+    storage::drops::note_last_put, //
 };
 use core::ptr;
 
 /// # Safety
 ///
-/// Called at the entry of a function only that gets the owner as its first argument.
+/// May only be called as the hook of a function whose first argument is the owner.
 unsafe extern "C" fn on_owner(owner: usize, _: usize) {
-    note_end_of_owner(owner);
+    note_last_put(owner);
 }
 
 /// # Safety
 ///
-/// Called at the entry of `css_release()` only, with its argument.
+/// May only be called as the hook of `css_release()`.
 unsafe extern "C" fn on_css(count: usize, _: usize) {
-    // SAFETY: By the contract, it is the count of a `struct cgroup_subsys_state`.
+    // SAFETY: The argument of `css_release()` is the count of a `struct cgroup_subsys_state`.
     let cgroup = unsafe { shim::ostor_cgroup_of_ref(ptr::with_exposed_provenance_mut(count)) };
     if !cgroup.is_null() {
-        note_end_of_owner(cgroup.addr());
+        note_last_put(cgroup.addr());
     }
 }
 
-/// The hooks, attached until it is dropped. Both may sleep.
+/// The hooks, attached until it is dropped. Attach and drop may sleep.
 pub(crate) struct LastPuts {
-    _hooks: [Option<Entry>; 3],
+    _hooks: [Option<FtraceHook>; 3],
 }
 
 impl LastPuts {
-    /// Attaches what this kernel has the functions of.
+    /// Attaches the hooks of the functions that this kernel has.
     pub(crate) fn attach() -> Self {
-        let optional = |hook| kinds::optional("sight of an owner's last reference", hook);
+        let optional = |hook| kinds::optional("hook of an owner's last put", hook);
         Self {
             _hooks: [
-                // SAFETY: It gets a socket.
-                optional(unsafe { Entry::attach(c"sk_free", on_owner) }),
-                // SAFETY: It gets a network namespace.
-                optional(unsafe { Entry::attach(c"__put_net", on_owner) }),
-                // SAFETY: The hook of this function.
-                optional(unsafe { Entry::attach(c"css_release", on_css) }),
+                // SAFETY: The first argument is a socket.
+                optional(unsafe { FtraceHook::attach(c"sk_free", on_owner) }),
+                // SAFETY: The first argument is a network namespace.
+                optional(unsafe { FtraceHook::attach(c"__put_net", on_owner) }),
+                // SAFETY: `on_css` is the hook of this function.
+                optional(unsafe { FtraceHook::attach(c"css_release", on_css) }),
             ],
         }
     }

@@ -15,6 +15,6 @@ pub(crate) mod last_put;
 pub(crate) mod netns;
 mod object;
 pub(crate) mod phantom;
-pub(crate) mod proof;
 pub(crate) mod socket;
+pub(crate) mod startup_test;
 mod task;

@@ -2,11 +2,10 @@
 
 //! Network namespaces as owners.
 //!
-//! The kernel calls the exit method of every registered subsystem when a namespace ends: that is
-//! the notice of death, exported and always called, so that there is no need for a second one. It
-//! comes a grace period after the last reference went, and the memory goes after it. The gate is an
-//! RCU read section that saw a reference of a finished namespace. The stamp is the namespace's
-//! cookie.
+//! The notice of death is the exit method of a `pernet_operations`. The kernel calls that for every
+//! namespace that ends, and exports the registration, so there is no second notice. It comes a
+//! grace period after the last put, and before the memory is freed. The gate is an RCU read section
+//! that saw a finished namespace with a reference. The stamp is the namespace's cookie.
 
 use super::{
     kinds,
@@ -17,9 +16,9 @@ use crate::{
     storage::{
         error::Refusal,
         owner::{
-            Kind,
             Owner,
-            OwnerId, //
+            OwnerId,
+            OwnerOps, //
         }, //
     },
     sync::rcu::Guard,
@@ -32,8 +31,8 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-pub(super) static KIND: Kind = Kind {
-    number: OSTOR_KIND_NETNS,
+pub(super) static OPS: OwnerOps = OwnerOps {
+    kind: OSTOR_KIND_NETNS,
     number_of: |id, _| id.serial(),
     uncharge: None,
 };
@@ -44,11 +43,11 @@ object! {
 }
 
 impl NetNs {
-    /// The namespace of a descriptor. Fails with `EBADF` for any other descriptor.
+    /// The namespace of descriptor `fd`. Fails with `EBADF` if that is no network namespace.
     pub(crate) fn of_fd(fd: i32) -> Result<ARef<Self>> {
         // SAFETY: An FFI call with no requirement in task context.
         let net = unsafe { shim::ostor_net_of_fd(fd) };
-        // SAFETY: A reference, or an error.
+        // SAFETY: The function returned a reference that is now the result's, or an `ERR_PTR`.
         unsafe { Self::adopt(net) }
     }
 }
@@ -56,22 +55,22 @@ impl NetNs {
 /// The identity of the namespace at `net`, which must be valid.
 #[inline(always)]
 fn id(net: *mut bindings::net) -> OwnerId {
-    // SAFETY: Valid, and set before anybody can find the namespace.
+    // SAFETY: The namespace is valid, and has its cookie before any other thread can find it.
     let cookie = unsafe { net.byte_add(shim::OSTOR_NET_COOKIE).cast::<u64>().read() };
-    // The type may be opaque here, with no alignment; it has pointers in it.
-    OwnerId::new(net.cast::<*mut ()>(), &KIND, cookie)
+    // The bindings may have an opaque type without alignment. A `struct net` has pointers.
+    OwnerId::new(net.cast::<*mut ()>(), &OPS, cookie)
 }
 
 // SAFETY:
-// - The gate is the RCU read section in which the namespace was seen referenced; see above for why
-//   the notice comes after it.
-// - A reference count of 0 stays so, and a finished namespace stays finished.
-// - `Hooks` exists while the kind is served, and until all maps are gone.
+// - The gate is the RCU read section that saw a reference. The notice comes a grace period after
+//   the last put.
+// - A reference count of 0 does not rise, and a finished namespace stays finished.
+// - The kind is served only while `Hooks` exists, which is dropped after all maps.
 unsafe impl Owner for NetNs {
     type Gate<'a> = &'a Guard;
 
-    fn kind(&self) -> &'static Kind {
-        &KIND
+    fn ops(&self) -> &'static OwnerOps {
+        &OPS
     }
 
     #[inline(always)]
@@ -80,39 +79,46 @@ unsafe impl Owner for NetNs {
     }
 
     fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {
-        // SAFETY: Valid by the type invariant.
+        // SAFETY: The namespace is valid, by the type invariant.
         let is_alive = || unsafe { shim::ostor_net_alive(self.as_ptr()) };
-        kinds::rcu_gate(&KIND, is_alive, rcu)
+        kinds::rcu_gate(&OPS, is_alive, rcu)
     }
 }
 
 /// # Safety
 ///
-/// Called when the namespace `net` ends, or when the hook is detached.
+/// Called when the namespace `net` ends, or when the operations are unregistered.
 unsafe extern "C" fn on_exit(net: *mut bindings::net) {
-    // SAFETY: The namespace's notice of death; when the hook is detached, no map is left.
-    unsafe { kinds::died(&KIND, id(net)) };
+    // SAFETY: This is the namespace's notice of death. If the operations are unregistered, no map
+    // is left.
+    unsafe { kinds::death_notice(&OPS, id(net)) };
 }
 
-/// What tells of dying namespaces, attached until it is dropped. Both may sleep.
+/// The hook of a namespace's death, attached until it is dropped. Attach and drop may sleep.
+///
+/// # Invariants
+///
+/// The operations are registered.
 pub(super) struct Hooks(());
 
 impl kinds::Hooks for Hooks {
     const NOTICE: &'static str = "the exit of pernet_operations";
 
     fn attach() -> Result<Self> {
-        // SAFETY: The hook is detached before the module goes, and attached once.
+        // SAFETY: `on_exit` may be called for any namespace. The drop unregisters it before the
+        // module goes. There is one `Hooks` at a time.
         to_result(unsafe { shim::ostor_net_hook_attach(Some(on_exit)) })?;
+        // INVARIANT: Registered above.
         Ok(Self(()))
     }
 
-    /// Never asked for: there is nothing that a proof could find out.
+    /// Never called: the startup test makes no namespace.
     fn detach(&mut self) {}
 }
 
 impl Drop for Hooks {
     fn drop(&mut self) {
-        // SAFETY: Attached by `attach`.
+        // SAFETY: Registered by the type invariant.
         unsafe { shim::ostor_net_hook_detach() };
     }
 }

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Objects of the kernel that have a count of references and no type in the kernel crate.
+//! Types for reference-counted objects of the kernel that the kernel crate has no type for.
 
-/// Defines the type of an object, which a pair of functions in the shim counts references of.
+/// Defines the type of an object, by the shim's functions that get and put a reference to it.
 macro_rules! object {
     ($(#[$doc:meta])* $name:ident: $object:ty, $get:path, $put:path) => {
         $(#[$doc])*
         ///
         /// # Invariants
         ///
-        /// There is a reference to it as long as there is a shared borrow.
+        /// There is a counted reference to the object while there is a shared borrow.
         #[repr(transparent)]
         pub(crate) struct $name(kernel::types::Opaque<$object>);
 
-        // SAFETY: References can be put on any thread.
+        // SAFETY: Any thread may put a reference.
         unsafe impl Send for $name {}
-        // SAFETY: What is done with a shared borrow, any thread may do.
+        // SAFETY: Any thread may call the functions that take a shared borrow.
         unsafe impl Sync for $name {}
 
-        // SAFETY: The two functions count references.
+        // SAFETY: The object is valid while the count that the two functions change is above 0.
         unsafe impl kernel::sync::aref::AlwaysRefCounted for $name {
             fn inc_ref(&self) {
-                // SAFETY: There is a reference by the type invariant.
+                // SAFETY: There is a reference, by the type invariant.
                 unsafe { $get(self.as_ptr()) };
             }
 
             unsafe fn dec_ref(object: core::ptr::NonNull<Self>) {
-                // SAFETY: The caller gives one reference up.
+                // SAFETY: The caller gives up a reference.
                 unsafe { $put(object.cast().as_ptr()) };
             }
         }
@@ -36,17 +36,17 @@ macro_rules! object {
                 self.0.get()
             }
 
-            /// Takes over what a function of the shim returned: a reference or an error.
+            /// Takes over the reference or the `ERR_PTR` that a function of the shim has returned.
             ///
             /// # Safety
             ///
-            /// If it is no error, the caller must own a reference, and give it up.
+            /// If it is no `ERR_PTR`, the caller must own a reference, and give it up.
             pub(super) unsafe fn adopt(
                 object: *mut $object,
             ) -> kernel::error::Result<kernel::sync::aref::ARef<Self>> {
                 let object = kernel::error::from_err_ptr(object)?.cast();
                 let object = core::ptr::NonNull::new(object).ok_or(kernel::error::code::EINVAL)?;
-                // SAFETY: By the contract.
+                // SAFETY: The caller gives up a reference, by the contract.
                 Ok(unsafe { kernel::sync::aref::ARef::from_raw(object) })
             }
         }

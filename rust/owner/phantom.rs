@@ -6,9 +6,9 @@ use crate::{
     storage::{
         error::Refusal,
         owner::{
-            Kind,
             Owner,
-            OwnerId, //
+            OwnerId,
+            OwnerOps, //
         }, //
     },
     sync::rcu::Guard, //
@@ -28,8 +28,8 @@ impl Phantom {
     }
 }
 
-static KIND: Kind = Kind {
-    number: 0,
+static OPS: OwnerOps = OwnerOps {
+    kind: 0,
     number_of: |id, _| id.addr() as u64,
     uncharge: None,
 };
@@ -38,12 +38,12 @@ static KIND: Kind = Kind {
 unsafe impl Owner for Phantom {
     type Gate<'a> = ();
 
-    fn kind(&self) -> &'static Kind {
-        &KIND
+    fn ops(&self) -> &'static OwnerOps {
+        &OPS
     }
 
     fn id(&self) -> OwnerId {
-        OwnerId::new(ptr::without_provenance::<u32>(self.0), &KIND, 0)
+        OwnerId::new(ptr::without_provenance::<u32>(self.0), &OPS, 0)
     }
 
     fn gate<'a>(&'a self, _rcu: &'a Guard) -> Result<(), Refusal> {

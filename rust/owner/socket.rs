@@ -1,34 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sockets as owners, of every family: full sockets, not requests and not what waits for the time
-//! to pass.
+//! Full sockets (`sk_fullsock()`) of every family as owners. The gate refuses request and timewait
+//! sockets.
 //!
-//! The notice of death is the entry of `bpf_sk_storage_free()`, which the kernel calls for every
-//! socket just before its memory goes, in whatever context dropped the last reference. There is no
-//! grace period after it; without ftrace there are no socket owners. A `&Socket` has a reference,
-//! and that is the gate: the notice comes after the last one.
+//! The notice of death is the entry of `bpf_sk_storage_free()`, which the kernel calls for each
+//! socket just before it frees the memory, in the context of the last put. No grace period follows.
+//! Without ftrace, sockets are not served. The gate is the reference that a `&Socket` holds: the
+//! notice comes after the last put.
 //!
-//! When another `ftrace_ops` covers that function as well, ftrace can drop a call. The backstop is
-//! the allocator: the memory of a socket goes to it in the context that dropped the call. It is
+//! If another `ftrace_ops` covers that function too, ftrace can drop a call. The backstop is a hook
+//! of the allocator, which frees the socket's memory in the context that dropped the call. It is
 //! attached when the first notice shows that there is such an `ftrace_ops`.
 //!
 //! The stamp is the socket's cookie, the number that `SO_COOKIE` and `ss -e` show. It is unique
-//! until the next boot. A socket that has none yet has no values; the gate sees to it that it gets
-//! one.
+//! until the next boot. A socket without a cookie has no values; the gate generates one.
 //!
 //! # Accepted connections
 //!
-//! A TCP socket for a new connection is made as a copy of its listener, by one function, and gets
-//! its cookie in the next one. So it inherits in two steps: at the entry of
-//! `bpf_sk_storage_clone()`, when it has been copied, it gets values under a provisional identity;
-//! at the entry of `tcp_ca_openreq_child()`, when the cookie is final and nobody else has seen the
-//! socket yet, they get the identity that they will be found by. Other protocols that copy sockets
-//! do not come by the second place, and their children start empty.
+//! A function of TCP copies the listener to make the socket of a new connection, and a later one
+//! generates the cookie. So the socket inherits in two steps. At the entry of
+//! `bpf_sk_storage_clone()` it has been copied, and gets values under a provisional identity. At
+//! the entry of `tcp_ca_openreq_child()` its cookie is final, and no other thread has seen the
+//! socket yet: the values get their final identity. Other protocols that copy sockets do not call
+//! the second function, and their children start without values.
 
 use super::{
     hook::{
-        Entry,
-        UnnoticedFree, //
+        FreeHook,
+        FtraceHook, //
     },
     kinds,
     object::object, //
@@ -38,9 +37,9 @@ use crate::{
     storage::{
         error::Refusal,
         owner::{
-            Kind,
             Owner,
-            OwnerId, //
+            OwnerId,
+            OwnerOps, //
         },
         runtime::Runtime, //
     },
@@ -48,7 +47,7 @@ use crate::{
         counter::Counter,
         fault::{
             self,
-            Point, //
+            Site, //
         },
         rcu::Guard,
         Atomic,
@@ -66,22 +65,22 @@ use kernel::{
 #[cfg(OSTOR_TEST)]
 use kernel::error::to_result;
 
-pub(super) static KIND: Kind = Kind {
-    number: OSTOR_KIND_SOCKET,
+pub(super) static OPS: OwnerOps = OwnerOps {
+    kind: OSTOR_KIND_SOCKET,
     number_of: |id, _| id.serial(),
     uncharge: Some(uncharge),
 };
 
-/// Bytes that dead sockets were still charged for after we had taken off ours.
+/// Bytes that were still charged to dead sockets after the module had taken off its own.
 static OMEM_LEFT: Counter = Counter::new();
 
 /// Notices of death that came while another `ftrace_ops` covered the function.
 static SHARED: Counter = Counter::new();
 
-/// Whether the backstop was asked for.
-static ASKED: Atomic<bool> = Atomic::new(false);
+/// Whether the backstop was requested.
+static REQUESTED: Atomic<bool> = Atomic::new(false);
 
-/// Whether accepted connections inherit.
+/// Whether accepted sockets inherit.
 static CLONES: Atomic<bool> = Atomic::new(false);
 
 object! {
@@ -90,31 +89,34 @@ object! {
 }
 
 impl Socket {
-    /// The socket of a descriptor. Fails with `EBADF` or `ENOTSOCK` if there is none.
+    /// The socket of descriptor `fd`. Fails with `EBADF` if there is no such descriptor, and with
+    /// `ENOTSOCK` if it is no socket.
     pub(crate) fn of_fd(fd: i32) -> Result<ARef<Self>> {
         // SAFETY: An FFI call with no requirement in task context.
         let socket = unsafe { shim::ostor_sock_of_fd(fd) };
-        // SAFETY: A reference, or an error.
+        // SAFETY: The function returned a reference that is now the result's, or an `ERR_PTR`.
         unsafe { Self::adopt(socket) }
     }
 
-    /// A socket of no family, which ends when the last reference is put. May sleep.
+    /// A socket of no family, which the last put frees. May sleep.
     pub(crate) fn bare() -> Result<ARef<Self>> {
         // SAFETY: An FFI call with no requirement in task context.
-        let socket = unsafe { shim::ostor_proof_sock() };
-        // SAFETY: A reference, or an error.
+        let socket = unsafe { shim::ostor_startup_sock() };
+        // SAFETY: The function returned a reference that is now the result's, or an `ERR_PTR`.
         unsafe { Self::adopt(socket) }
     }
 
-    /// Has the socket wait for a grace period when its last reference is put, as those of UDP do.
+    /// Has the last put free the socket a grace period later, as UDP does. No other thread may know
+    /// the socket.
     #[cfg(OSTOR_TEST)]
     pub(crate) fn free_by_rcu(&self) {
-        // SAFETY: Valid by the type invariant, and known to the caller alone.
+        // SAFETY: The socket is valid, by the type invariant. No other thread knows it, by the
+        // contract.
         unsafe { shim::ostor_sock_free_by_rcu(self.as_ptr()) };
     }
 
-    /// Ends bare sockets, one inside a tracer's callback for another one's end, so that ftrace drops
-    /// the ends of all but two. Returns when the backstop is attached. May sleep.
+    /// Puts bare sockets in the callback of an `ftrace_ops` for the end of another one, so that
+    /// ftrace drops the notices of all but two. Returns when the backstop is attached. May sleep.
     #[cfg(OSTOR_TEST)]
     pub(crate) fn end_nested(sockets: KVec<ARef<Self>>) -> Result {
         let mut raw = KVec::with_capacity(sockets.len(), GFP_KERNEL)?;
@@ -123,25 +125,24 @@ impl Socket {
             raw.push(socket.as_ptr(), GFP_KERNEL)?;
         }
         let count = u32::try_from(raw.len())?;
-        // SAFETY: The references are given up, and the list stays until the call returns.
+        // SAFETY: The references are given up, and the list is valid until the call returns.
         let result = to_result(unsafe { shim::ostor_nest_socket_ends(raw.as_ptr(), count) });
-        UnnoticedFree::wait();
+        FreeHook::wait();
         result
     }
 }
 
-/// Bytes of option memory that were missed; see `omem_left` in `struct ostor_stats`.
+/// See `omem_left` in `struct ostor_stats`.
 pub(crate) fn omem_left() -> u64 {
     OMEM_LEFT.get()
 }
 
-/// Notices of death that came while another user of ftrace covered the function; see `shared` in
-/// `struct ostor_stats`.
+/// See `shared` in `struct ostor_stats`.
 pub(crate) fn shared() -> u64 {
     SHARED.get()
 }
 
-/// Whether this kernel lets accepted connections inherit.
+/// Whether accepted sockets inherit on this kernel.
 pub(crate) fn clones() -> bool {
     CLONES.load(Relaxed)
 }
@@ -149,7 +150,7 @@ pub(crate) fn clones() -> bool {
 /// The cookie of the socket at `socket`, which must be valid; 0 if it has none yet.
 #[inline(always)]
 fn cookie(socket: *mut bindings::sock) -> u64 {
-    // SAFETY: There it is, an `atomic64_t`.
+    // SAFETY: The field at this offset is an `atomic64_t`, and the socket is valid.
     unsafe {
         socket
             .byte_add(shim::OSTOR_SOCK_COOKIE)
@@ -161,39 +162,42 @@ fn cookie(socket: *mut bindings::sock) -> u64 {
 /// The identity of a socket that has its cookie.
 #[inline(always)]
 fn id_with(socket: *mut bindings::sock, cookie: u64) -> OwnerId {
-    // Its type here is opaque and has no alignment; its first field is a pointer.
-    OwnerId::new(socket.cast::<*mut ()>(), &KIND, cookie)
+    // The bindings have an opaque type without alignment. The first field of a `struct sock` is a
+    // pointer.
+    OwnerId::new(socket.cast::<*mut ()>(), &OPS, cookie)
 }
 
-/// The identity of a socket that does not have its own cookie yet. No cookie comes this far.
+/// The identity of a socket that does not have its own cookie yet. No cookie is as large as this
+/// stamp.
 fn provisional_id(socket: *mut bindings::sock) -> OwnerId {
     id_with(socket, OwnerId::SERIAL_MAX)
 }
 
 fn charge(socket: *mut bindings::sock, bytes: u32) -> bool {
-    // SAFETY: The callers' sockets are alive.
+    // SAFETY: The callers pass a live socket.
     unsafe { shim::ostor_sock_charge(socket, bytes) }
 }
 
 /// # Safety
 ///
-/// As [`Kind::uncharge`].
+/// As [`OwnerOps::uncharge`].
 unsafe fn uncharge(id: OwnerId, bytes: u32) {
     let socket = ptr::with_exposed_provenance_mut(id.addr());
-    // SAFETY: The memory stays until the notice of death is over.
+    // SAFETY: The notice of death is not over, by the contract, and the memory stays until then.
     unsafe { shim::ostor_sock_uncharge(socket, bytes) };
 }
 
 // SAFETY:
-// - The gate is the reference that the `&Socket` stands for.
-// - Only a socket that is half made or no full one is refused.
-// - `Hooks` exists while the kind is served, and until all maps are gone.
-// - `uncharge` is sound to call as it says.
+// - The gate is the reference that a `&Socket` holds. The notice comes after the last put.
+// - The gate never refuses a socket because it is dying. It refuses unfinished sockets, and request
+//   and timewait sockets.
+// - The kind is served only while `Hooks` exists, which is dropped after all maps.
+// - `uncharge` uses the socket, whose memory stays until the notice is over.
 unsafe impl Owner for Socket {
     type Gate<'a> = &'a Socket;
 
-    fn kind(&self) -> &'static Kind {
-        &KIND
+    fn ops(&self) -> &'static OwnerOps {
+        &OPS
     }
 
     #[inline(always)]
@@ -203,33 +207,37 @@ unsafe impl Owner for Socket {
     }
 
     fn gate<'a>(&'a self, _rcu: &'a Guard) -> Result<&'a Socket, Refusal> {
-        kinds::check_served(&KIND)?;
+        kinds::check_served(&OPS)?;
         let socket = self.as_ptr();
-        // SAFETY: Valid by the type invariant.
+        // SAFETY: The socket is valid, by the type invariant.
         if !unsafe { shim::ostor_sock_alive(socket) } {
             return Err(Refusal::OwnerDead);
         }
-        // SAFETY: Valid by the type invariant.
+        // SAFETY: The socket is valid, by the type invariant.
         unsafe { shim::ostor_sock_gen_cookie(socket) };
         Ok(self)
     }
 
-    /// Charges the socket's option memory, up to `net.core.optmem_max`.
+    /// Charges the socket's option memory, up to `net.core.optmem_max` bytes.
     fn charge(&self, bytes: u32) -> bool {
         charge(self.as_ptr(), bytes)
     }
 }
 
-/// A socket that is being made, known to its maker alone.
-struct Newborn(*mut bindings::sock);
+/// The socket of a new connection, which only the function that makes it knows.
+///
+/// # Invariants
+///
+/// The pointer is valid, since that function has called the hook, and has not gone on yet.
+struct ChildSock(*mut bindings::sock);
 
-// SAFETY: As for `Socket`; instead of a reference, it has the maker, who does not go on before the
-// hook returns.
-unsafe impl Owner for Newborn {
+// SAFETY: As for `Socket`. In place of a reference, the gate is the call of the hook: by the type
+// invariant, the socket does not end before the hook returns.
+unsafe impl Owner for ChildSock {
     type Gate<'a> = ();
 
-    fn kind(&self) -> &'static Kind {
-        &KIND
+    fn ops(&self) -> &'static OwnerOps {
+        &OPS
     }
 
     fn id(&self) -> OwnerId {
@@ -237,7 +245,7 @@ unsafe impl Owner for Newborn {
     }
 
     fn gate<'a>(&'a self, _rcu: &'a Guard) -> Result<(), Refusal> {
-        kinds::check_served(&KIND)
+        kinds::check_served(&OPS)
     }
 
     fn charge(&self, bytes: u32) -> bool {
@@ -245,47 +253,47 @@ unsafe impl Owner for Newborn {
     }
 }
 
-/// Counts a notice that came by way of ftrace's loop, and has the backstop attached for the first
-/// one.
+/// Counts a notice that ftrace's loop has called, and requests the backstop at the first one.
 fn note_sharing() {
-    // SAFETY: An FFI call in a hook.
+    // SAFETY: An FFI call. The caller is a hook.
     if !unsafe { shim::ostor_in_ftrace_loop() } {
         return;
     }
     SHARED.add(1);
-    if !ASKED.load(Relaxed) && !ASKED.xchg(true, Relaxed) {
-        UnnoticedFree::ask();
+    if !REQUESTED.load(Relaxed) && !REQUESTED.xchg(true, Relaxed) {
+        FreeHook::request();
     }
 }
 
 /// # Safety
 ///
-/// Called at the entry of `bpf_sk_storage_free()` only, with its argument.
+/// May only be called as the hook of `bpf_sk_storage_free()`.
 unsafe extern "C" fn on_storage_free(socket: usize, _: usize) {
     note_sharing();
     let Some(runtime) = Runtime::get() else {
         return;
     };
     let socket = ptr::with_exposed_provenance_mut::<bindings::sock>(socket);
-    // That of a connection that failed between the two steps.
+    // The identity of the values of a connection that failed between the two steps.
     let first_id = provisional_id(socket);
     let id = match cookie(socket) {
         0 => first_id,
         cookie => id_with(socket, cookie),
     };
-    if kinds::is_mute(&KIND) {
+    if kinds::is_mute(&OPS) {
         #[cfg(OSTOR_TEST)]
-        // SAFETY: The socket's notice of death.
+        // SAFETY: This is the socket's notice of death.
         unsafe {
             runtime.rename(first_id, id);
             runtime.owner_lost(id)
         };
         return;
     }
-    // SAFETY: The socket's notice of death. It had no other identity.
+    // SAFETY: This is the socket's notice of death. The socket had no other identity than these
+    // two.
     if unsafe { runtime.owner_died_as(id, first_id) } {
-        kinds::noticed(&KIND);
-        // SAFETY: The memory stays until we return.
+        kinds::noticed(&OPS);
+        // SAFETY: The kernel frees the socket after this hook has returned.
         let left = unsafe { shim::ostor_sock_omem_left(socket) };
         if left != 0 {
             OMEM_LEFT.add(left.into());
@@ -295,28 +303,29 @@ unsafe extern "C" fn on_storage_free(socket: usize, _: usize) {
 
 /// # Safety
 ///
-/// Called at the entry of `bpf_sk_storage_clone()` only, with its arguments.
+/// May only be called as the hook of `bpf_sk_storage_clone()`.
 unsafe extern "C" fn on_storage_clone(parent: usize, child: usize) {
-    if fault::skip(Point::CloneHook) {
+    if fault::skip(Site::CloneHook) {
         return;
     }
     let parent = ptr::with_exposed_provenance_mut::<bindings::sock>(parent);
     let cookie = cookie(parent);
-    // SAFETY: The parent is valid for the caller.
+    // SAFETY: The parent is valid: it is an argument of the hooked function.
     if cookie == 0 || !unsafe { shim::ostor_sock_is_tcp(parent) } {
         return;
     }
     if let Some(runtime) = Runtime::get() {
-        let child = Newborn(ptr::with_exposed_provenance_mut(child));
+        // INVARIANT: The child is an argument of the hooked function.
+        let child = ChildSock(ptr::with_exposed_provenance_mut(child));
         runtime.inherit(id_with(parent, cookie), &child);
     }
 }
 
 /// # Safety
 ///
-/// Called at the entry of `tcp_ca_openreq_child()` only, with its arguments.
+/// May only be called as the hook of `tcp_ca_openreq_child()`.
 unsafe extern "C" fn on_child_complete(child: usize, _: usize) {
-    if fault::skip(Point::ChildHook) {
+    if fault::skip(Site::ChildHook) {
         return;
     }
     let Some(runtime) = Runtime::get() else {
@@ -324,7 +333,7 @@ unsafe extern "C" fn on_child_complete(child: usize, _: usize) {
     };
     let child = ptr::with_exposed_provenance_mut::<bindings::sock>(child);
     if runtime.has_storage(provisional_id(child)) {
-        // SAFETY: The child is valid for the caller.
+        // SAFETY: The child is valid: it is an argument of the hooked function.
         let cookie = unsafe { shim::ostor_sock_gen_cookie(child) };
         runtime.rename(provisional_id(child), id_with(child, cookie));
     }
@@ -332,33 +341,34 @@ unsafe extern "C" fn on_child_complete(child: usize, _: usize) {
 
 /// # Safety
 ///
-/// Called with the address of memory that is freed where a notice may have been dropped.
-unsafe extern "C" fn on_unnoticed_free(addr: usize) {
-    let id = Runtime::get().and_then(|runtime| runtime.owner_at(addr, &KIND));
+/// `addr` must be that of memory that the kernel frees after the call.
+unsafe extern "C" fn on_free(addr: usize) {
+    let id = Runtime::get().and_then(|runtime| runtime.owner_at(addr, &OPS));
     if let Some(id) = id {
-        // SAFETY: The socket's second notice of death: what is freed is the socket, since an
-        // element is charged to a socket that is there as long as its storage is not ended.
-        unsafe { kinds::died_unnoticed(id) };
+        // SAFETY: This is the socket's second notice of death. The memory is the socket's: it has a
+        // storage under this address, and a socket that has one is not freed before its notice of
+        // death.
+        unsafe { kinds::backstop_notice(id) };
     }
 }
 
-/// What tells of dying sockets and of new connections, attached until it is dropped. Both may
-/// sleep.
+/// The hooks of a socket's death and of new connections, attached until it is dropped. Attach and
+/// drop may sleep.
 pub(super) struct Hooks {
-    // Dropped in this order: no child is made when nobody is told of its end any more.
-    clone: [Option<Entry>; 2],
-    notice: Option<Entry>,
-    backstop: Option<UnnoticedFree>,
+    // Dropped in this order: no child inherits once its notice of death is not hooked.
+    clone: [Option<FtraceHook>; 2],
+    notice: Option<FtraceHook>,
+    backstop: Option<FreeHook>,
 }
 
 impl kinds::Hooks for Hooks {
     const NOTICE: &'static str = "bpf_sk_storage_free()";
 
     fn attach() -> Result<Self> {
-        // SAFETY: The hook of freed memory.
-        let backstop = unsafe { UnnoticedFree::prepare(on_unnoticed_free) };
-        // SAFETY: The hook of this function.
-        let notice = unsafe { Entry::attach(c"bpf_sk_storage_free", on_storage_free) }?;
+        // SAFETY: `on_free` may be called wherever memory is freed.
+        let backstop = unsafe { FreeHook::prepare(on_free) };
+        // SAFETY: `on_storage_free` is the hook of this function, and may be called anywhere.
+        let notice = unsafe { FtraceHook::attach(c"bpf_sk_storage_free", on_storage_free) }?;
         let clone = kinds::optional("copies for accepted sockets", Self::attach_clone());
         CLONES.store(clone.is_some(), Relaxed);
         Ok(Self {
@@ -370,8 +380,8 @@ impl kinds::Hooks for Hooks {
 
     fn detach(&mut self) {
         self.detach_clone();
-        Entry::end(&mut self.notice);
-        // A notice that stays may still ask for the backstop.
+        FtraceHook::detach_or_pin(&mut self.notice);
+        // A hook that stays attached may still request the backstop.
         if self.notice.is_none() {
             self.backstop = None;
         }
@@ -379,19 +389,19 @@ impl kinds::Hooks for Hooks {
 }
 
 impl Hooks {
-    /// Lets accepted connections start empty from now on.
+    /// Lets accepted sockets start without values from now on.
     pub(super) fn detach_clone(&mut self) {
         CLONES.store(false, Relaxed);
-        self.clone.iter_mut().for_each(Entry::end);
+        self.clone.iter_mut().for_each(FtraceHook::detach_or_pin);
     }
 
-    fn attach_clone() -> Result<[Entry; 2]> {
-        // The second step first: whoever takes the first one takes both.
+    fn attach_clone() -> Result<[FtraceHook; 2]> {
+        // The second step is hooked first, so that a socket which takes the first step takes both.
         //
-        // SAFETY: The hook of this function.
-        let complete = unsafe { Entry::attach(c"tcp_ca_openreq_child", on_child_complete) }?;
-        // SAFETY: The hook of this function.
-        let clone = unsafe { Entry::attach(c"bpf_sk_storage_clone", on_storage_clone) }?;
+        // SAFETY: `on_child_complete` is the hook of this function, and may be called anywhere.
+        let complete = unsafe { FtraceHook::attach(c"tcp_ca_openreq_child", on_child_complete) }?;
+        // SAFETY: `on_storage_clone` is the hook of this function, and may be called anywhere.
+        let clone = unsafe { FtraceHook::attach(c"bpf_sk_storage_clone", on_storage_clone) }?;
         Ok([clone, complete])
     }
 }

@@ -44,14 +44,14 @@ void ostor_tracepoint_sync(void)
 	tracepoint_synchronize_unregister();
 }
 
-/* For ever. Of no use to a module that is on its way out. */
+/* The module is never unloaded again. Has no effect once it unloads. */
 void ostor_module_pin(void)
 {
 	__module_get(THIS_MODULE);
 }
 
 #ifdef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
-/* With its filter set. */
+/* Registers @ops, whose filter is set. */
 static int ostor_ops_attach(struct ftrace_ops *ops)
 {
 	int ret = register_ftrace_function(ops);
@@ -61,7 +61,7 @@ static int ostor_ops_attach(struct ftrace_ops *ops)
 	return ret;
 }
 
-/* Once it fails, as after ftrace_kill(), the function may go on calling @ops. */
+/* If it fails, as after ftrace_kill(), ftrace may still call @ops. */
 static int ostor_ops_detach(struct ftrace_ops *ops)
 {
 	int ret = unregister_ftrace_function(ops);
@@ -71,16 +71,16 @@ static int ostor_ops_detach(struct ftrace_ops *ops)
 	return ret;
 }
 
-struct ostor_entry_hook {
+struct ostor_ftrace_hook {
 	struct ftrace_ops ops;
 	void (*fn)(unsigned long arg0, unsigned long arg1);
 	bool called;
 };
 
-static void notrace ostor_entry_hook_enter(unsigned long ip, unsigned long parent_ip,
-					   struct ftrace_ops *ops, struct ftrace_regs *fregs)
+static void notrace ostor_ftrace_hook_enter(unsigned long ip, unsigned long parent_ip,
+					    struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
-	struct ostor_entry_hook *hook = container_of(ops, struct ostor_entry_hook, ops);
+	struct ostor_ftrace_hook *hook = container_of(ops, struct ostor_ftrace_hook, ops);
 
 	if (unlikely(!READ_ONCE(hook->called)))
 		WRITE_ONCE(hook->called, true);
@@ -88,21 +88,21 @@ static void notrace ostor_entry_hook_enter(unsigned long ip, unsigned long paren
 }
 
 /*
- * PERMANENT: the kernel then refuses to clear /proc/sys/kernel/ftrace_enabled,
- * and to attach while it is clear. Not RECURSION: ftrace would drop the second of
- * two nested calls without a word. As soon as another ftrace_ops covers the
- * function, it drops the third one all the same.
+ * FTRACE_OPS_FL_PERMANENT: the kernel refuses to clear
+ * /proc/sys/kernel/ftrace_enabled, and to attach while it is clear. Not
+ * FTRACE_OPS_FL_RECURSION: ftrace would silently drop the second of two nested
+ * calls. If another ftrace_ops covers the function, ftrace still drops the third.
  */
-void *ostor_entry_hook_attach(const char *function,
-			      void (*fn)(unsigned long arg0, unsigned long arg1))
+void *ostor_ftrace_hook_attach(const char *function,
+			       void (*fn)(unsigned long arg0, unsigned long arg1))
 {
-	struct ostor_entry_hook *hook __free(kfree) = kzalloc_obj(*hook);
+	struct ostor_ftrace_hook *hook __free(kfree) = kzalloc_obj(*hook);
 	int ret;
 
 	if (!hook)
 		return ERR_PTR(-ENOMEM);
 	hook->fn = fn;
-	hook->ops.func = ostor_entry_hook_enter;
+	hook->ops.func = ostor_ftrace_hook_enter;
 	hook->ops.flags = FTRACE_OPS_FL_PERMANENT;
 	ret = ftrace_set_filter(&hook->ops, (unsigned char *)function, strlen(function), 1);
 	if (ret)
@@ -113,9 +113,9 @@ void *ostor_entry_hook_attach(const char *function,
 	return no_free_ptr(hook);
 }
 
-int ostor_entry_hook_detach(void *data)
+int ostor_ftrace_hook_detach(void *data)
 {
-	struct ostor_entry_hook *hook = data;
+	struct ostor_ftrace_hook *hook = data;
 	int ret = ostor_ops_detach(&hook->ops);
 
 	if (!ret)
@@ -123,23 +123,23 @@ int ostor_entry_hook_detach(void *data)
 	return ret;
 }
 
-bool ostor_entry_hook_called(void *data)
+bool ostor_ftrace_hook_called(void *data)
 {
-	struct ostor_entry_hook *hook = data;
+	struct ostor_ftrace_hook *hook = data;
 
 	return READ_ONCE(hook->called);
 }
 
 /*
- * ftrace calls the ops of a function in a loop if there are several, and keeps a
- * bit set meanwhile for each context of the task.
+ * If several ftrace_ops cover a function, ftrace calls them in a loop, and keeps
+ * a bit of the task's context set meanwhile.
  */
 bool ostor_in_ftrace_loop(void)
 {
 	return current->trace_recursion & BIT(TRACE_LIST_START + trace_get_context_bit());
 }
 
-/* Two such loops are under way: ftrace drops what is nested in the second one. */
+/* In the second of two nested loops. ftrace drops the calls that are nested in that. */
 static bool notrace ostor_ftrace_drops(void)
 {
 	return current->trace_recursion & BIT(TRACE_LIST_START + TRACE_CTX_TRANSITION);
@@ -208,18 +208,18 @@ void ostor_alloc_hook_detach(void *data)
 		ret);
 }
 #else
-void *ostor_entry_hook_attach(const char *function,
-			      void (*fn)(unsigned long arg0, unsigned long arg1))
+void *ostor_ftrace_hook_attach(const char *function,
+			       void (*fn)(unsigned long arg0, unsigned long arg1))
 {
 	return ERR_PTR(-EOPNOTSUPP);
 }
 
-int ostor_entry_hook_detach(void *data)
+int ostor_ftrace_hook_detach(void *data)
 {
 	return 0;
 }
 
-bool ostor_entry_hook_called(void *data)
+bool ostor_ftrace_hook_called(void *data)
 {
 	return false;
 }
@@ -245,24 +245,24 @@ void ostor_alloc_hook_detach(void *data)
 #endif
 
 /*
- * The entry of bpf_sk_storage_free() is passed in the call that frees the socket.
- * If ftrace drops it, the bit that made it do so is still set when the memory
- * goes to the allocator.
+ * bpf_sk_storage_free() is called by the function that frees the socket. If ftrace
+ * drops the call, the bit for which it does so is still set when the allocator
+ * frees the memory.
  */
-static void (*ostor_unnoticed_free_fn)(unsigned long addr);
+static void (*ostor_free_fn)(unsigned long addr);
 static bool ostor_free_hook_attached;
 
 static void notrace ostor_on_kfree(void *data, unsigned long call_site, const void *ptr)
 {
 	if (unlikely(ostor_ftrace_drops()))
-		ostor_unnoticed_free_fn((unsigned long)ptr);
+		ostor_free_fn((unsigned long)ptr);
 }
 
 static void notrace ostor_on_kmem_cache_free(void *data, unsigned long call_site,
 					     const void *ptr, const struct kmem_cache *cache)
 {
 	if (unlikely(ostor_ftrace_drops()))
-		ostor_unnoticed_free_fn((unsigned long)ptr);
+		ostor_free_fn((unsigned long)ptr);
 }
 
 static int ostor_free_probe(const char *name, void *probe, bool attach)
@@ -295,7 +295,7 @@ static void ostor_free_hook_attach(struct work_struct *work)
 
 	ostor_free_hook_attached = !ret;
 	if (ret)
-		pr_warn("another tracer covers bpf_sk_storage_free(): what it frees in its callbacks may be missed (%d)\n",
+		pr_warn("another tracer covers bpf_sk_storage_free(): sockets that it frees in its callbacks may be missed (%d)\n",
 			ret);
 	else
 		pr_notice("another tracer covers bpf_sk_storage_free(): every free is watched from now on\n");
@@ -312,10 +312,10 @@ static struct irq_work ostor_free_hook_irq = IRQ_WORK_INIT(ostor_free_hook_queue
 
 void ostor_free_hook_prepare(void (*fn)(unsigned long addr))
 {
-	ostor_unnoticed_free_fn = fn;
+	ostor_free_fn = fn;
 }
 
-void ostor_free_hook_ask(void)
+void ostor_free_hook_request(void)
 {
 	irq_work_queue(&ostor_free_hook_irq);
 }
@@ -340,7 +340,7 @@ void ostor_free_hook_end(void)
 	ostor_free_hook_attached = false;
 }
 
-/* Neither counted as load nor watched as a hung task. */
+/* The task does not count as load, and is not reported as hung. */
 void ostor_sleep_idle(u32 seconds)
 {
 	schedule_timeout_idle(seconds * HZ);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Bindings of the C shim, generated from `shim.h` during the build.
+//! Bindings of the C shim, which bindgen makes of `shim.h` during the build.
 //!
-//! Only [`crate::sync`], [`crate::owner`] and nothing above them call these functions.
+//! Only [`crate::sync`] and [`crate::owner`] call these functions.
 
 #![allow(clippy::all, missing_docs, non_camel_case_types, unreachable_pub)]
 #![allow(

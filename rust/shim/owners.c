@@ -17,7 +17,7 @@
 #include "shim.h"
 
 #ifdef CONFIG_MEMCG
-/* Who is charged for memory; what goes to the root is charged to nobody. */
+/* The memory cgroup to charge, or NULL: the root is not charged. */
 static struct mem_cgroup *ostor_payer(struct mem_cgroup *memcg)
 {
 	return mem_cgroup_is_root(memcg) ? NULL : memcg;
@@ -25,9 +25,9 @@ static struct mem_cgroup *ostor_payer(struct mem_cgroup *memcg)
 #endif
 
 /*
- * Whether no fork can throw @task away any more. Until copy_process() has passed
- * its last failure, the task shares its parent's thread_pid, whose first and only
- * member is the parent; a fork that has failed leaves TASK_DEAD without an exit
+ * Whether the fork of @task can fail no more. Until copy_process() has passed its
+ * last failure, the task shares its parent's thread_pid, whose first and only
+ * member is the parent. A fork that has failed leaves TASK_DEAD without an exit
  * state. See Documentation/owners.rst for exchange_tids(), and for the order.
  */
 static bool ostor_task_finished(struct task_struct *task)
@@ -40,27 +40,28 @@ static bool ostor_task_finished(struct task_struct *task)
 		return true;
 	is_shared = first && READ_ONCE(first->thread_pid) == pid;
 	/*
-	 * What moved the members came after this task's thread_pid, after its exit
-	 * state if it was a leader, and after TASK_DEAD if its fork failed.
+	 * A thread that has moved the members of @pid did so after the store of
+	 * this task's thread_pid, after that of its exit state if the task was a
+	 * leader, and after that of TASK_DEAD if its fork failed.
 	 */
 	smp_rmb();
 	if (READ_ONCE(task->thread_pid) != pid)
 		return true;
 	is_dead = READ_ONCE(task->__state) == TASK_DEAD;
-	/* A task that exits gets its exit state before TASK_DEAD. */
+	/* A task that exits has its exit state before TASK_DEAD. */
 	smp_rmb();
 	return READ_ONCE(task->exit_state) || !(is_shared || is_dead);
 }
 
-/* Idle tasks have pid 0, never die, and share a pid; the first has no rcu_users. */
+/* Idle tasks have pid 0, share a struct pid, and never die. The first has no rcu_users. */
 static bool ostor_task_idle(struct task_struct *task)
 {
 	return !READ_ONCE(task->pid) && READ_ONCE(task->thread_pid) == init_task.thread_pid;
 }
 
 /*
- * rcu_users falls to 0 when the task is both reaped and off the CPU; its death
- * notice comes a grace period later.
+ * rcu_users is 0 once the task is both reaped and off the CPU. Its notice of death
+ * comes a grace period later.
  */
 bool ostor_task_alive(struct task_struct *task)
 {
@@ -69,8 +70,8 @@ bool ostor_task_alive(struct task_struct *task)
 }
 
 /*
- * pidfd_get_task() is not exported. A pidfd is a file of pidfs that has the
- * operations pidfs gives its inodes; i_private is then the struct pid.
+ * pidfd_get_task() is not exported. A pidfd is a file of pidfs with the file
+ * operations that pidfs gives its inodes. Its i_private is the struct pid.
  */
 struct task_struct *ostor_task_of_pidfd(struct file *file)
 {
@@ -95,8 +96,8 @@ struct mem_cgroup *ostor_task_memcg(struct task_struct *task)
 }
 
 /*
- * What css_tryget_online_from_dir() does, which is not exported; but a cgroup
- * that was removed and is still referenced is one, too.
+ * As css_tryget_online_from_dir(), which is not exported, but also for a cgroup
+ * that was removed and is still referenced.
  */
 static struct cgroup *ostor_cgroup_of_inode(struct inode *inode)
 {
@@ -107,7 +108,7 @@ static struct cgroup *ostor_cgroup_of_inode(struct inode *inode)
 	if ((magic != CGROUP_SUPER_MAGIC && magic != CGROUP2_SUPER_MAGIC) ||
 	    !S_ISDIR(inode->i_mode) || !kn)
 		return ERR_PTR(-EBADF);
-	/* Cleared when the cgroup is released, a grace period before it is freed. */
+	/* The release of the cgroup clears it, a grace period before the free. */
 	rcu_read_lock();
 	cgrp = rcu_dereference(*(void __rcu __force **)&kn->priv);
 	if (!cgrp || !cgroup_tryget(cgrp))
@@ -116,7 +117,7 @@ static struct cgroup *ostor_cgroup_of_inode(struct inode *inode)
 	return cgrp;
 }
 
-/* Naming is all the descriptor is for, so O_PATH will do. */
+/* The descriptor only names the cgroup, so O_PATH is enough. */
 struct cgroup *ostor_cgroup_of_fd(int fd)
 {
 	struct file *file = fget_raw(fd);
@@ -147,9 +148,9 @@ void ostor_cgroup_put(struct cgroup *cgrp)
 }
 
 /*
- * Whether the making of @cgrp can fail no more: it is linked to its parent, or its
- * hierarchy to the others, after the last failure. list_del_rcu() leaves next as it
- * is. Before that the list is zeroed, or empty; the root may be missing.
+ * Whether the creation of @cgrp can fail no more. After the last failure the cgroup
+ * is linked to its parent, or its hierarchy to the others. list_del_rcu() leaves
+ * next as it is. Before that the list is zeroed, or empty, and root may be NULL.
  */
 static bool ostor_cgroup_finished(struct cgroup *cgrp)
 {
@@ -163,15 +164,15 @@ static bool ostor_cgroup_finished(struct cgroup *cgrp)
 	return next && next != list;
 }
 
-/* A cgroup is dying from its removal on; its release comes a grace period later. */
+/* A cgroup is dying from its removal on. The release comes a grace period later. */
 bool ostor_cgroup_alive(struct cgroup *cgrp)
 {
 	return ostor_cgroup_finished(cgrp) && !percpu_ref_is_dying(&cgrp->self.refcnt);
 }
 
 /*
- * The memory cgroup that governs @cgrp: its own, or the nearest above it where
- * the controller is on. None in a hierarchy without the controller.
+ * The memory cgroup of @cgrp, or of its nearest ancestor where the controller is
+ * enabled. NULL in a hierarchy without the controller.
  */
 struct mem_cgroup *ostor_cgroup_memcg(struct cgroup *cgrp)
 {
@@ -216,7 +217,7 @@ void ostor_sock_put(struct sock *sk)
 	sock_put(sk);
 }
 
-/* Request and time-wait sockets are no full sockets; half-made ones have no reference. */
+/* Not request and timewait sockets, nor unfinished sockets, which have no reference. */
 bool ostor_sock_alive(struct sock *sk)
 {
 	return sk_fullsock(sk) && refcount_read(&sk->sk_refcnt);
@@ -227,7 +228,7 @@ bool ostor_sock_is_tcp(const struct sock *sk)
 	return sk_is_tcp(sk);
 }
 
-/* __sock_gen_cookie() is not exported, this way to it is. */
+/* __sock_gen_cookie() is not exported; sock_diag_save_cookie(), which calls it, is. */
 u64 ostor_sock_gen_cookie(struct sock *sk)
 {
 	u32 cookie[2];
@@ -236,7 +237,7 @@ u64 ostor_sock_gen_cookie(struct sock *sk)
 	return cookie[0] | (u64)cookie[1] << 32;
 }
 
-/* The rule of sock_kmalloc(), but check and charge are one step. */
+/* The limit of sock_kmalloc(), but check and charge are one atomic step. */
 bool ostor_sock_charge(struct sock *sk, u32 bytes)
 {
 	int max = READ_ONCE(sock_net(sk)->core.sysctl_optmem_max);
@@ -254,7 +255,7 @@ void ostor_sock_uncharge(struct sock *sk, u32 bytes)
 	atomic_sub(bytes, &sk->sk_omem_alloc);
 }
 
-/* What is charged to a socket that has no BPF storage, whose turn comes later. */
+/* Bytes charged. 0 if the socket has BPF storage, which is uncharged later. */
 u32 ostor_sock_omem_left(const struct sock *sk)
 {
 	if (rcu_access_pointer(sk->sk_bpf_storage))
@@ -266,7 +267,7 @@ struct net *ostor_net_of_fd(int fd)
 {
 	struct net *net = get_net_ns_by_fd(fd);
 
-	/* EINVAL for descriptors of anything else. */
+	/* EINVAL if @fd is anything else. */
 	return PTR_ERR_OR_ZERO(net) == -EINVAL ? ERR_PTR(-EBADF) : net;
 }
 
@@ -281,10 +282,10 @@ void ostor_net_put(struct net *net)
 }
 
 /*
- * The last reference goes a grace period before the exit methods are called. A
- * namespace that setup_net() has not finished is in no list yet: if it fails, exit
- * may have been called already, or never will be. What is listed has all of them
- * called, and net->list.next never becomes NULL again.
+ * The last put comes a grace period before the exit methods are called. A namespace
+ * that setup_net() has not finished is in no list yet. If setup_net() fails, exit
+ * was called already, or is never called. For a namespace that was listed, all exit
+ * methods are called. net->list.next never becomes NULL again.
  */
 bool ostor_net_alive(const struct net *net)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The parameters of the module. They are not declared by the kernel crate's
- * module! macro: its parameters cannot be read in sysfs (it sets perm to 0 and
- * has no get()), and its setters know types but no ranges.
+ * The parameters of the module. The kernel crate's module! macro is not used: it
+ * sets perm to 0 and has no get(), so that sysfs does not show its parameters, and
+ * it checks types and no ranges.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -18,7 +18,7 @@ struct ostor_param {
 	u32 most;
 };
 
-/* The kernel's own message names the parameter and the value, not the range. */
+/* The kernel's own message names the parameter and the value, and no range. */
 static int ostor_param_set(const char *text, const struct kernel_param *kp)
 {
 	struct ostor_param *param = kp->arg;
@@ -57,28 +57,28 @@ static const struct kernel_param_ops ostor_param_ops = {
 	module_param_cb(name, &ostor_param_ops, &ostor_##name, 0444)
 
 OSTOR_PARAM(map_bits, 10, 4, 20);
-MODULE_PARM_DESC(map_bits, "Buckets of a map, as a power of two (4 to 20)");
+MODULE_PARM_DESC(map_bits, "Binary logarithm of the buckets of a map (4 to 20)");
 
 OSTOR_PARAM(index_bits, 12, 4, 20);
-MODULE_PARM_DESC(index_bits, "Buckets of the owner index, as a power of two (4 to 20)");
+MODULE_PARM_DESC(index_bits, "Binary logarithm of the buckets of the owner index (4 to 20)");
 
 OSTOR_PARAM(pending_hurry, 0, 0, U32_MAX);
 MODULE_PARM_DESC(pending_hurry,
-		 "KiB of dead elements from which on grace periods are hurried (0: a 1024th of memory)");
+		 "KiB of dead elements above which grace periods are expedited (0: a 1024th of memory)");
 
 OSTOR_PARAM(pending_limit, 0, 0, U32_MAX);
 MODULE_PARM_DESC(pending_limit,
-		 "KiB of dead elements from which on creation waits or gets ENOMEM (0: a 128th of memory)");
+		 "KiB of dead elements above which creates wait or fail with ENOMEM (0: a 128th of memory)");
 
 #ifdef OSTOR_TEST
-/* Sums of 1 << OSTOR_KIND_*. */
+/* Each bit is 1 << OSTOR_KIND_*. */
 #define OSTOR_ALL_KINDS 31
 
 OSTOR_PARAM(mute_deaths, 0, 0, OSTOR_ALL_KINDS);
 MODULE_PARM_DESC(mute_deaths,
 		 "Kinds whose notices of death are lost: the sum of 1 << OSTOR_KIND_*");
 
-OSTOR_PARAM(mute_proof, 0, 0, OSTOR_ALL_KINDS);
-MODULE_PARM_DESC(mute_proof,
-		 "Kinds whose notices of death are lost while the module is loaded, likewise");
+OSTOR_PARAM(mute_startup, 0, 0, OSTOR_ALL_KINDS);
+MODULE_PARM_DESC(mute_startup,
+		 "Kinds whose notices of death are lost during the startup test, likewise");
 #endif

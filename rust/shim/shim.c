@@ -17,9 +17,9 @@
 MODULE_VERSION("0.1.0");
 
 /*
- * Both flavours make the same device, hooks and tracepoints, and have different
- * names. The loader refuses a module that exports what another one does, or the
- * kernel itself, before any code of it runs.
+ * The flavours have the same device, hooks and tracepoints, and different names.
+ * Before the code of a module runs, the loader refuses the module if it exports a
+ * symbol that another module, or the kernel, exports already.
  */
 const bool owner_storage_is_loaded = true;
 EXPORT_SYMBOL_GPL(owner_storage_is_loaded);
@@ -30,8 +30,8 @@ int ostor_res_lock_irqsave(rqspinlock_t *lock, unsigned long *flags)
 }
 
 /*
- * rqspinlock has no trylock. As in its lock, the entry in the table of held locks
- * comes first, so that another CPU never finds the lock held by nobody.
+ * rqspinlock has no trylock. As in its lock, the entry in this CPU's table of held
+ * locks comes first, so that another CPU never finds a held lock without a holder.
  */
 bool ostor_res_trylock_irqsave(rqspinlock_t *lock, unsigned long *flags)
 {
@@ -52,13 +52,13 @@ void ostor_res_unlock_irqrestore(rqspinlock_t *lock, unsigned long flags)
 }
 
 /*
- * Whether the current task can be seen to hold no lock that spins. The caller is
- * in one RCU read section, of its own: without CONFIG_PREEMPT_RCU that disables
- * preemption once. On PREEMPT_RT a spinlock_t leaves the preempt count alone, but
- * disables migration while it is held, and a softirq is a task's. Without preempt
- * counts a lock cannot be seen.
+ * Whether the current task can be seen to hold no spinning lock. The caller is in
+ * one RCU read section, which disables preemption once without CONFIG_PREEMPT_RCU.
+ * On PREEMPT_RT a spinlock_t does not change the preempt count, but disables
+ * migration while it is held, and softirqs run in a task. Without preempt counts a
+ * lock cannot be seen.
  */
-bool ostor_holds_nothing(void)
+bool ostor_holds_no_lock(void)
 {
 	int in_rcu = IS_ENABLED(CONFIG_PREEMPT_RCU) ? 0 : PREEMPT_OFFSET;
 
@@ -70,11 +70,11 @@ bool ostor_holds_nothing(void)
 }
 
 /*
- * kmalloc() takes the allocator's locks, of which the caller holds none. Where it
- * has to, it fetches memory for many allocations to come; kmalloc_nolock() does
- * that for each anew. On PREEMPT_RT there is a gap in what can be seen of a lock,
- * and kmalloc() is for when kmalloc_nolock() gives up: where it meets a lock, the
- * holder may be a task that was preempted on this CPU, so trying again is no use.
+ * The caller holds none of the allocator's locks, so kmalloc() may take them. It
+ * refills the CPU's objects for many allocations at once; kmalloc_nolock() does so
+ * for each allocation. On PREEMPT_RT not every lock can be seen, so
+ * kmalloc_nolock() comes first. Where that meets a lock, the holder may be a task
+ * that was preempted on this CPU, so that another try would fail too.
  */
 static void *ostor_kmalloc_flags(size_t size, gfp_t flags)
 {
@@ -86,10 +86,10 @@ static void *ostor_kmalloc_flags(size_t size, gfp_t flags)
 }
 
 /*
- * Accounted memory is charged to the active memory cgroup of the task. A charge
- * that fails frees the object by the slab's ordinary way, under list_lock. One
- * that exceeds memory.high asks the task to reclaim when it returns to user
- * space; outside task context it would queue work, which takes a run queue's lock.
+ * Accounted memory is charged to the active memory cgroup of the task. If the
+ * charge fails, the slab frees the object as kfree() does, under list_lock. If it
+ * exceeds memory.high, the task has to reclaim when it returns to user space;
+ * outside task context the charge would queue work, under a run queue's lock.
  */
 void *ostor_kmalloc(size_t size, struct mem_cgroup *memcg)
 {
@@ -156,7 +156,7 @@ void ostor_init_work(struct work_struct *work, void (*fn)(struct work_struct *wo
 	INIT_WORK(work, fn);
 }
 
-struct work_struct *ostor_work_here(void (*fn)(struct work_struct *work))
+struct work_struct *ostor_current_work(void (*fn)(struct work_struct *work))
 {
 	struct work_struct *work = in_task() ? current_work() : NULL;
 
@@ -171,12 +171,12 @@ bool ostor_task_work_add(struct callback_head *head, void (*fn)(struct callback_
 	return !task_work_add(current, head, TWA_RESUME);
 }
 
-void ostor_text_sync(void)
+void ostor_synchronize_rcu_tasks(void)
 {
 	synchronize_rcu_tasks();
 }
 
-size_t ostor_memory(void)
+size_t ostor_totalram(void)
 {
 	return totalram_pages() << PAGE_SHIFT;
 }
@@ -187,8 +187,8 @@ struct workqueue_struct *ostor_alloc_workqueue(void)
 }
 
 /*
- * 0 or less once rmmod has been let through and the last reference is gone: from
- * then on no file of ours is open, and fput() does not come back to this text.
+ * 0 or less while the module unloads and no reference is left. Then none of its
+ * files is open, and no fput() returns to its text.
  */
 int ostor_module_users(void)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What Rust cannot call itself: macros, static inlines, and objects whose
- * types the kernel crate's bindings do not have. One of them per function;
- * bindgen reads this header. No function here takes a lock or allocates
- * unless its name says so.
+ * What Rust cannot call itself: macros, static inlines, and functions on objects
+ * whose types the kernel crate's bindings do not have. Each function wraps one of
+ * them. bindgen reads this header. A function takes a lock or allocates only if its
+ * name says so.
  */
 #ifndef OSTOR_SHIM_H
 #define OSTOR_SHIM_H
@@ -19,17 +19,17 @@
 
 struct mem_cgroup;
 
-/* Exported by both flavours, so that the loader refuses the second one. */
+/* Each flavour exports it, so that the loader refuses a second one. */
 extern const bool owner_storage_is_loaded;
 
-/* Parameters of the module; their ranges were checked when it was loaded. */
+/* Parameters of the module. Their ranges were checked when it was loaded. */
 u32 ostor_param_map_bits(void);
 u32 ostor_param_index_bits(void);
 u32 ostor_param_pending_hurry(void);
 u32 ostor_param_pending_limit(void);
 #ifdef OSTOR_TEST
 u32 ostor_param_mute_deaths(void);
-u32 ostor_param_mute_proof(void);
+u32 ostor_param_mute_startup(void);
 #endif
 
 /* rqspinlock */
@@ -38,11 +38,11 @@ bool ostor_res_trylock_irqsave(rqspinlock_t *lock, unsigned long *flags);
 void ostor_res_unlock_irqrestore(rqspinlock_t *lock, unsigned long flags);
 
 /*
- * Memory. In one RCU read section, ostor_holds_nothing() says whether the caller
- * may have it by ostor_kmalloc(), which takes locks and charges @memcg unless that
+ * Memory. A caller in one RCU read section may call ostor_kmalloc() if
+ * ostor_holds_no_lock() returns true. It takes locks, and charges @memcg unless that
  * is NULL. ostor_kmalloc_nolock() is for any context.
  */
-bool ostor_holds_nothing(void);
+bool ostor_holds_no_lock(void);
 void *ostor_kmalloc(size_t size, struct mem_cgroup *memcg);
 void *ostor_kmalloc_nolock(size_t size);
 void ostor_kfree_nolock(const void *ptr);
@@ -58,10 +58,10 @@ bool ostor_busy_enter(void);
 void ostor_busy_leave(void);
 #endif
 
-/* References to this module that others hold, open files for the most part. */
+/* References to this module. Most are open files. */
 int ostor_module_users(void);
 
-/* From any context to process context. A lazy one comes with the next tick, if there is one. */
+/* Deferred work. A @lazy irq_work runs in the next tick, unless the tick is stopped. */
 void ostor_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *work), bool lazy);
 void ostor_init_delayed_work(struct delayed_work *work, void (*fn)(struct work_struct *work));
 void ostor_queue_delayed_work(struct workqueue_struct *wq, struct delayed_work *work,
@@ -69,27 +69,28 @@ void ostor_queue_delayed_work(struct workqueue_struct *wq, struct delayed_work *
 void ostor_init_work(struct work_struct *work, void (*fn)(struct work_struct *work));
 struct workqueue_struct *ostor_alloc_workqueue(void);
 
-/* What a kworker runs @fn for, if this is one and in no interrupt; else NULL. */
-struct work_struct *ostor_work_here(void (*fn)(struct work_struct *work));
+/* The work for which this kworker runs @fn. NULL if there is none, and in interrupts. */
+struct work_struct *ostor_current_work(void (*fn)(struct work_struct *work));
 void ostor_cond_resched(void);
 
 /*
- * Has the current task call @fn before it returns to user space or ends; false if
- * it does neither. The other one waits until all tasks have left code that they
- * were in, whether they were preempted there or not.
+ * Has the current task call @fn before it returns to user space or ends. Returns
+ * false in a kernel thread, which does neither.
  */
 bool ostor_task_work_add(struct callback_head *head, void (*fn)(struct callback_head *head));
-void ostor_text_sync(void);
 
-/* Memory of the machine, in bytes. */
-size_t ostor_memory(void);
+/* Waits until each task has left the code in which it was, preempted or not. */
+void ostor_synchronize_rcu_tasks(void);
+
+/* Bytes of memory of the machine. */
+size_t ostor_totalram(void);
 
 /* Tracepoints of this module, and the number the device knows them by. */
 #define OSTOR_TRACE_ENTER		0
 #define OSTOR_TRACE_STORAGE_LOCKED	1
 #define OSTOR_TRACE_BUCKET_LOCKED	2
 
-/* Called only where the tracepoint's key says that somebody listens. */
+/* Called only if the tracepoint has a probe. */
 DECLARE_TRACEPOINT(ostor_enter);
 DECLARE_TRACEPOINT(ostor_storage_locked);
 DECLARE_TRACEPOINT(ostor_bucket_locked);
@@ -100,50 +101,50 @@ int ostor_trace_register(u32 event, void (*probe)(void *data, unsigned long owne
 void ostor_trace_unregister(u32 event, void (*probe)(void *data, unsigned long owner), void *data);
 
 #ifdef OSTOR_TEST
-/* What this CPU has written down of itself, and in how many NMIs it is. */
+/* The innermost section that this CPU is in, see lock_order.rs, and its nested NMIs. */
 u32 ostor_section(void);
 void ostor_set_section(u32 section);
 u32 ostor_nmi_depth(void);
 
 /*
- * Makes @function fail with ENOMEM, without having run, at the next call by the
- * task that armed the fault. The name stays until the detach, which may sleep, as
- * the attach. EOPNOTSUPP without CONFIG_KPROBES.
+ * Makes the next call of @function fail with ENOMEM in place of running, if the
+ * task that armed the fault makes the call. @function must be valid until the
+ * detach. Attach and detach may sleep. EOPNOTSUPP without CONFIG_KPROBES.
  */
 void *ostor_fork_fault_attach(const char *function);
 void ostor_fork_fault_detach(void *probe);
 void ostor_fork_fault_arm(void);
 
-/* The cgroup whose own count @ref is, or NULL: those of its controllers are others. */
+/* The cgroup whose own count @ref is. NULL if it is the count of a controller's state. */
 struct cgroup *ostor_cgroup_of_ref(struct percpu_ref *ref);
 
-/* From its end on, the socket waits for a grace period. */
+/* Has the last put free the socket a grace period later. */
 void ostor_sock_free_by_rcu(struct sock *sk);
 #endif
 
 /* The kernel's tracepoints and functions. */
 struct tracepoint *ostor_tracepoint_find(const char *name);
 void ostor_tracepoint_sync(void);
-void *ostor_entry_hook_attach(const char *function,
-			      void (*fn)(unsigned long arg0, unsigned long arg1));
+void *ostor_ftrace_hook_attach(const char *function,
+			       void (*fn)(unsigned long arg0, unsigned long arg1));
 
-/* On an error the hook may still be called: it and this module have to stay. */
-int ostor_entry_hook_detach(void *hook);
-bool ostor_entry_hook_called(void *hook);
+/* After an error the hook may still be called, so it and this module have to stay. */
+int ostor_ftrace_hook_detach(void *hook);
+bool ostor_ftrace_hook_called(void *hook);
 
-/* Asked in a hook: whether another ftrace_ops covers the function as well. */
+/* Called in a hook. Whether another ftrace_ops covers the function too. */
 bool ostor_in_ftrace_loop(void);
 
 /*
- * Has @fn called for memory that is freed where ftrace drops calls, soon after it
- * is asked for the first time, in whatever context, until the end. There is one at
- * a time. The end may sleep.
+ * Has @fn called for memory that is freed where ftrace drops calls: from soon after
+ * the request, which any context may make, until the end, which may sleep. There is
+ * one at a time.
  */
 void ostor_free_hook_prepare(void (*fn)(unsigned long addr));
-void ostor_free_hook_ask(void);
+void ostor_free_hook_request(void);
 void ostor_free_hook_end(void);
 #ifdef OSTOR_TEST
-/* Until what was asked for is done. */
+/* Waits until the request is fulfilled. */
 void ostor_free_hook_wait(void);
 #endif
 
@@ -186,8 +187,8 @@ u32 ostor_this_cpu(void);
 bool ostor_cpu_online(u32 cpu);
 
 /*
- * Owners. Those that look an object up return a reference, or an ERR_PTR. The
- * memory cgroups are valid under RCU; NULL is the root, or none.
+ * Owners. A function that looks an object up returns a reference, or an ERR_PTR.
+ * A memory cgroup is valid under RCU. It is NULL if there is none, or for the root.
  */
 struct task_struct *ostor_task_of_pidfd(struct file *file);
 bool ostor_task_alive(struct task_struct *task);
@@ -200,7 +201,7 @@ void ostor_cgroup_put(struct cgroup *cgrp);
 bool ostor_cgroup_alive(struct cgroup *cgrp);
 struct mem_cgroup *ostor_cgroup_memcg(struct cgroup *cgrp);
 
-/* Where a socket's cookie is: bindgen does not translate struct sock. */
+/* Offset of a socket's cookie. bindgen does not translate struct sock. */
 static const size_t OSTOR_SOCK_COOKIE = offsetof(struct sock, sk_cookie);
 
 struct sock *ostor_sock_of_fd(int fd);
@@ -213,7 +214,7 @@ bool ostor_sock_charge(struct sock *sk, u32 bytes);
 void ostor_sock_uncharge(struct sock *sk, u32 bytes);
 u32 ostor_sock_omem_left(const struct sock *sk);
 
-/* Where a namespace's cookie is: not all kernel crates translate struct net. */
+/* Offset of a namespace's cookie. Not all kernel crates translate struct net. */
 static const size_t OSTOR_NET_COOKIE = offsetof(struct net, net_cookie);
 
 struct net *ostor_net_of_fd(int fd);
@@ -224,30 +225,30 @@ int ostor_net_hook_attach(void (*fn)(struct net *net));
 void ostor_net_hook_detach(void);
 
 /*
- * Objects that are made to see that their end is noticed. Those that make one
- * return an ERR_PTR if they cannot. All may sleep.
+ * Objects for the startup test. A function that makes one returns an ERR_PTR if it
+ * cannot. All may sleep.
  */
-struct task_struct *ostor_proof_task(void);
+struct task_struct *ostor_startup_task(void);
 
-/* The kernel frees it as the last reference is put. */
-struct sock *ostor_proof_sock(void);
+/* The last put frees it. */
+struct sock *ostor_startup_sock(void);
 
 #ifdef OSTOR_TEST
-/* Puts the references of @socks so that ftrace drops all ends but the first two. */
+/* Puts @socks so that ftrace drops the notices of all but the first two. */
 int ostor_nest_socket_ends(struct sock *const *socks, u32 count);
 #endif
 
 /* TCP over the loopback device. */
-void *ostor_proof_listen(void);
-void *ostor_proof_connect(void *listener);
-void *ostor_proof_accept(void *listener);
-struct sock *ostor_proof_socket_sk(void *socket);
-void ostor_proof_socket_end(void *socket);
+void *ostor_startup_listen(void);
+void *ostor_startup_connect(void *listener);
+void *ostor_startup_accept(void *listener);
+struct sock *ostor_startup_socket_sk(void *socket);
+void ostor_startup_socket_end(void *socket);
 
-/* Below the root that the caller's cgroup namespace has in version 2. */
-void *ostor_proof_cgroup_mount(void);
-void ostor_proof_cgroup_unmount(void *mount);
-struct cgroup *ostor_proof_cgroup(void *mount);
-int ostor_proof_cgroup_remove(void *mount);
+/* A cgroup v2, below the root of the caller's cgroup namespace. */
+void *ostor_startup_cgroup_mount(void);
+void ostor_startup_cgroup_unmount(void *mount);
+struct cgroup *ostor_startup_cgroup(void *mount);
+int ostor_startup_cgroup_remove(void *mount);
 
 #endif /* OSTOR_SHIM_H */

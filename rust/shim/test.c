@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the test flavour alone needs. */
+/* For the test flavour only. */
 #include <linux/cgroup.h>
 #include <linux/ftrace.h>
 #include <linux/kprobes.h>
@@ -14,7 +14,7 @@
 #include "shim.h"
 
 #ifdef OSTOR_BUSTED
-/* How the module was broken. The loader taints the kernel for it, as for any test. */
+/* The name of the fault that was put into the sources. For "test" the loader taints the kernel. */
 MODULE_INFO(busted, __stringify(OSTOR_BUSTED));
 MODULE_INFO(test, "Y");
 #endif
@@ -37,7 +37,7 @@ u32 ostor_nmi_depth(void)
 }
 
 #ifdef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
-/* The task whose call it is, and the sockets it has left to free. */
+/* The task that nests the puts, and the sockets that it has still to put. */
 static struct task_struct *ostor_nest_task;
 static struct sock *const *ostor_nest_next;
 static u32 ostor_nest_left;
@@ -54,8 +54,8 @@ static void notrace ostor_nest_enter(unsigned long ip, unsigned long parent_ip,
 }
 
 /*
- * The second one is freed in a tracer's callback for the end of the first, and
- * all others in the callback for the end of the second: ftrace drops those.
+ * The callback of an ftrace_ops for the end of the first socket puts the second
+ * one. The callback for the end of that puts all others, whose notices ftrace drops.
  */
 int ostor_nest_socket_ends(struct sock *const *socks, u32 count)
 {
@@ -85,7 +85,7 @@ int ostor_nest_socket_ends(struct sock *const *socks, u32 count)
 #endif
 
 #ifdef CONFIG_KPROBES
-/* The task in whose next call the function fails. */
+/* The task whose next call of the function fails. */
 static struct task_struct *ostor_fork_caller;
 
 static unsigned long ostor_fork_error(void)
@@ -93,7 +93,7 @@ static unsigned long ostor_fork_error(void)
 	return -ENOMEM;
 }
 
-/* Runs ostor_fork_error() in place of the function: it returns to the caller. */
+/* Runs ostor_fork_error() in place of the function, which returns to the caller. */
 static int ostor_fork_enter(struct kprobe *probe, struct pt_regs *regs)
 {
 	if (READ_ONCE(ostor_fork_caller) != current)

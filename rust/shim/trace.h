@@ -7,8 +7,8 @@
 
 #include <linux/tracepoint.h>
 
-/* A point that an operation on @owner passes. */
-DECLARE_EVENT_CLASS(ostor_point,
+/* An operation on @owner passes a tracepoint. */
+DECLARE_EVENT_CLASS(ostor_owner_event,
 		    TP_PROTO(unsigned long owner),
 		    TP_ARGS(owner),
 		    TP_STRUCT__entry(__field(void *, owner)),
@@ -16,20 +16,20 @@ DECLARE_EVENT_CLASS(ostor_point,
 		    TP_printk("owner=%p", __entry->owner)
 );
 
-/* A create, update or delete begins; it holds no lock. */
-DEFINE_EVENT(ostor_point, ostor_enter,
+/* A create, update or delete begins, and holds no lock. */
+DEFINE_EVENT(ostor_owner_event, ostor_enter,
 	     TP_PROTO(unsigned long owner),
 	     TP_ARGS(owner)
 );
 
 /* This CPU has just taken the lock of the owner's storage. */
-DEFINE_EVENT(ostor_point, ostor_storage_locked,
+DEFINE_EVENT(ostor_owner_event, ostor_storage_locked,
 	     TP_PROTO(unsigned long owner),
 	     TP_ARGS(owner)
 );
 
 /* This CPU has just taken the lock of the owner's bucket in a map. */
-DEFINE_EVENT(ostor_point, ostor_bucket_locked,
+DEFINE_EVENT(ostor_owner_event, ostor_bucket_locked,
 	     TP_PROTO(unsigned long owner),
 	     TP_ARGS(owner)
 );

@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What an owner is charged for its elements, and how it gets that back.
+//! What an owner is charged for its elements, and how the charge is given back.
 //!
-//! An element is charged when it is linked and no longer when it has been claimed, whatever becomes
-//! of its unlinking. Who creates or deletes has the owner at hand. The end of a map has not: the
-//! owner may be dying at the same time, on another CPU, and its memory be gone when the notice of
-//! death returns. So whoever gives back registers in a word that the notice closes.
+//! An element is charged when it is linked. The charge is given back when the element is claimed,
+//! even if the locks defer its unlinking. A create or delete has a reference to the owner. The end
+//! of a map has none: the owner may die at the same time on another CPU, and its memory may be
+//! reused as soon as the notice of death has returned. So a CPU that gives a charge back registers
+//! as a visitor, in a word that the notice of death closes.
 //!
-//! The notice takes back what is left in one go and touches nothing after that. If it meets a
-//! visitor between its two steps, it waits for it. That is no lock holder that it waits for: a
-//! visit is a handful of instructions, with interrupts off, that calls nothing and takes nothing.
-//! There is no way around it as long as the owner is memory that goes when the notice returns,
-//! except to leave closed maps charged to owners that live.
+//! The notice of death closes the word and gives back what is left, and then waits for the visitors
+//! that it found. It waits for no lock holder: a visit takes a few instructions with interrupts
+//! off, calls nothing that can block, and takes no lock. The alternative would be to leave elements
+//! of closed maps charged to owners that are alive.
 
 use super::{
     owner::{
-        Kind,
-        OwnerId, //
+        OwnerId,
+        OwnerOps, //
     },
-    runtime::Stats, //
+    stats::Stats, //
 };
 use crate::sync::{
     cpu_relax,
     fault::{
         self,
-        Point, //
+        Site, //
     },
     irq::with_irqs_off,
     Acquire,
@@ -36,13 +36,15 @@ use crate::sync::{
 
 /// What one storage has charged to its owner.
 ///
-/// | bits     | meaning                                            | who changes them             |
-/// |----------|----------------------------------------------------|------------------------------|
-/// | 0 to 31  | bytes that are charged                             | who charges, and visitors    |
-/// | 32 to 47 | visitors: CPUs that are giving bytes back          | visitors                     |
-/// | 63       | ended: what was charged is given back; no visitors | the notice of death, once    |
+/// | bits     | meaning                                | changed by                            |
+/// |----------|----------------------------------------|---------------------------------------|
+/// | 0 to 31  | bytes that are charged                 | creators and visitors                 |
+/// | 32 to 47 | visitors: CPUs that give a charge back | visitors                              |
+/// | 63       | ended: no visitor may enter any more   | once, by the notice of death, or by a |
+/// |          |                                        | CPU that finds the memory reused      |
 ///
-/// `ended` and a new visitor exclude each other, since both come by one exchange of the word.
+/// A visitor enters, and the word ends, by one compare and exchange each. So no visitor enters a
+/// word that has ended.
 pub(super) struct Charge(Atomic<u64>);
 
 const VISITOR: u64 = 1 << 32;
@@ -55,36 +57,39 @@ impl Charge {
         Self(Atomic::new(0))
     }
 
-    /// Notes `bytes` that were charged to an owner whose gate is held.
+    /// Records `bytes` that the caller has charged to the owner, whose gate it holds.
     pub(super) fn add(&self, bytes: u32, stats: &Stats) {
-        fault::pause(Point::ChargeAdd);
-        stats.here().charged.add(bytes.into());
+        fault::pause(Site::ChargeAdd);
+        stats.this_cpu().charged.add(bytes.into());
         self.0.add(bytes.into(), Relaxed);
     }
 
-    /// Gives `bytes` back, unless the owner's death has. Any context.
+    /// Gives `bytes` back to the owner, unless its notice of death has done so. Any context.
     ///
     /// # Safety
     ///
-    /// The storage must be live in the index of owners, or the owner known to be alive: so that the
-    /// notice of death comes here before it is over.
-    pub(super) unsafe fn give_back(&self, id: OwnerId, kind: &Kind, bytes: u32, stats: &Stats) {
-        let Some(uncharge) = kind.uncharge else {
+    /// Either the caller has seen the storage live in the owner index under its RCU guard, or it
+    /// has a reference to the owner. So the notice of death comes to this word before it returns.
+    pub(super) unsafe fn give_back(&self, id: OwnerId, ops: &OwnerOps, bytes: u32, stats: &Stats) {
+        let Some(uncharge) = ops.uncharge else {
             return;
         };
-        // The notice may run in an interrupt, where it must not meet a visitor of its own CPU.
+        // The notice of death may run in an interrupt. There it must not wait for a visitor on its
+        // own CPU.
         with_irqs_off(|| {
             if self.enter(bytes) {
-                fault::pause(Point::ChargeVisit);
-                // SAFETY: A notice that comes now waits until we have left.
+                fault::pause(Site::ChargeVisit);
+                // SAFETY: The word had not ended when this visitor entered. So a notice of death
+                // waits in `end()` until the visitor has left, and has not returned.
                 unsafe { uncharge(id, bytes) };
                 self.0.fetch_sub(VISITOR, Release);
-                stats.here().charged.sub(bytes.into());
+                stats.this_cpu().charged.sub(bytes.into());
             }
         });
     }
 
-    /// Takes `bytes` off the word and registers a visitor; false if it has ended.
+    /// Takes `bytes` off the word and registers a visitor. Returns false, and does nothing, if the
+    /// word has ended.
     fn enter(&self, bytes: u32) -> bool {
         let mut word = self.0.load(Relaxed);
         while word & ENDED == 0 {
@@ -97,34 +102,38 @@ impl Charge {
         false
     }
 
-    /// The owner dies: gives all back. When this returns, the owner is not touched again.
+    /// Gives back all that is charged, since the owner dies. Once this has returned, no CPU
+    /// accesses the owner.
     ///
     /// # Safety
     ///
-    /// Called by the notice of death of the owner `id`.
-    pub(super) unsafe fn end(&self, id: OwnerId, kind: &Kind, stats: &Stats) {
-        let Some(uncharge) = kind.uncharge else {
+    /// To be called by the notice of death of the owner `id` only.
+    pub(super) unsafe fn end(&self, id: OwnerId, ops: &OwnerOps, stats: &Stats) {
+        let Some(uncharge) = ops.uncharge else {
             return;
         };
-        fault::pause(Point::ChargeEnd);
+        fault::pause(Site::ChargeEnd);
         if let Some(left) = self.close() {
-            // SAFETY: The notice of death is not over.
+            // SAFETY: The caller is the notice of death, so that has not returned. `left` bytes are
+            // charged.
             unsafe { uncharge(id, left) };
-            stats.here().charged.sub(left.into());
+            stats.this_cpu().charged.sub(left.into());
         }
         while self.0.load(Acquire) & VISITORS != 0 {
             cpu_relax();
         }
     }
 
-    /// The owner is gone and nobody told: there is nobody to give anything back to.
+    /// Forgets what is charged. The owner's memory was reused without a notice of death, so there
+    /// is no owner to give the charge back to.
     pub(super) fn abandon(&self, stats: &Stats) {
         if let Some(left) = self.close() {
-            stats.here().charged.sub(left.into());
+            stats.this_cpu().charged.sub(left.into());
         }
     }
 
-    /// Ends it and returns the bytes that were left, if this call did it.
+    /// Ends the word. Returns the bytes that were charged, or [`None`] if the word had ended
+    /// already.
     fn close(&self) -> Option<u32> {
         let mut word = self.0.load(Relaxed);
         while word & ENDED == 0 {
@@ -139,14 +148,14 @@ impl Charge {
 
 /// Whether an element is charged to its owner.
 ///
-/// | state  | meaning                               | who changes it, and to what                 |
-/// |--------|---------------------------------------|---------------------------------------------|
-/// | unpaid | not charged                           | its creator, to paid; the claimer, to taken |
-/// | paid   | charged                               | the claimer, to taken                       |
-/// | taken  | claimed; its charge, if any, is taken | nobody                                      |
+/// | state  | meaning                     | changed by, and to                          |
+/// |--------|-----------------------------|---------------------------------------------|
+/// | unpaid | not charged                 | the creator, to paid; the claimer, to taken |
+/// | paid   | charged                     | the claimer, to taken                       |
+/// | taken  | claimed; a charge was taken | no CPU                                      |
 ///
-/// An update hands the old element's charge on to the new one, which can be found, and claimed,
-/// before that: so both sides exchange.
+/// An update hands the charge of the old element to the new one. At that time other CPUs can
+/// already find and claim the new one. So both sides change the word by an exchange.
 pub(super) struct Paid(Atomic<u32>);
 
 const UNPAID: u32 = 0;
@@ -154,25 +163,26 @@ const PAID: u32 = 1;
 const TAKEN: u32 = 2;
 
 impl Paid {
-    /// Of a new element.
+    /// The state of a new element.
     pub(super) const fn no() -> Self {
         Self(Atomic::new(UNPAID))
     }
 
-    /// Charges the element, which nobody else can find yet.
+    /// Marks the element as paid. No other CPU can find it yet.
     pub(super) fn start(&self) {
         self.0.store(PAID, Relaxed);
     }
 
-    /// Hands a charge to the element; false if somebody has claimed it, and the caller keeps it.
+    /// Hands a charge to the element. Returns false if the element was claimed; the caller then
+    /// keeps the charge.
     pub(super) fn give(&self) -> bool {
-        fault::pause(Point::PaidGive);
+        fault::pause(Site::PaidGive);
         self.0.cmpxchg(UNPAID, PAID, Full).is_ok()
     }
 
-    /// The claimer takes the charge; false if there is none.
+    /// Takes the charge of an element that the caller has claimed. Returns false if there is none.
     pub(super) fn take(&self) -> bool {
-        fault::pause(Point::PaidTake);
+        fault::pause(Site::PaidTake);
         self.0.xchg(TAKEN, Full) == PAID
     }
 }

@@ -1,30 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Create and update.
+//! Create and update of elements.
 
 use super::{
     element::Element,
     error::Refusal,
+    lock_mode::Spin,
     owner::{
-        Kind,
         Owner,
-        OwnerId, //
+        OwnerId,
+        OwnerOps, //
     },
     raw_map::RawMap,
     runtime::Runtime,
     store::Storage,
-    table::Seen,
-    unlink::{
-        self,
-        Waits, //
-    }, //
+    table::Lookup,
+    unlink, //
 };
 use crate::sync::{
     fault::{
         self,
-        Point, //
+        Site, //
     },
-    nolock::Source,
+    nolock::AllocSource,
     rcu::Guard,
     trace::{
         self,
@@ -37,57 +35,58 @@ use core::{
 };
 use kernel::prelude::*;
 
-/// What is wanted of an element that exists, or does not.
+/// What to do if the owner has an element, and if it has none.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Get it, or create it.
+    /// Return the element, or create one.
     Get,
-    /// Replace it, or create it.
+    /// Replace the element, or create one.
     Any,
-    /// Create it, or refuse.
+    /// Refuse, or create an element.
     NoExist,
-    /// Replace it, or refuse.
+    /// Replace the element, or refuse.
     Exist,
 }
 
-/// The element an operation ended with.
+/// The result of a create or update.
 pub(crate) struct Outcome<'a> {
-    /// It is live, or was when the operation took effect.
+    /// The element. It was live when the operation took effect.
     pub(crate) elem: &'a Element,
-    /// Whether the operation created it, not taking the place of another.
+    /// Whether the operation created the element, and did not replace another one.
     pub(crate) created: bool,
 }
 
-/// What became of a new element under its storage's lock.
+/// The result of an attempt to link a new element, with its storage's lock held.
 enum Linked<'a> {
-    /// It was linked; `replaced` was taken off the storage's list. `created` is what the user is
-    /// told.
+    /// The element was linked. `replaced` was removed from the storage's list, and the caller must
+    /// retire it. `created` becomes [`Outcome::created`].
     New {
         replaced: Option<&'a Element>,
         created: bool,
     },
-    /// It was not: there is one, and that was wanted.
-    Other(&'a Element),
-    /// It was not, for this reason.
+    /// The element was not linked. There is this one, and the mode accepts it.
+    Existing(&'a Element),
+    /// The element was not linked, for this reason.
     Refused(Refusal),
 }
 
 impl RawMap {
-    /// Runs `op`, which puts something into this map, where the caller may sleep: when there is no
-    /// memory, because too much waits to be freed or the payer is at its limit, it waits until what
-    /// is dead now is freed, and tries again.
-    pub(crate) fn with_patience<R>(&self, mut op: impl FnMut() -> Result<R>) -> Result<R> {
+    /// Runs `op`, which stores something in this map. If it fails for lack of memory, waits until
+    /// the reaper has freed what is dead, and runs it again. That helps if too much waited to be
+    /// freed, and if the payer is at its limit. May sleep.
+    pub(crate) fn retry_after_reap<R>(&self, mut op: impl FnMut() -> Result<R>) -> Result<R> {
         const TRIES: u32 = 8;
 
         let reaper = &self.runtime.reaper;
         let mut result = op();
         for turn in 0..TRIES {
             let is_refused = matches!(&result, Err(err) if *err == ENOMEM);
-            // Once for a payer at its limit; more often only if others use up what is freed.
+            // If the payer is at its limit, one try is enough. More are needed only if other CPUs
+            // use up what was freed.
             if !is_refused || !reaper.has_dead() || turn > 0 && !self.is_full() {
                 break;
             }
-            // It is not refused yet.
+            // The refusal was counted, and is not final.
             self.counters().nomem.sub(1);
             reaper.make_room();
             result = op();
@@ -95,14 +94,15 @@ impl RawMap {
         result
     }
 
-    /// Gets, creates or updates the owner's element. `init` writes the value of a new one.
+    /// Gets, creates or updates the element of the owner. `init` writes the value of a new element.
     ///
-    /// Any context. Fails with [`Refusal::NoMemory`] while too much waits to be freed. Takes the lock
-    /// of the owner's storage unless what is there already decides. Two CPUs that
-    /// create the same element at once both get it, and one of them created it.
+    /// Any context. Fails with [`Refusal::NoMemory`] while too much waits to be freed. Takes the
+    /// lock of the owner's storage, unless the first lookup decides. If two CPUs create an element
+    /// for one owner at the same time, one of them creates it, and both get it.
     ///
-    /// An update that finds its element deleted while it replaces it counts as having come just
-    /// before that delete if it insisted on an element, and just after it if not.
+    /// If an update finds that a concurrent delete has claimed the element that it replaces, its
+    /// place in the order of operations depends on the mode. An update with [`Mode::Exist`] takes
+    /// effect just before the delete. An update with [`Mode::Any`] takes effect just after it.
     ///
     /// # Safety
     ///
@@ -114,11 +114,12 @@ impl RawMap {
         init: impl FnOnce(NonNull<u8>),
         rcu: &'a Guard,
     ) -> Result<Outcome<'a>, Refusal> {
-        let seen = self.table.look(owner.id(), rcu);
+        let seen = self.table.lookup(owner.id(), rcu);
         match (seen.found, mode) {
             (Some(node), Mode::Get) => {
                 return Ok(Outcome {
-                    // SAFETY: A member of this table, by the type invariant.
+                    // SAFETY: By the type invariant the members of the table are the `node` fields
+                    // of elements.
                     elem: unsafe { Element::of_node(node) },
                     created: false,
                 });
@@ -130,11 +131,11 @@ impl RawMap {
         if self.is_full() {
             return Err(self.counters().refused(Refusal::NoMemory));
         }
-        // Held until the element is linked: a death notice after that finds it.
+        // Held until the element is linked. So a notice of death that follows finds the element.
         let _gate = owner.gate(rcu)?;
-        fault::pause(Point::Gate);
-        let source = Source::new(owner.payer(rcu), rcu);
-        Unlinked::new(self, owner.id(), source, init)
+        fault::pause(Site::Gate);
+        let source = AllocSource::new(owner.payer(rcu), rcu);
+        NewElement::new(self, owner.id(), source, init)
             .ok_or(Refusal::NoMemory)
             .and_then(|new| self.attach(new, seen, owner, mode, source, rcu))
             .map_err(|refusal| self.counters().refused(refusal))
@@ -142,24 +143,25 @@ impl RawMap {
 
     fn attach<'a>(
         &'a self,
-        new: Unlinked<'a>,
-        seen: Seen<'a>,
+        new: NewElement<'a>,
+        seen: Lookup<'a>,
         owner: &impl Owner,
         mode: Mode,
-        source: Source<'_>,
+        source: AllocSource<'_>,
         rcu: &'a Guard,
     ) -> Result<Outcome<'a>, Refusal> {
         let id = new.id;
         trace::event(Event::Enter, id.addr());
         let index = &self.runtime.index;
-        let mut storages = index.look_at(id.addr(), rcu);
+        let mut storages = index.lookup_at(id.addr(), rcu);
         loop {
             let linked = match storages.found {
                 Some(node) => {
-                    // SAFETY: The members of the index are nodes of storages.
+                    // SAFETY: By the type invariant of `Runtime` the members of the index are the
+                    // `node` fields of storages.
                     let storage = unsafe { Storage::of_node(node) };
                     if node.id() == id {
-                        storage.lock.with(Point::LinkLock, |()| {
+                        storage.lock.with(Site::LinkLock, |()| {
                             self.link(storage, &new, seen, owner, mode, rcu)
                         })?
                     } else {
@@ -169,16 +171,16 @@ impl RawMap {
                 }
                 None if mode == Mode::Exist => return Err(Refusal::Missing),
                 None => {
-                    let fresh = Fresh::new(self.runtime, id, owner.kind(), source)?;
-                    fresh.publish_with(&new, storages, owner, rcu)?
+                    let new_storage = NewStorage::new(self.runtime, id, owner.ops(), source)?;
+                    new_storage.publish_with(&new, storages, owner, rcu)?
                 }
             };
             match linked {
-                // The storage died, another one was first, or another owner's has ended. Somebody
-                // got on, so look again.
-                None => storages = index.again_at(storages, id.addr(), rcu),
+                // The storage is dead, or another CPU has published one, or a stale one was ended.
+                // In each case an operation on this owner has made progress. Look again.
+                None => storages = index.relookup_at(storages, id.addr(), rcu),
                 Some(Linked::Refused(refusal)) => return Err(refusal),
-                Some(Linked::Other(elem)) => {
+                Some(Linked::Existing(elem)) => {
                     return Ok(Outcome {
                         elem,
                         created: false,
@@ -187,8 +189,8 @@ impl RawMap {
                 Some(Linked::New { replaced, created }) => {
                     let elem = new.into_linked();
                     if let Some(old) = replaced {
-                        // SAFETY: `link` has claimed it.
-                        unsafe { unlink::bury(old, rcu) };
+                        // SAFETY: `link` has claimed `old`, and nothing else uses the claim.
+                        unsafe { unlink::retire(old, rcu) };
                     }
                     return Ok(Outcome { elem, created });
                 }
@@ -196,16 +198,16 @@ impl RawMap {
         }
     }
 
-    /// Links `new`, with the lock of `storage` held, which makes creators of one owner come one
-    /// by one. [`None`]: the storage is dead.
+    /// Links `new`. The caller holds the lock of `storage`, which serializes all creators of one
+    /// owner. Returns [`None`] if the storage is dead.
     ///
-    /// The owner is charged for a new element. One that takes the place of another takes over its
-    /// charge too, so that an update needs no room below the owner's limit.
+    /// The owner is charged for a new element. An element that replaces another one takes over its
+    /// charge. So an update succeeds even if the owner is at its limit.
     fn link<'a>(
         &'a self,
         storage: &Storage,
-        new: &Unlinked<'a>,
-        seen: Seen<'a>,
+        new: &NewElement<'a>,
+        seen: Lookup<'a>,
         owner: &impl Owner,
         mode: Mode,
         rcu: &'a Guard,
@@ -214,11 +216,11 @@ impl RawMap {
         if !storage.node.is_live() {
             return None;
         }
-        let old = self.table.again(seen, new.id, rcu).found;
-        // SAFETY: A member of this table, by the type invariant.
+        let old = self.table.relookup(seen, new.id, rcu).found;
+        // SAFETY: By the type invariant the members of the table are the `node` fields of elements.
         let old = old.map(|node| unsafe { Element::of_node(node) });
         match (old, mode) {
-            (Some(elem), Mode::Get) => return Some(Linked::Other(elem)),
+            (Some(elem), Mode::Get) => return Some(Linked::Existing(elem)),
             (Some(_), Mode::NoExist) => return Some(Linked::Refused(Refusal::Exists)),
             (None, Mode::Exist) => return Some(Linked::Refused(Refusal::Missing)),
             _ => {}
@@ -229,25 +231,26 @@ impl RawMap {
             if !storage.pay_new(elem, 0, owner, stats) {
                 return Some(Linked::Refused(Refusal::NoMemory));
             }
-            // SAFETY: The lock is held.
+            // SAFETY: `elem` is new, and the caller holds the lock.
             unsafe { self.push(storage, elem, self.new_seq(), rcu) };
             return Some(Linked::New {
                 replaced: None,
                 created: true,
             });
         };
-        // SAFETY: The lock is held.
+        // SAFETY: As above.
         unsafe { self.push(storage, elem, old.seq(), rcu) };
-        // SAFETY: Likewise.
+        // SAFETY: The caller holds the lock, which serializes changes of this list.
         let mut peers = unsafe { storage.elements.assume_locked() };
-        if old.node.claim(Point::ElementClaim) {
-            self.counters().here().replaced.add(1);
-            fault::pause(Point::ListRemove);
-            // SAFETY: Live elements of this owner are on the list of its live storage.
+        if old.node.claim(Site::ElementClaim) {
+            self.counters().this_cpu().replaced.add(1);
+            fault::pause(Site::ListRemove);
+            // SAFETY: `old` was live. A live element is on the list of its owner's live storage,
+            // which this is.
             unsafe { peers.remove(NonNull::from(&old.peers)) };
-            old.remains.left_storage();
-            if old.remains.paid.take() && !elem.remains.paid.give() {
-                // SAFETY: The caller has the owner.
+            old.reap_node.left_storage();
+            if old.reap_node.paid.take() && !elem.reap_node.paid.give() {
+                // SAFETY: The caller has a reference to the owner, so the owner is alive.
                 unsafe { storage.give_back(self.charge(), stats) };
             }
             return Some(Linked::New {
@@ -255,23 +258,25 @@ impl RawMap {
                 created: false,
             });
         }
-        // A delete was faster. It leaves nothing of an update that came before it, and that is
-        // where this one goes if it must, or if there is no room any more. The old element stays
-        // on the list as long as we hold the lock, so the storage is not empty.
+        // A concurrent delete has claimed `old` first. With `Mode::Exist`, or if the new element
+        // cannot be charged, linearize this update before that delete: claim the new element again,
+        // and unlink it. Otherwise linearize it after the delete, as a create. The delete needs the
+        // lock to remove `old` from the list, so the list does not become empty here.
         let before = mode == Mode::Exist || !storage.pay(elem, owner, stats);
-        if before && elem.node.claim(Point::ElementClaim) {
-            self.counters().here().replaced.add(1);
-            fault::pause(Point::ListRemove);
-            // SAFETY: It was put on this list above.
+        if before && elem.node.claim(Site::ElementClaim) {
+            self.counters().this_cpu().replaced.add(1);
+            fault::pause(Site::ListRemove);
+            // SAFETY: `push` has put it on this list, and this call has claimed it.
             unsafe { peers.remove(NonNull::from(&elem.peers)) };
-            elem.remains.left_storage();
+            elem.reap_node.left_storage();
             return Some(Linked::New {
                 replaced: Some(elem),
                 created: false,
             });
         }
-        // The update comes after the delete, and is a create: `old` keeps its number to itself.
-        // One that insisted on an element has replaced `old`, and another delete has claimed `elem`.
+        // With `Mode::Any`, this update comes after the delete, and is a create. So the new element
+        // gets a number of its own. With `Mode::Exist`, it has replaced `old`, and another delete
+        // has claimed `elem` since.
         let created = mode != Mode::Exist;
         if created {
             elem.set_seq(self.new_seq());
@@ -286,38 +291,43 @@ impl RawMap {
     ///
     /// # Safety
     ///
-    /// `elem` must be new, and the lock of `storage` held.
+    /// `elem` must be new, and the caller must hold the lock of `storage`.
     #[inline(always)]
     unsafe fn push(&self, storage: &Storage, elem: &Element, seq: u64, rcu: &Guard) {
         elem.set_seq(seq);
         elem.storage.set(Some(NonNull::from(storage)));
-        elem.remains.link_both();
-        self.counters().here().created.add(1);
-        fault::pause(Point::ListPush);
-        // SAFETY: By the contract.
+        elem.reap_node.link_both();
+        self.counters().this_cpu().created.add(1);
+        fault::pause(Site::ListPush);
+        // SAFETY: By the safety requirements the lock is held.
         let mut peers = unsafe { storage.elements.assume_locked() };
-        // SAFETY: The element is new, and the reaper frees it a grace period after it is unlinked.
+        // SAFETY: By the safety requirements the element is new, so it is on no list. The reaper
+        // frees it a grace period after it is unlinked.
         unsafe { peers.push(NonNull::from(&elem.peers)) };
-        fault::pause(Point::ElementPush);
-        // From here on the element can be found, and claimed.
+        fault::pause(Site::ElementPush);
+        // From here on other CPUs can find the element, and claim it.
         //
         // SAFETY: As above.
         unsafe { self.table.push(NonNull::from(&elem.node), rcu) };
     }
 }
 
-/// An element that its creator alone knows.
-struct Unlinked<'a> {
+/// A new element. No CPU but the creator's knows it.
+///
+/// # Invariants
+///
+/// `elem` is an element of `map` that is on no list. This object owns it.
+struct NewElement<'a> {
     map: &'a RawMap,
     id: OwnerId,
     elem: NonNull<Element>,
 }
 
-impl<'a> Unlinked<'a> {
+impl<'a> NewElement<'a> {
     fn new(
         map: &'a RawMap,
         id: OwnerId,
-        source: Source<'_>,
+        source: AllocSource<'_>,
         init: impl FnOnce(NonNull<u8>),
     ) -> Option<Self> {
         let elem = Element::alloc(map, id, source)?;
@@ -328,8 +338,9 @@ impl<'a> Unlinked<'a> {
     }
 
     fn element(&self) -> &'a Element {
-        // SAFETY: Allocated and initialised by `new`; it stays until the reaper frees it, which
-        // is a grace period away from being handed over, and a map waits for that.
+        // SAFETY: `new` has allocated and initialised the element. The reaper frees it a grace
+        // period after it was linked and unlinked again, or handed over. The caller of `put` keeps
+        // its guard and the map for `'a`.
         unsafe { self.elem.as_ref() }
     }
 
@@ -340,75 +351,84 @@ impl<'a> Unlinked<'a> {
     }
 }
 
-impl Drop for Unlinked<'_> {
-    /// Leaves the element to the reaper: this may be any context, and the value wants a better one.
+impl Drop for NewElement<'_> {
+    /// Hands the element to the reaper. This may be any context, and the value must be dropped in a
+    /// kworker.
     fn drop(&mut self) {
         let reaper = &self.map.runtime.reaper;
-        // SAFETY: Nobody else has seen the element.
-        unsafe { reaper.take(&self.element().remains, self.map.element_size()) };
+        // SAFETY: By the type invariant this object owns the element, which is on no list.
+        unsafe { reaper.take(&self.element().reap_node, self.map.element_size()) };
     }
 }
 
-/// A storage that its creator alone knows.
-struct Fresh {
+/// A new storage. No CPU but the creator's knows it.
+///
+/// # Invariants
+///
+/// `storage` is a storage that is not in the index. This object owns it.
+struct NewStorage {
     runtime: &'static Runtime,
     storage: NonNull<Storage>,
 }
 
-impl Fresh {
+impl NewStorage {
     fn new(
         runtime: &'static Runtime,
         id: OwnerId,
-        kind: &'static Kind,
-        source: Source<'_>,
+        ops: &'static OwnerOps,
+        source: AllocSource<'_>,
     ) -> Result<Self, Refusal> {
-        let storage = Storage::alloc(id, kind, source);
+        let storage = Storage::alloc(id, ops, source);
         let storage = storage.ok_or(Refusal::NoMemory)?;
-        runtime.stats.here().storages.add(1);
+        runtime.stats.this_cpu().storages.add(1);
         Ok(Self { runtime, storage })
     }
 
-    /// Publishes the storage with its lock held, charges the owner for it and for `first`, and links
-    /// that before another CPU can have the lock. [`None`]: another storage of the owner was first,
-    /// and this one is gone.
+    /// Publishes the storage with its lock held, charges the owner for it and for `first`, and
+    /// links `first` before another CPU can take the lock. Returns [`None`], and hands the new
+    /// storage to the reaper, if the index has another storage of the owner.
     ///
-    /// `first` replaces nothing: an element of the owner that is live is on the list of a storage
-    /// that is live, and this is the only one.
+    /// `first` replaces no element: the owner's live elements are on the list of its live storage,
+    /// and this is the only one.
     ///
-    /// Only the first one is charged: a charge that is given back again could make somebody else
-    /// fail who would have had the room.
+    /// Only the storage that is published is charged. If each of several creators charged its own,
+    /// the charges of those that lose would count against the owner's limit for a moment, and a
+    /// create for which there is room could fail.
     fn publish_with<'a>(
         self,
-        first: &Unlinked<'a>,
-        storages: Seen<'a>,
+        first: &NewElement<'a>,
+        storages: Lookup<'a>,
         owner: &impl Owner,
         rcu: &'a Guard,
     ) -> Result<Option<Linked<'a>>, Refusal> {
-        // SAFETY: Allocated and initialised by `new`; after it is published, the guard and the
-        // lock that is held keep it.
+        // SAFETY: `new` has allocated and initialised the storage. After it was published, it is
+        // freed a grace period after it was taken out of the index, which does not pass under the
+        // guard.
         let storage: &'a Storage = unsafe { self.storage.as_ref() };
         let runtime = self.runtime;
         let mut published = false;
         let mut paid = false;
-        let linked = storage.lock.with(Point::LinkLock, |()| {
+        let linked = storage.lock.with(Site::LinkLock, |()| {
             let node = NonNull::from(&storage.node);
-            fault::pause(Point::StoragePublish);
-            // SAFETY: It is in no table, and the reaper frees it a grace period after it is out.
+            fault::pause(Site::StoragePublish);
+            // SAFETY: The storage is in no table. The reaper frees it a grace period after it was
+            // taken out.
             if !unsafe { runtime.index.push_unique(node, storages, rcu) } {
                 return None;
             }
-            // Whoever buries it takes the lock first.
-            storage.remains.link_table();
+            // A CPU that retires the storage takes the lock first, so it sees this.
+            storage.reap_node.link_table();
             published = true;
             paid = storage.pay_new(first.element(), Storage::CHARGE, owner, &runtime.stats);
             if !paid {
-                // It ends as it began, empty; who waits for the lock looks again.
-                storage.node.claim(Point::StorageClaim);
+                // The storage ends as it began, empty. CPUs that wait for the lock find it dead,
+                // and look again.
+                storage.node.claim(Site::StorageClaim);
                 return Some(Linked::Refused(Refusal::NoMemory));
             }
             trace::event(Event::StorageLocked, storage.node.addr());
             let map = first.map;
-            // SAFETY: The lock is held.
+            // SAFETY: `first` is new, and the lock is held.
             unsafe { map.push(storage, first.element(), map.new_seq(), rcu) };
             Some(Linked::New {
                 replaced: None,
@@ -418,21 +438,21 @@ impl Fresh {
         if published {
             mem::forget(self);
             if !paid {
-                // SAFETY: It was never anything but empty, and we have killed it.
-                unsafe { unlink::bury_storage::<Waits>(runtime, storage, rcu) };
+                // SAFETY: The storage is empty, and this call has claimed it.
+                unsafe { unlink::retire_storage::<Spin>(runtime, storage, rcu) };
             }
         }
         Ok(linked?)
     }
 }
 
-impl Drop for Fresh {
-    /// Leaves the storage to the reaper: memory cannot be freed in any context.
+impl Drop for NewStorage {
+    /// Hands the storage to the reaper. This may be any context, and memory cannot be freed in any.
     fn drop(&mut self) {
-        // SAFETY: Allocated and initialised by `new`.
+        // SAFETY: By the type invariant this object owns the storage, so it is valid.
         let storage: &Storage = unsafe { self.storage.as_ref() };
         let reaper = &self.runtime.reaper;
-        // SAFETY: Nobody else has seen it.
-        unsafe { reaper.take(&storage.remains, size_of::<Storage>()) };
+        // SAFETY: As above, and the storage is not in the index.
+        unsafe { reaper.take(&storage.reap_node, size_of::<Storage>()) };
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Why an operation did nothing.
+//! Why an operation changed nothing.
 
 use crate::sync::{
     compat::EOPNOTSUPP,
@@ -14,20 +14,21 @@ use kernel::prelude::{
     ESRCH, //
 };
 
-/// The reasons; each has an errno value of its own.
+/// The reasons. Each has an errno value of its own.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Refusal {
-    /// The owner's lock could not be had (`EDEADLK`, `ETIMEDOUT`).
+    /// The lock of the owner's storage could not be taken (`EDEADLK`, `ETIMEDOUT`).
     Lock(LockError),
     /// No memory without waiting (`ENOMEM`).
     NoMemory,
-    /// There is an element, and there must not be (`EEXIST`).
+    /// The mode is [`Mode::NoExist`](super::create::Mode::NoExist), and there is an element
+    /// (`EEXIST`).
     Exists,
-    /// There is no element, and there must be (`ENOENT`).
+    /// The operation needs an element, and there is none (`ENOENT`).
     Missing,
     /// The owner is dead or dying (`ESRCH`).
     OwnerDead,
-    /// This kernel does not tell of the death of such owners (`EOPNOTSUPP`).
+    /// This kernel does not notify the module when such owners die (`EOPNOTSUPP`).
     Unsupported,
 }
 

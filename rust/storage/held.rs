@@ -1,48 +1,48 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a reader holds, seen to age: that nothing is freed under a reader, without KASAN.
+//! Checks that no object is freed while a reader holds it, by its age. That needs no KASAN.
 
 use super::{
     element::Element,
     owner::OwnerId,
     raw_map::RawMap,
-    remains::Remains,
+    reap_node::ReapNode,
     runtime::Runtime,
     store::Storage,
     table::Node, //
 };
 use crate::sync::rcu::Guard;
 
-/// A member of a table, live or dead, that a read section has come to.
+/// A member of a table, live or dead, that a reader has visited and still holds.
 pub(crate) struct Held<'a> {
-    remains: &'a Remains,
+    reap_node: &'a ReapNode,
     node: &'a Node,
-    /// The owner's address when the section came to it, if it was a member then.
+    /// The address of the owner when the reader visited the member. [`None`] if that address did
+    /// not belong into the bucket in which the member was found.
     addr: Option<usize>,
 }
 
 impl<'a> Held<'a> {
-    fn new(remains: &'a Remains, node: &'a Node, is_member: bool) -> Self {
+    fn new(reap_node: &'a ReapNode, node: &'a Node, is_member: bool) -> Self {
         Self {
-            remains,
+            reap_node,
             node,
             addr: is_member.then(|| node.addr()),
         }
     }
 
-    /// How many grace periods ago it was unlinked; [`None`] if it was freed, and its memory is used
-    /// for something else.
+    /// The age of the member: 0 until the reaper found it on no list, then 1, and 2 after a grace
+    /// period. [`None`] if the member was freed and its memory was reused.
     ///
-    /// To be asked at the end of the section. If the member was freed in spite of it, this reads
-    /// what is left there, or KASAN reports it.
+    /// Called at the end of the read section. If the member was freed in spite of the section, this
+    /// reads what is in that memory now, or KASAN reports it.
     pub(crate) fn age(&self) -> Option<i8> {
-        (self.addr == Some(self.node.addr())).then(|| self.remains.age.get())
+        (self.addr == Some(self.node.addr())).then(|| self.reap_node.age.get())
     }
 }
 
 impl RawMap {
-    /// All elements in the table from the bucket of `id` on, as the read section comes to them. Any
-    /// context.
+    /// All elements in the table, as a reader visits them, from the bucket of `id` on. Any context.
     pub(crate) fn held<'a>(
         &'a self,
         id: OwnerId,
@@ -51,15 +51,16 @@ impl RawMap {
         self.table
             .iter_from(id.addr(), rcu)
             .map(|(node, is_member)| {
-                // SAFETY: The members of a map's table are elements.
+                // SAFETY: By the type invariant of `RawMap` the members of its table are the nodes
+                // of elements.
                 let elem = unsafe { Element::of_node(node) };
-                Held::new(&elem.remains, node, is_member)
+                Held::new(&elem.reap_node, node, is_member)
             })
     }
 }
 
 impl Runtime {
-    /// All storages in the index, likewise. Any context.
+    /// All storages in the index, as a reader visits them, from the bucket of `id` on. Any context.
     pub(crate) fn held<'a>(
         &'a self,
         id: OwnerId,
@@ -68,9 +69,10 @@ impl Runtime {
         self.index
             .iter_from(id.addr(), rcu)
             .map(|(node, is_member)| {
-                // SAFETY: The members of the index are nodes of storages.
+                // SAFETY: The members of the index are the nodes of storages, by the type invariant
+                // of `Runtime`.
                 let storage = unsafe { Storage::of_node(node) };
-                Held::new(&storage.remains, node, is_member)
+                Held::new(&storage.reap_node, node, is_member)
             })
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Values that an owner is born with: copies of the values of the owner it is made of.
+//! Copies the values of an owner to another one that is created from it, as an accepted socket is.
 
 use super::{
     create::Mode,
@@ -14,7 +14,7 @@ use super::{
 use crate::sync::{
     fault::{
         self,
-        Point, //
+        Site, //
     },
     rcu::{
         self,
@@ -23,10 +23,10 @@ use crate::sync::{
 };
 
 impl Runtime {
-    /// Gives `child` a copy of each value of `parent` that is in a map which clones.
+    /// Gives `child` a copy of each value of `parent` whose map clones.
     ///
-    /// Any context; takes the lock of the child's storage. Copies that cannot be made are counted
-    /// in their maps, and the others are made.
+    /// Any context. Takes the lock of the child's storage. A copy that cannot be made is counted in
+    /// its map, and the others are made.
     pub(crate) fn inherit(&self, parent: OwnerId, child: &impl Owner) {
         let rcu = rcu::read_lock();
         let Some(storage) = self.find_storage(parent, &rcu) else {
@@ -41,26 +41,27 @@ impl Runtime {
 }
 
 impl Element {
-    /// Copies the value to an element for `owner`, if the map wants that.
+    /// Stores a copy of the value for `owner`, if the map clones.
     fn copy_to(&self, owner: &impl Owner, rcu: &Guard) {
         let map = self.map();
         let Some(clone) = map.clone_value() else {
             return;
         };
-        // SAFETY: The element was found under the guard, so its value is not dropped yet; and `put`
-        // has room for one.
+        // SAFETY: The element was found under the guard, so its value was not dropped.
+        // `RawMap::put` calls this with memory for one value.
         let init = |to| unsafe { clone(self.value(), to, map.value_size()) };
-        // SAFETY: A clone of one of the map's values is one.
+        // SAFETY: `init` writes a clone of a value of this map, which is a value of this map.
         let Ok(copy) = (unsafe { map.put(owner, Mode::NoExist, init, rcu) }) else {
-            map.counters().here().clone_failures.add(1);
+            map.counters().this_cpu().clone_failures.add(1);
             return;
         };
-        map.counters().here().clones.add(1);
-        // We came here without a reference to the map. It cannot go as long as the guard keeps
-        // this element; but its end may have walked past the child's bucket.
-        fault::pause(Point::CloneCheck);
+        map.counters().this_cpu().clones.add(1);
+        // This CPU has no reference to the map. While the guard keeps this element, the map cannot
+        // be freed. But its end may have begun, and may have visited the bucket of the child
+        // already.
+        fault::pause(Site::CloneCheck);
         if map.is_ending() {
-            // Else it was ended already.
+            // If the claim fails, the end of the map has found the copy.
             map.delete_elem(copy.elem, rcu);
         }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Maps as their users see them: of values of a type, and of bytes.
+//! Maps of values of a type, and maps of bytes.
 
 use super::{
     create::Mode,
@@ -25,21 +25,21 @@ use core::{
 };
 use kernel::prelude::*;
 
-/// A value, and whether the operation created its element.
+/// The result of a create or update.
 pub(crate) struct Stored<V> {
     /// The value.
     pub(crate) value: V,
-    /// The element's number in its map.
+    /// The sequence number of the element in its map.
     pub(crate) seq: u64,
-    /// Whether it was created just now.
+    /// Whether the operation created the element, and did not replace another one.
     pub(crate) created: bool,
 }
 
-/// A map that is ended when it is dropped, as [`RawMap::end`] does; the drop may sleep.
+/// A map that is ended when this object is dropped, see [`RawMap::end`]. The drop may sleep.
 ///
 /// # Invariants
 ///
-/// The pointer is a map that this object owns.
+/// The pointer comes from [`RawMap::new`], and this object is the map's holder.
 struct OwnedMap(NonNull<RawMap>);
 
 // SAFETY: A map may be used and ended on any thread.
@@ -52,29 +52,30 @@ impl Deref for OwnedMap {
 
     #[inline(always)]
     fn deref(&self) -> &RawMap {
-        // SAFETY: Owned by the type invariant.
+        // SAFETY: By the type invariant the map is valid until it is ended.
         unsafe { self.0.as_ref() }
     }
 }
 
 impl Drop for OwnedMap {
     fn drop(&mut self) {
-        // SAFETY: Owned by the type invariant, and not used again.
+        // SAFETY: By the type invariant the pointer comes from `RawMap::new`. It is not used again.
         unsafe { RawMap::end(self.0) };
     }
 }
 
-/// A map of values of type `T`, at most one for each owner.
+/// A map of values of type `T`, at most one per owner.
 ///
-/// A value that was stored is dropped once: a grace period after its element was deleted, replaced
-/// or died with its owner or the map, in a kworker, where its drop may sleep. The same happens to a
-/// value that was not stored after all. Dropping the map waits for all that, and may sleep.
+/// A value that was stored is dropped once, in a kworker, where its drop may sleep: a grace period
+/// after its element was deleted or replaced, or has died with its owner or with the map. A value
+/// that could not be stored is dropped in the same way. The drop of the map waits for all values,
+/// and may sleep.
 ///
-/// A value must not keep its own owner by a reference: the two then stay until the map is dropped.
-/// `Documentation/owners.rst` says what to do instead.
+/// A value must not hold a reference to its own owner. Otherwise neither is freed before the map is
+/// dropped. `Documentation/owners.rst` describes what to do instead.
 ///
-/// All operations work in any context. References to values live as long as the RCU guard under
-/// which they were found.
+/// All operations work in any context. A reference to a value lives as long as the RCU guard under
+/// which it was found.
 #[cfg_attr(
     not(OSTOR_TEST),
     allow(dead_code, reason = "the API for Rust code; the device has bytes")
@@ -89,22 +90,22 @@ pub(crate) struct Map<T: Send + Sync + 'static> {
     allow(dead_code, reason = "the API for Rust code; the device has bytes")
 )]
 impl<T: Send + Sync + 'static> Map<T> {
-    /// An empty map. May sleep. Fails with `E2BIG` if a `T` is too large to be allocated in any
+    /// An empty map. May sleep. Fails with `E2BIG` if a `T` is too large to be allocated in every
     /// context.
     pub(crate) fn new() -> Result<Self> {
         Self::with_values(Self::VALUES)
     }
 
-    /// An empty map that gives an owner which is born of another one, as an accepted socket is, a
-    /// clone of that one's value. `T::clone()` is called in any context.
+    /// An empty map that clones: an owner that is created from another one, as an accepted socket
+    /// is, gets a clone of that one's value. `T::clone()` is called in any context.
     pub(crate) fn new_cloning() -> Result<Self>
     where
         T: Clone,
     {
         let clone: CloneValue = |from, to, _| {
-            // SAFETY: The contract is that there is a `T`.
+            // SAFETY: The first address of a `CloneValue` is that of a value, which is a `T`.
             let value = unsafe { from.cast::<T>().as_ref() };
-            // SAFETY: The contract is that there is room for one.
+            // SAFETY: At the second address of a `CloneValue` there is memory for a value.
             unsafe { to.cast::<T>().write(value.clone()) };
         };
         Self::with_values(Values {
@@ -115,7 +116,7 @@ impl<T: Send + Sync + 'static> Map<T> {
 
     const VALUES: Values = Values {
         drop: if core::mem::needs_drop::<T>() {
-            // SAFETY: The contract is that of `drop_in_place`.
+            // SAFETY: The address is that of a value, which is a `T` and is not used again.
             Some(|value| unsafe { value.cast::<T>().drop_in_place() })
         } else {
             None
@@ -125,10 +126,10 @@ impl<T: Send + Sync + 'static> Map<T> {
 
     fn with_values(values: Values) -> Result<Self> {
         const { assert!(align_of::<T>() <= nolock::MAX_ALIGN) };
-        // SAFETY: A `T` may be dropped and cloned on any thread.
+        // SAFETY: `T` is `Send` and `Sync`, so values may be dropped and cloned on any thread.
         let raw = unsafe { RawMap::new(size_of::<T>(), values) }?;
         Ok(Self {
-            // INVARIANT: It was just made for this object.
+            // INVARIANT: The pointer comes from `RawMap::new`, and no other object has it.
             raw: OwnedMap(raw),
             _values: PhantomData,
         })
@@ -140,20 +141,20 @@ impl<T: Send + Sync + 'static> Map<T> {
     }
 
     fn value<'a>(&self, elem: &'a Element) -> &'a T {
-        // SAFETY: The elements of this map hold a `T` each, which is shared until the element is
+        // SAFETY: The elements of this map hold a `T` each. It is only shared until the element is
         // freed.
         unsafe { elem.value().cast().as_ref() }
     }
 
-    /// The owner's value. Takes no lock.
+    /// The value of the owner. Takes no lock.
     #[inline]
     pub(crate) fn get<'a>(&'a self, owner: &impl Owner, rcu: &'a Guard) -> Option<&'a T> {
         Some(self.value(self.raw.find_in_leaf(owner.id(), rcu)?))
     }
 
-    /// The owner's value, created by `new` if there is none.
+    /// The value of the owner. If there is none, stores the one that `new` returns.
     ///
-    /// When several create it at once, all get the same.
+    /// If several CPUs call this at the same time, all get the same value.
     pub(crate) fn get_or_create<'a>(
         &'a self,
         owner: &impl Owner,
@@ -163,7 +164,7 @@ impl<T: Send + Sync + 'static> Map<T> {
         self.put(owner, Mode::Get, new, rcu)
     }
 
-    /// Stores `value` as `mode` says.
+    /// Stores `value` as `mode` demands.
     pub(crate) fn update<'a>(
         &'a self,
         owner: &impl Owner,
@@ -181,7 +182,7 @@ impl<T: Send + Sync + 'static> Map<T> {
         new: impl FnOnce() -> T,
         rcu: &'a Guard,
     ) -> Result<Stored<&'a T>, Refusal> {
-        // SAFETY: A value of this map is a `T`, and there is room for one.
+        // SAFETY: `RawMap::put` calls this with memory for a value, which is a `T`.
         let init = |value: NonNull<u8>| unsafe { value.cast::<T>().write(new()) };
         // SAFETY: `init` writes a `T`.
         let outcome = unsafe { self.raw.put(owner, mode, init, rcu) }?;
@@ -192,7 +193,8 @@ impl<T: Send + Sync + 'static> Map<T> {
         })
     }
 
-    /// Deletes the owner's value and returns it. Takes no lock that it needs.
+    /// Deletes the value of the owner, and returns it. Never fails because a lock is unavailable:
+    /// unlinking is then left to the reaper.
     pub(crate) fn delete<'a>(
         &'a self,
         owner: &impl Owner,
@@ -202,25 +204,25 @@ impl<T: Send + Sync + 'static> Map<T> {
     }
 }
 
-/// A map of values of a number of bytes that is chosen when it is created.
+/// A map of values of a size that is chosen when the map is made.
 ///
-/// Stored bytes do not change: an update makes a new element.
+/// The bytes of a stored value do not change. An update makes a new element.
 pub(crate) struct ByteMap {
     raw: OwnedMap,
 }
 
 impl ByteMap {
-    /// An empty map. May sleep. Fails with `EINVAL` for no bytes and with `E2BIG` for more than
-    /// can be allocated in any context.
+    /// An empty map. May sleep. Fails with `EINVAL` if the size is 0, and with `E2BIG` if values of
+    /// this size could not be allocated in every context.
     pub(crate) fn new(value_size: usize) -> Result<Self> {
         Self::with_values(value_size, Values::default())
     }
 
-    /// An empty map that gives an owner which is born of another one, as an accepted socket is, a
-    /// copy of that one's value. As [`ByteMap::new`].
+    /// An empty map that clones: an owner that is created from another one, as an accepted socket
+    /// is, gets a copy of that one's value. Fails as [`ByteMap::new`] does.
     pub(crate) fn new_cloning(value_size: usize) -> Result<Self> {
         let copy: CloneValue = |from, to, size| {
-            // SAFETY: The contract is that the addresses have a value and room for one.
+            // SAFETY: The addresses of a `CloneValue` are those of a value and of memory for one.
             unsafe { to.copy_from_nonoverlapping(from, size) };
         };
         let values = Values {
@@ -234,32 +236,33 @@ impl ByteMap {
         if value_size == 0 {
             return Err(EINVAL);
         }
-        // SAFETY: Bytes need no drop, and can be copied anywhere.
+        // SAFETY: Values are bytes, which need no drop, and `copy` may be called on any thread.
         let raw = unsafe { RawMap::new(value_size, values) }?;
-        // INVARIANT: It was just made for this object.
+        // INVARIANT: The pointer comes from `RawMap::new`, and no other object has it.
         Ok(Self { raw: OwnedMap(raw) })
     }
 
-    /// The map without its bytes.
+    /// The map without the type of its values.
     pub(crate) fn raw(&self) -> &RawMap {
         &self.raw
     }
 
-    /// The owner's value. Takes no lock.
+    /// The value of the owner. Takes no lock.
     #[inline]
     pub(crate) fn get<'a>(&'a self, owner: &impl Owner, rcu: &'a Guard) -> Option<&'a [u8]> {
         Some(self.value(self.raw.find_in_leaf(owner.id(), rcu)?))
     }
 
-    /// An element's value.
+    /// The value of an element of this map.
     #[inline]
     pub(crate) fn value<'a>(&self, elem: &'a Element) -> &'a [u8] {
-        // SAFETY: The elements of this map hold so many bytes, initialised when they were created
-        // and not written since.
+        // SAFETY: An element of this map holds `value_size()` bytes. They were initialised when the
+        // element was created, and have not been written since.
         unsafe { slice::from_raw_parts(elem.value().as_ptr(), self.raw.value_size()) }
     }
 
-    /// Gets, creates or updates the owner's value as `mode` says; `bytes` that are missing are 0.
+    /// Gets, creates or updates the value of the owner as `mode` demands. If `bytes` are too few,
+    /// zeroes follow them.
     pub(crate) fn put<'a>(
         &'a self,
         owner: &impl Owner,
@@ -270,12 +273,12 @@ impl ByteMap {
         let size = self.raw.value_size();
         let init = |value: NonNull<u8>| {
             let given = bytes.len().min(size);
-            // SAFETY: There is room for `size` bytes.
+            // SAFETY: `RawMap::put` calls this with memory for a value, of `size` bytes.
             unsafe { value.copy_from_nonoverlapping(NonNull::from(bytes).cast(), given) };
             // SAFETY: As above.
             unsafe { value.add(given).write_bytes(0, size - given) };
         };
-        // SAFETY: `init` writes all bytes.
+        // SAFETY: `init` writes all `size` bytes.
         let outcome = unsafe { self.raw.put(owner, mode, init, rcu) }?;
         Ok(Stored {
             value: self.value(outcome.elem),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the storage knows of an owner.
+//! What the storage needs to know of an owner.
 
 use super::error::Refusal;
 use crate::sync::{
@@ -8,11 +8,12 @@ use crate::sync::{
     rcu::Guard, //
 };
 
-/// What tells one owner from every other that is or was.
+/// The identity of an owner: it differs from that of every other owner that is alive or ever was.
 ///
-/// Addresses are used again. The stamp differs between two owners that have the same address one
-/// after the other, so that a missed notice of death ends in a miss and never in another owner's
-/// value. Its low bits are the kind, since the memory of one kind may become another kind's.
+/// Memory is reused, so an address alone does not identify an owner. The stamp differs between two
+/// owners that had the same address one after the other. So after a missed notice of death, a
+/// lookup finds nothing; it never finds another owner's value. The low bits of the stamp are the
+/// kind, since the memory of an owner can be reused for an owner of another kind.
 ///
 /// # Invariants
 ///
@@ -24,50 +25,52 @@ pub(crate) struct OwnerId {
 }
 
 impl OwnerId {
-    /// Bits of a kind's number.
+    /// Number of bits that hold [`OwnerOps::kind`].
     const KIND_BITS: u32 = 4;
 
-    /// Largest serial number.
+    /// The largest serial number.
     pub(crate) const SERIAL_MAX: u64 = u64::MAX >> Self::KIND_BITS;
 
-    /// The identity of the object of `kind` at `object`, which must have an alignment of 4 or more,
-    /// and whose `serial` number the next object there must not have.
+    /// The identity of the owner at `object`, which must not be null, of the kind that `ops`
+    /// describes. `serial` must differ between two owners of one kind that have this address one
+    /// after the other.
     #[inline(always)]
-    pub(crate) fn new<T>(object: *const T, kind: &Kind, serial: u64) -> Self {
+    pub(crate) fn new<T>(object: *const T, ops: &OwnerOps, serial: u64) -> Self {
         const { assert!(align_of::<T>() >= 4) };
-        // INVARIANT: Objects are not at null, and aligned.
+        // INVARIANT: `object` is not null, and the assertion above makes the two lowest bits of its
+        // address clear.
         Self {
             addr: object as usize,
-            stamp: serial << Self::KIND_BITS | u64::from(kind.number),
+            stamp: serial << Self::KIND_BITS | u64::from(ops.kind),
         }
     }
 
-    /// An identity from its parts.
+    /// Puts an identity together again.
     ///
     /// # Safety
     ///
-    /// The parts must come from one.
+    /// `addr` and `stamp` must come from one [`OwnerId`].
     #[inline(always)]
     pub(super) unsafe fn from_parts(addr: usize, stamp: u64) -> Self {
-        // INVARIANT: By the contract.
+        // INVARIANT: By the safety requirements `addr` is that of an `OwnerId`.
         Self { addr, stamp }
     }
 
-    /// The address.
+    /// The address of the owner.
     #[inline(always)]
     pub(crate) fn addr(self) -> usize {
         self.addr
     }
 
-    /// The stamp.
+    /// The stamp: serial number and kind.
     #[inline(always)]
     pub(super) fn stamp(self) -> u64 {
         self.stamp
     }
 
-    /// Whether it is an identity of this kind.
-    pub(crate) fn is_of(self, kind: &Kind) -> bool {
-        self.stamp & ((1 << Self::KIND_BITS) - 1) == u64::from(kind.number)
+    /// Returns whether the owner is of the kind that `ops` describes.
+    pub(crate) fn is_of(self, ops: &OwnerOps) -> bool {
+        self.stamp & ((1 << Self::KIND_BITS) - 1) == u64::from(ops.kind)
     }
 
     /// The serial number.
@@ -76,30 +79,36 @@ impl OwnerId {
     }
 }
 
-/// How an owner is shown to people: what it is and its number, which need not be unique.
+/// What user space is shown of an owner. Two owners can have the same label.
 #[derive(Copy, Clone)]
 pub(crate) struct Label {
-    /// The number of its kind.
+    /// The kind: [`OwnerOps::kind`].
     pub(crate) kind: u32,
-    /// A pid, an id, a cookie.
+    /// A pid, an id or a cookie: what [`OwnerOps::number_of`] returned.
     pub(crate) id: u64,
 }
 
-/// What the owners of one kind have in common, for when only the identity of one is at hand.
-pub(crate) struct Kind {
-    /// The number the kind is listed by, 15 at most; 0 is for owners that are no objects.
-    pub(crate) number: u32,
-    /// The number that the owner is shown with now. Any context.
+/// What all owners of one kind have in common. It serves code that knows the identity of an owner,
+/// but has no reference to it.
+pub(crate) struct OwnerOps {
+    /// The number of the kind, 15 at most. Owners that are no objects of the kernel have kind 0.
+    pub(crate) kind: u32,
+    /// Returns the number that user space knows the owner by. Any context.
     ///
-    /// To be called if an element of the owner was seen live under the guard. The notice of death
-    /// ends all elements before it returns, so it had not returned when the guard was taken; it may
-    /// have begun, then or earlier. What this reads must stay until a grace period after the notice
-    /// has returned.
+    /// # Safety
+    ///
+    /// An element of the owner must have been seen live under the guard. The notice of death ends
+    /// all elements before it returns. So it had not returned when the guard was taken, though it
+    /// may have begun. Implementations may read what stays valid until a grace period after the
+    /// notice of death has returned.
     pub(crate) number_of: unsafe fn(OwnerId, &Guard) -> u64,
-    /// Takes bytes off what [`Owner::charge`] put on; [`None`] if such owners are not charged. Any
-    /// context.
+    /// Takes bytes off what [`Owner::charge`] charged. [`None`] if owners of this kind are not
+    /// charged. Any context.
     ///
-    /// To be called before the owner's notice of death is over.
+    /// # Safety
+    ///
+    /// The owner's notice of death must not have returned, and it must not return before this
+    /// function does. As many bytes must be charged to the owner.
     pub(crate) uncharge: Option<unsafe fn(OwnerId, u32)>,
 }
 
@@ -109,40 +118,43 @@ pub(crate) struct Kind {
 ///
 /// Implementers must ensure:
 ///
-/// - While a [`Owner::Gate`] exists, the owner's notice of death has not begun, nor will it before
-///   the gate and the RCU guard it came from are gone.
-/// - After [`Owner::gate`] has refused once because the owner is dying, it refuses for ever.
-/// - For every owner that was ever let through, [`Runtime::owner_died`] is called, once or more,
-///   before its memory is used again.
-/// - The functions of [`Owner::kind`] are sound to call as they say.
+/// - While an [`Owner::Gate`] exists, the notice of death of the owner has not begun. It does not
+///   begin before the gate is dropped and the RCU guard that it came from is released.
+/// - Once [`Owner::gate`] has returned [`Refusal::OwnerDead`] for an owner, it always does.
+/// - If [`Owner::gate`] has ever returned a gate for an owner, [`Runtime::owner_died`] is called
+///   for that owner, once or more, before the owner's memory is reused.
+/// - The functions of [`Owner::ops`] are sound to call if the safety requirements that [`OwnerOps`]
+///   documents are met.
 ///
 /// [`Runtime::owner_died`]: super::runtime::Runtime::owner_died
 pub(crate) unsafe trait Owner {
-    /// Evidence that the owner is alive; held while an element is linked.
+    /// Proof that the owner is alive. The creator holds it while it links an element.
     type Gate<'a>
     where
         Self: 'a;
 
-    /// What it has in common with others.
-    fn kind(&self) -> &'static Kind;
+    /// What the owner has in common with the others of its kind.
+    fn ops(&self) -> &'static OwnerOps;
 
     /// The identity. Any context.
     ///
-    /// The same for the owner's whole life from the first gate on; before that, it may also be one
-    /// that nothing was ever stored under.
+    /// It does not change once [`Owner::gate`] has returned a gate. Before, it may also be an
+    /// identity that no element was ever stored under.
     fn id(&self) -> OwnerId;
 
-    /// Lets through who wants to link an element, or refuses: [`Refusal::OwnerDead`] if the owner
-    /// is dead or dying, [`Refusal::Unsupported`] if its death could not be noticed. Any context.
+    /// Returns a gate, which allows the caller to link elements of the owner. Refuses with
+    /// [`Refusal::OwnerDead`] if the owner is dead or dying, and with [`Refusal::Unsupported`] if
+    /// no notice would come of its death. Any context.
     fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<Self::Gate<'a>, Refusal>;
 
-    /// Who pays for the memory that is allocated for the owner. Any context.
+    /// The memory cgroup that pays for memory allocated for the owner. Any context.
     fn payer<'a>(&self, _rcu: &'a Guard) -> Payer<'a> {
-        Payer::NOBODY
+        Payer::NONE
     }
 
-    /// Charges the owner, or refuses if that would pass a limit of its. Any context; called only
-    /// past the gate, and only for owners whose kind says how to take it off.
+    /// Charges `bytes` to the owner. Returns false, and charges nothing, if that would exceed a
+    /// limit of the owner. Any context. Called only while a gate is held, and only if
+    /// [`OwnerOps::uncharge`] is there.
     fn charge(&self, _bytes: u32) -> bool {
         true
     }

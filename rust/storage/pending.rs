@@ -1,44 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How much waits for a grace period, and how much may.
+//! Counts what waits for a grace period, and bounds it.
 
 use crate::sync::{
     counter::Counter,
     nolock, //
 };
 
-/// How much may wait for a grace period, in bytes.
+/// Bounds on the bytes that wait for a grace period.
 #[derive(Copy, Clone)]
-pub(crate) struct Marks {
-    /// From here on, grace periods are hurried.
-    pub(crate) hurry: u64,
-    /// From here on, nothing is created. Also what may wait for the drops of one map.
+pub(crate) struct Watermarks {
+    /// From here on, grace periods are expedited.
+    pub(crate) expedite: u64,
+    /// From here on, nothing is created. The same bound holds for what waits for the drops of each
+    /// map.
     pub(crate) limit: u64,
 }
 
-impl Marks {
-    /// Marks in KiB; 0 for the default, a part of the machine's memory.
+impl Watermarks {
+    /// Watermarks from module parameters in KiB. 0 stands for the default, which depends on the
+    /// size of the machine's memory.
     pub(crate) fn new(hurry: u32, limit: u32) -> Self {
         let bytes = |kib: u32, part: u64, least: u64| match kib {
-            0 => (nolock::memory() / part).max(least),
+            0 => (nolock::totalram() / part).max(least),
             kib => u64::from(kib) * 1024,
         };
-        let hurry = bytes(hurry, 1024, 1 << 20);
+        let expedite = bytes(hurry, 1024, 1 << 20);
         Self {
-            hurry,
-            limit: bytes(limit, 128, 4 << 20).max(hurry),
+            expedite,
+            limit: bytes(limit, 128, 4 << 20).max(expedite),
         }
     }
 }
 
-/// Bytes that wait on all processors, but for less than [`Pending::STEP`] on each, in steps of so
-/// many.
+/// The bytes that wait on all CPUs, in steps of [`Pending::STEP`]. Each CPU can have nearly a whole
+/// step more than it has added here.
 ///
-/// Handing over writes what all processors share only once a step.
+/// So handing over writes the cache line that all CPUs share only once a step.
 pub(super) struct Pending(Counter);
 
-/// A number of bytes that [`Pending`] can reach.
-pub(super) struct Mark(i64);
+/// A number of bytes that [`Pending`] is compared with.
+pub(super) struct Watermark(i64);
 
 impl Pending {
     const STEP: u64 = 1 << 16;
@@ -48,28 +50,28 @@ impl Pending {
         Self(Counter::new())
     }
 
-    /// Whether so many bytes wait, about.
+    /// Returns whether about as many bytes wait.
     #[inline(always)]
-    pub(super) fn has_reached(&self, mark: &Mark) -> bool {
-        // Below 0 for a moment, when a step is counted down before it is counted up.
+    pub(super) fn has_reached(&self, mark: &Watermark) -> bool {
+        // The sum is negative for a moment if a step is subtracted before it is added.
         self.0.get() as i64 >= mark.0
     }
 
-    /// How many steps a sum passes that goes up from `from` by `by`.
+    /// How many multiples of a step a sum of bytes passes that grows from `from` by `by`.
     fn steps(from: u64, by: Objects) -> u64 {
         let bytes = from & Objects::BYTES;
         (bytes + by.bytes()) / Self::STEP - bytes / Self::STEP
     }
 }
 
-impl Mark {
-    /// At so many bytes.
+impl Watermark {
+    /// A watermark at `bytes`.
     pub(super) fn new(bytes: u64) -> Self {
         Self(bytes.div_ceil(Pending::STEP) as i64)
     }
 }
 
-/// A number of objects and their bytes, in the high and the low bits of one.
+/// A number of objects, in the high bits, and their size in bytes, in the low bits.
 #[derive(Copy, Clone)]
 pub(super) struct Objects(u64);
 
@@ -77,42 +79,47 @@ impl Objects {
     const ONE: u64 = 1 << 40;
     const BYTES: u64 = Self::ONE - 1;
 
-    /// None.
+    /// No objects.
     pub(super) const NONE: Self = Self(0);
 
-    /// An object of `bytes` bytes.
+    /// One object of `bytes` bytes.
     #[inline(always)]
     pub(super) const fn one(bytes: usize) -> Self {
         Self(Self::ONE.wrapping_add(bytes as u64))
     }
 
-    /// These and those.
+    /// The sum of the two.
     #[inline(always)]
-    pub(super) fn and(self, those: Self) -> Self {
-        Self(self.0.wrapping_add(those.0))
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self(self.0.wrapping_add(other.0))
     }
 
-    /// How many.
+    /// The number of objects.
     pub(super) fn count(self) -> u64 {
         self.0 / Self::ONE
     }
 
-    /// Their bytes.
+    /// Their size in bytes.
     pub(super) fn bytes(self) -> u64 {
         self.0 & Self::BYTES
     }
 }
 
-/// What waits on one processor: two sums of [`Objects`], of which the bytes may carry. The
-/// difference of the sums is right as long as what waits has room in its bits.
-pub(super) struct Part {
-    /// What was ever handed over.
+/// What waits on one CPU: two sums of [`Objects`].
+///
+/// # Invariants
+///
+/// Both sums only grow, and `done` is a part of `handed`. The bytes of a sum may carry into its
+/// number of objects. The difference of the two sums is exact as long as what waits fits into the
+/// bits.
+pub(super) struct CpuPending {
+    /// All that was ever handed over.
     handed: Counter,
-    /// What of that does not wait any more.
+    /// All of that which does not wait any more.
     done: Counter,
 }
 
-impl Part {
+impl CpuPending {
     /// Nothing waits.
     pub(super) const fn new() -> Self {
         Self {
@@ -121,18 +128,18 @@ impl Part {
         }
     }
 
-    /// Objects are handed over. Any context.
+    /// Adds objects that are handed over. Any context.
     #[inline(always)]
     pub(super) fn add(&self, objects: Objects, all: &Pending) {
         let before = self.handed.fetch_add(objects.0);
         let changed = before ^ before.wrapping_add(objects.0);
-        // Of the bytes, those bits that change when the sum passes a step.
+        // The bits of the bytes at or above a step change if the sum passes a multiple of it.
         if changed & Objects::BYTES >= Pending::STEP {
             all.0.add(Pending::steps(before, objects));
         }
     }
 
-    /// They do not wait any more.
+    /// Subtracts objects that do not wait any more.
     pub(super) fn sub(&self, objects: Objects, all: &Pending) {
         let before = self.done.fetch_add(objects.0);
         let steps = Pending::steps(before, objects);
@@ -143,7 +150,7 @@ impl Part {
 
     /// The objects that wait.
     pub(super) fn get(&self) -> Objects {
-        // In this order: what is done was handed over before.
+        // `done` first: everything in it was in `handed` before.
         let done = self.done.get();
         Objects(self.handed.get().wrapping_sub(done))
     }

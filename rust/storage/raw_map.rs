@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A map whose values are memory of one size: what typed maps and maps of bytes have in common.
+//! A map whose values are memory of one size. Typed maps and maps of bytes are built on it.
 
 use super::{
     drops::{
@@ -14,131 +14,62 @@ use super::{
     error::Refusal,
     owner::OwnerId,
     runtime::Runtime,
+    stats::Counters,
     table::Table,
     unlink, //
 };
 use crate::sync::{
     compat::barrier,
-    counter::Counter,
     deferred::{
         self,
-        Errand, //
+        Work, //
     },
     fault::{
         self,
-        Point, //
-    },
-    per_cpu::{
-        Share,
-        Shares, //
+        Site, //
     },
     rcu::{
         self,
         Guard, //
     },
-    res_lock::LockError,
     trace::{
         self,
         Event, //
     },
-    Atomic, Completion, Full, Relaxed,
+    Atomic,
+    Completion,
+    Full,
+    Relaxed, //
 };
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
-/// What happened in a map.
-pub(crate) struct Counters {
-    shares: Shares<MapShares>,
-    /// Operations refused with [`LockError::Deadlock`].
-    pub(crate) deadlocks: Counter,
-    /// Operations refused with [`LockError::Timeout`].
-    pub(crate) timeouts: Counter,
-    /// Operations refused with [`Refusal::NoMemory`].
-    pub(crate) nomem: Counter,
-}
-
-/// What happened in a map on one processor: a cache line.
-#[derive(Default)]
-pub(crate) struct MapShares {
-    /// Elements ever linked.
-    pub(crate) created: Share,
-    /// Elements ended by a delete.
-    pub(crate) deleted: Share,
-    /// Elements ended by an update.
-    pub(crate) replaced: Share,
-    /// Elements ended by their owner's death.
-    pub(crate) owner_deaths: Share,
-    /// Elements ended by the end of the map.
-    closed: Share,
-    /// Elements handed to the reaper still linked.
-    pub(crate) deferred: Share,
-    /// Copies made for newborn owners.
-    pub(crate) clones: Share,
-    /// Copies that could not be made.
-    pub(crate) clone_failures: Share,
-}
-
-impl Counters {
-    /// Counters at 0. May sleep.
-    fn new() -> Result<Self> {
-        Ok(Self {
-            shares: Shares::new()?,
-            deadlocks: Counter::new(),
-            timeouts: Counter::new(),
-            nomem: Counter::new(),
-        })
-    }
-
-    /// What this processor counts on.
-    #[inline(always)]
-    pub(crate) fn here(&self) -> &MapShares {
-        self.shares.here()
-    }
-
-    /// What all processors have counted together.
-    pub(crate) fn sum(&self, which: impl Fn(&MapShares) -> &Share) -> u64 {
-        self.shares.sum(which)
-    }
-
-    /// Live elements.
-    pub(crate) fn elements(&self) -> u64 {
-        // In this order: what has ended was created before.
-        let ended = self.sum(|here| &here.deleted)
-            + self.sum(|here| &here.replaced)
-            + self.sum(|here| &here.owner_deaths)
-            + self.sum(|here| &here.closed);
-        self.sum(|here| &here.created).saturating_sub(ended)
-    }
-
-    /// Counts a refusal that its user may want to know of, and passes it on.
-    pub(super) fn refused(&self, refusal: Refusal) -> Refusal {
-        match refusal {
-            Refusal::Lock(LockError::Deadlock) => self.deadlocks.add(1),
-            Refusal::Lock(LockError::Timeout) => self.timeouts.add(1),
-            Refusal::NoMemory => self.nomem.add(1),
-            Refusal::Exists | Refusal::Missing | Refusal::OwnerDead | Refusal::Unsupported => {}
-        }
-        refusal
-    }
-}
-
-/// The map.
+/// A map.
+///
+/// Its *holder* is the [`Map`](super::map::Map) or [`ByteMap`](super::map::ByteMap) that made it,
+/// and that ends it.
 ///
 /// # Invariants
 ///
-/// - The members of `table` are nodes of elements of this map.
+/// - The members of `table` are the `node` fields of elements of this map.
 /// - `unfreed` is the number of elements that are allocated, and one more until
-///   [`RawMap::begin_end`] has walked the table. Whoever brings it to 0 sets `end` to gone.
+///   [`RawMap::begin_end`] has walked the table. The CPU that brings it to 0 sets `end` to empty.
+/// - `runtime` outlives the map.
 ///
-/// # End
+/// # States
 ///
-/// | `end`   | meaning                                    | who changes it, and to what            |
-/// |---------|--------------------------------------------|----------------------------------------|
-/// | waited  | the map's owner is there                   | the owner, to left; the last, to gone  |
-/// | left    | the owner did not wait                     | the last, to gone, and frees the map   |
-/// | gone    | nothing is left but the map                | nobody; the owner frees the map        |
+/// `ending` turns true once: when [`RawMap::announce_end`] is first called, before the end walks
+/// the table.
 ///
-/// The last is who brings `unfreed` to 0. Each step is one full exchange.
+/// | `end`    | meaning                          | changed by, and to                            |
+/// |----------|----------------------------------|-----------------------------------------------|
+/// | held     | the holder has the map, or waits | the holder, to detached; the CPU that brings  |
+/// |          | for it to become empty           | `unfreed` to 0, to empty                      |
+/// | detached | the holder did not wait          | the CPU that brings `unfreed` to 0, to empty; |
+/// |          |                                  | that CPU frees the map                        |
+/// | empty    | no element is left               | no CPU; after held, the holder frees the map  |
+///
+/// Each change is one fully ordered exchange.
 #[pin_data]
 pub(crate) struct RawMap {
     pub(super) table: Table,
@@ -147,7 +78,7 @@ pub(crate) struct RawMap {
     element_size: usize,
     values: Values,
     ending: Atomic<bool>,
-    /// Whether the end has begun to walk the table; its owner's.
+    /// Set by the holder when the end begins to walk the table.
     walked: Atomic<bool>,
     pub(super) runtime: &'static Runtime,
     next_seq: Atomic<u64>,
@@ -157,32 +88,34 @@ pub(crate) struct RawMap {
     #[pin]
     gone: Completion,
     #[pin]
-    drops: Errand<Drops>,
+    drops: Work<Drops>,
 }
 
-const WAITED: u32 = 0;
-const LEFT: u32 = 1;
-const GONE: u32 = 2;
+const HELD: u32 = 0;
+const DETACHED: u32 = 1;
+const EMPTY: u32 = 2;
 
-/// What a map does with its values, which it knows only as bytes.
+/// What a map does with its values. To the map, a value is bytes.
 ///
 /// # Safety
 ///
-/// For who makes one: the functions must be sound to call on any thread for the values that are put
-/// into the map, `drop` once for each, `clone` in any context.
+/// A creator of a `Values` must ensure that the functions may be called on any thread for each
+/// value that is stored in the map: `drop` once per value, in a kworker, and `clone` in any
+/// context.
 #[derive(Copy, Clone, Default)]
 pub(super) struct Values {
-    /// Ends a value; called in a kworker.
+    /// Drops a value. Called in a kworker.
     pub(super) drop: Option<unsafe fn(NonNull<u8>)>,
-    /// What copies a value, in any context.
+    /// Copies a value. Called in any context.
     pub(super) clone: Option<CloneValue>,
 }
 
-/// Writes a copy of the value at the first address to the second one; the number is its size.
+/// Writes a copy of the value at the first address to the second one. The number is the size of a
+/// value.
 pub(super) type CloneValue = unsafe fn(NonNull<u8>, NonNull<u8>, usize);
 
-// SAFETY: The functions of `values` may run anywhere, which the makers of maps see to; all else is
-// shared by atomic operations.
+// SAFETY: By the safety requirements of `Values` its functions may be called on any thread. All
+// other fields are accessed by atomic operations, or do not change.
 unsafe impl Sync for RawMap {}
 // SAFETY: As above.
 unsafe impl Send for RawMap {}
@@ -190,12 +123,12 @@ unsafe impl Send for RawMap {}
 impl RawMap {
     /// A map of values of `value_size` bytes.
     ///
-    /// It is to be ended by [`RawMap::end`]. Fails with `E2BIG` if such values could not be allocated
-    /// in every context. May sleep.
+    /// The caller becomes the holder, and must end the map by [`RawMap::end`]. Fails with `E2BIG`
+    /// if values of this size could not be allocated in every context. May sleep.
     ///
     /// # Safety
     ///
-    /// `values` must be as it says.
+    /// The caller must meet the safety requirements of [`Values`].
     pub(super) unsafe fn new(value_size: usize, values: Values) -> Result<NonNull<Self>> {
         if value_size > VALUE_SIZE_MAX {
             return Err(E2BIG);
@@ -204,7 +137,7 @@ impl RawMap {
         let table = Table::new(runtime.sizes.map_bits)?;
         let counters = Counters::new()?;
         let element_size = Element::size(value_size);
-        if fault::alloc(Point::MapAlloc) {
+        if fault::alloc(Site::MapAlloc) {
             return Err(ENOMEM);
         }
         let map = KBox::pin_init(
@@ -220,7 +153,7 @@ impl RawMap {
                 next_seq: Atomic::new(1),
                 counters,
                 unfreed: Atomic::new(1),
-                end: Atomic::new(WAITED),
+                end: Atomic::new(HELD),
                 gone <- Completion::new(),
                 drops <- runtime.reaper.new_drops(),
             }),
@@ -228,32 +161,32 @@ impl RawMap {
         )?;
         runtime.stats.maps.add(1);
         runtime.stats.map_bytes.add(map.own_bytes());
-        // SAFETY: It is not moved out of where it is.
+        // SAFETY: The map stays at its address until `RawMap::free` pins it again.
         let map = KBox::into_raw(unsafe { Pin::into_inner_unchecked(map) });
         NonNull::new(map).ok_or(ENOMEM)
     }
 
-    /// The map's number: its turn among all maps.
+    /// The number of the map. Maps are numbered in the order in which they are made.
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
 
-    /// Whether newborn owners get copies of their parents' values.
+    /// Returns whether an owner that is created from another one gets copies of its values.
     pub(crate) fn clones(&self) -> bool {
         self.values.clone.is_some()
     }
 
-    /// What copies a value, if newborn owners are to get copies.
+    /// The function that copies a value, if owners that are created from others get copies.
     pub(super) fn clone_value(&self) -> Option<CloneValue> {
         self.values.clone
     }
 
-    /// Bytes per value.
+    /// The size of a value in bytes.
     pub(crate) fn value_size(&self) -> usize {
         self.value_size
     }
 
-    /// Bytes per element.
+    /// The size of an element in bytes.
     pub(crate) fn element_size(&self) -> usize {
         self.element_size
     }
@@ -263,181 +196,188 @@ impl RawMap {
         self.element_size() as u32
     }
 
-    /// Buckets.
+    /// The number of buckets.
     pub(crate) fn buckets(&self) -> usize {
         self.table.len()
     }
 
-    /// What happened so far.
+    /// What happened in this map.
     pub(crate) fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// Elements that are allocated.
+    /// The number of elements that are allocated.
     pub(crate) fn unfreed(&self) -> usize {
         self.unfreed.load(Relaxed) - 1
     }
 
-    /// Bytes of the map, its table and its counters.
+    /// The size in bytes of the map, its table and its counters.
     fn own_bytes(&self) -> u64 {
         let table = self.table.len() * Table::BUCKET_SIZE;
-        (size_of::<Self>() + table + self.counters.shares.bytes()) as u64
+        (size_of::<Self>() + table + self.counters.bytes()) as u64
     }
 
-    /// Bytes of the map, its table, its counters and all elements that are allocated.
+    /// The size in bytes of the map, its table, its counters and all elements that are allocated.
     pub(crate) fn bytes(&self) -> u64 {
         self.own_bytes() + (self.unfreed() * self.element_size()) as u64
     }
 
-    /// Whether the elements of two owners are in one bucket.
+    /// Returns whether the elements of two owners share a bucket.
     pub(crate) fn share_bucket(&self, one: OwnerId, other: OwnerId) -> bool {
         self.table.share_bucket(one.addr(), other.addr())
     }
 
-    /// The number for a new element.
+    /// The sequence number for a new element.
     pub(super) fn new_seq(&self) -> u64 {
         self.next_seq.fetch_add(1, Relaxed)
     }
 
-    /// Finds the owner's element. Any context; takes no lock.
+    /// Finds the element of the owner. Any context; takes no lock.
     #[inline(always)]
     pub(crate) fn find<'a>(&'a self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Element> {
-        // SAFETY: A member of this table, by the type invariant.
+        // SAFETY: By the type invariant the members of the table are the `node` fields of elements.
         Some(unsafe { Element::of_node(self.table.find(id, rcu)?) })
     }
 
-    /// As [`RawMap::find`], for a function that calls nothing.
+    /// As [`RawMap::find`], for callers that call no function.
     #[inline(always)]
     pub(super) fn find_in_leaf<'a>(&'a self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Element> {
-        // SAFETY: A member of this table, by the type invariant.
+        // SAFETY: As in `find`.
         Some(unsafe { Element::of_node(self.table.find_in_leaf(id, rcu)?) })
     }
 
-    /// Deletes the owner's element and returns it: it can still be read under the guard.
+    /// Deletes the element of the owner, and returns it. Its value can be read as long as the guard
+    /// lives.
     ///
-    /// Any context. Never fails but with [`Refusal::Missing`]: of those who delete one element at
-    /// once, one succeeds. Unlinking that meets a lock it cannot have is left to the reaper.
+    /// Any context. The only refusal is [`Refusal::Missing`]. Of several deletes that race for one
+    /// element, one returns it. If a lock cannot be taken, the reaper unlinks the element later.
     pub(crate) fn delete<'a>(
         &'a self,
         id: OwnerId,
         rcu: &'a Guard,
     ) -> Result<&'a Element, Refusal> {
         trace::event(Event::Enter, id.addr());
-        let mut seen = self.table.look(id, rcu);
+        let mut seen = self.table.lookup(id, rcu);
         while let Some(node) = seen.found {
-            // SAFETY: A member of this table, by the type invariant.
+            // SAFETY: By the type invariant the members of the table are the `node` fields of
+            // elements.
             let elem = unsafe { Element::of_node(node) };
             if self.delete_elem(elem, rcu) {
                 return Ok(elem);
             }
-            // It was deleted, or replaced by another one.
-            seen = self.table.again(seen, id, rcu);
+            // Another CPU has claimed the element: it was deleted, or an update has replaced it.
+            seen = self.table.relookup(seen, id, rcu);
         }
         Err(Refusal::Missing)
     }
 
-    /// Deletes an element of this map that was found under the guard, and returns whether this call
-    /// did it: false if the element was deleted or replaced, or its owner died. Any context.
+    /// Deletes an element of this map that was found under the guard. Returns false if another CPU
+    /// has claimed it: it was deleted or replaced, or its owner has died. Any context.
     ///
-    /// When it is over, nothing that the element has replaced is found.
+    /// Once this has returned, no lookup finds an element that this one has replaced.
     pub(crate) fn delete_elem(&self, elem: &Element, rcu: &Guard) -> bool {
         self.table.hide_older(&elem.node, rcu);
-        if !elem.node.claim(Point::ElementClaim) {
+        if !elem.node.claim(Site::ElementClaim) {
             return false;
         }
-        self.counters.here().deleted.add(1);
-        // SAFETY: Claimed above.
-        unsafe { unlink::bury(elem, rcu) };
+        self.counters.this_cpu().deleted.add(1);
+        // SAFETY: This call has claimed the element, and does not use it again.
+        unsafe { unlink::retire(elem, rcu) };
         true
     }
 
     /// Counts an element that was allocated.
     pub(super) fn element_allocated(&self) {
         self.unfreed.add(1, Relaxed);
-        let stats = self.runtime.stats.here();
+        let stats = self.runtime.stats.this_cpu();
         stats.allocated.add(1);
         stats.element_bytes.add(self.element_size() as u64);
     }
 
-    /// Drops the value of an element that nobody can reach any more.
+    /// Drops the value of an element.
     ///
     /// # Safety
     ///
-    /// `value` must be the value of an element of this map, and not be used again.
+    /// `value` must be the value of an element of this map that no reader can reach, and must not
+    /// be used again.
     pub(super) unsafe fn drop_value(&self, value: NonNull<u8>) {
-        fault::pause(Point::ValueDrop);
+        fault::pause(Site::ValueDrop);
         if let Some(drop) = self.values.drop {
-            // SAFETY: By the contracts of this function and of `Values`.
+            // SAFETY: By the safety requirements this is a value of this map, and it is dropped
+            // once. This is a kworker.
             unsafe { drop(value) };
         }
     }
 
-    /// Whether values have a drop.
+    /// Returns whether values have a drop.
     pub(super) fn drops_values(&self) -> bool {
         self.values.drop.is_some()
     }
 
-    /// What drops them.
-    pub(super) fn drops(&self) -> &Errand<Drops> {
+    /// The work that drops the values.
+    pub(super) fn drops(&self) -> &Work<Drops> {
         &self.drops
     }
 
-    /// Whether nothing may be created now, since too much waits to be freed. Any context.
+    /// Returns whether too much waits to be freed for anything to be created now. Any context.
     pub(super) fn is_full(&self) -> bool {
         let reaper = &self.runtime.reaper;
         reaper.is_full() || self.drops_values() && self.drops.waiting() >= reaper.limit()
     }
 
-    /// Counts elements whose memory is free. The map may be gone after this.
+    /// Counts elements whose memory was freed. The map may be freed before this returns.
     ///
     /// # Safety
     ///
-    /// `count` elements of this map must have been freed, and not counted yet; nothing of the map is
-    /// used any more.
+    /// `count` elements of this map must have been freed and not counted yet. The caller must not
+    /// use the map again.
     pub(super) unsafe fn elements_freed(&self, count: usize) {
-        let stats = self.runtime.stats.here();
+        let stats = self.runtime.stats.this_cpu();
         let bytes = count * self.element_size();
         stats.element_bytes.sub(bytes as u64);
         stats.freed.add(count as u64);
-        // SAFETY: By the contract, they were counted.
+        // SAFETY: By the safety requirements these elements are in `unfreed`, and the caller does
+        // not use the map again.
         unsafe { self.release(count) };
     }
 
-    /// Announces the end to those who link elements without a reference to the map. Whoever does
-    /// not see this yet after a push, which is fully ordered, is seen by the walk that follows.
+    /// Announces the end of the map to CPUs that link an element without a reference to the map.
+    /// Such a CPU checks [`RawMap::is_ending`] after its push, which is fully ordered. If it does
+    /// not see the announcement, the walk that follows finds its element.
     pub(crate) fn announce_end(&self) {
-        fault::pause(Point::MapEnding);
+        fault::pause(Site::MapEnding);
         self.ending.store(true, Relaxed);
         barrier::smp_mb(Full);
     }
 
-    /// Whether the end has begun. To be asked after a push.
+    /// Returns whether the end of the map has begun. To be called after a push.
     pub(super) fn is_ending(&self) -> bool {
         self.ending.load(Relaxed)
     }
 
-    /// Takes `count` off `unfreed`. The map may be gone after this.
+    /// Subtracts `count` from `unfreed`. The map may be freed before this returns.
     ///
     /// # Safety
     ///
-    /// So much must be on it that nobody else takes off, and the caller not use the map again unless
-    /// it owns it.
+    /// `unfreed` must contain `count` on behalf of the caller, which no other CPU subtracts. The
+    /// caller must not use the map again, unless it is the holder.
     unsafe fn release(&self, count: usize) {
-        fault::pause(Point::MapRelease);
-        // Full: all that was done to the elements comes before the end of the map.
+        fault::pause(Site::MapRelease);
+        // Full: all accesses to the elements come before the end of the map.
         if self.unfreed.fetch_sub(count, Full) != count {
             return;
         }
-        if self.end.xchg(GONE, Full) == LEFT {
-            // SAFETY: The owner has left the map to who comes here, and no element is left.
+        if self.end.xchg(EMPTY, Full) == DETACHED {
+            // SAFETY: The holder has detached the map and does not use it again. `unfreed` is 0, so
+            // no element is left.
             unsafe { Self::free(NonNull::from(self)) };
         } else {
             self.gone.complete_all();
         }
     }
 
-    /// Ends all elements, unless that is done, and does not wait until they are freed. Process
-    /// context, by who owns the map.
+    /// Claims all elements, unless that was done before. Does not wait until they are freed.
+    /// Process context; for the holder only.
     pub(crate) fn begin_end(&self) {
         if self.walked.xchg(true, Relaxed) {
             return;
@@ -446,44 +386,48 @@ impl RawMap {
         for bucket in 0..self.table.len() {
             let rcu = rcu::read_lock();
             for node in self.table.iter(bucket, &rcu) {
-                if node.claim(Point::ElementClaim) {
-                    self.counters.here().closed.add(1);
-                    // SAFETY: A member of this table, by the type invariant.
+                if node.claim(Site::ElementClaim) {
+                    self.counters.this_cpu().closed.add(1);
+                    // SAFETY: By the type invariant the members of the table are the `node` fields
+                    // of elements.
                     let elem = unsafe { Element::of_node(node) };
-                    // SAFETY: Claimed above.
-                    unsafe { unlink::bury(elem, &rcu) };
+                    // SAFETY: This call has claimed the element, and does not use it again.
+                    unsafe { unlink::retire(elem, &rcu) };
                 }
             }
             drop(rcu);
             deferred::cond_resched();
         }
-        // SAFETY: The one that is there from the beginning; the caller owns the map.
+        // SAFETY: `unfreed` had one more than there were elements, for this call. The caller is the
+        // holder.
         unsafe { self.release(1) };
     }
 
-    /// Ends the map: returns when the last value is dropped and the last byte free.
+    /// Ends the map. Returns once the last value was dropped and the last byte was freed.
     ///
-    /// May sleep: it waits for a grace period, and for owners that die at the same time to be done
-    /// with the map's elements. In the drop of a value it does not wait, since it might wait for
-    /// itself; nor does it go on waiting in a task that is killed, if the values have no drop. Then
-    /// who frees the last element frees the map.
+    /// May sleep. It waits for a grace period, and for the notices of death of owners that die at
+    /// the same time and have elements of this map. It does not wait in the drop of a value, since
+    /// it might wait for itself. If the values have no drop, it stops to wait in a task that is
+    /// killed. In these two cases the CPU that frees the last element frees the map.
     ///
     /// # Safety
     ///
-    /// `map` must be from [`RawMap::new`], and not be used again.
+    /// `map` must come from [`RawMap::new`], and must not be used again.
     pub(super) unsafe fn end(map: NonNull<Self>) {
-        // SAFETY: Valid by the contract.
+        // SAFETY: By the safety requirements the map is valid.
         let raw = unsafe { map.as_ref() };
         raw.begin_end();
-        if raw.wait() || raw.end.cmpxchg(WAITED, LEFT, Full).is_err() {
-            // Who has completed it may still be about to.
+        if raw.wait() || raw.end.cmpxchg(HELD, DETACHED, Full).is_err() {
+            // The CPU that has set `end` to empty may still be about to complete `gone`, which is
+            // in the map.
             raw.gone.wait_for_completion();
-            // SAFETY: No element is left, and nobody but the caller knows the map.
+            // SAFETY: `end` is empty, so no element is left. By the safety requirements no other
+            // CPU uses the map.
             unsafe { Self::free(map) };
         }
     }
 
-    /// Waits until nothing is left; false if it did not.
+    /// Waits until no element is left. Returns whether it has waited to the end.
     fn wait(&self) -> bool {
         if drops::in_drop() {
             return false;
@@ -495,16 +439,19 @@ impl RawMap {
         self.gone.wait_unless_killed()
     }
 
+    /// Frees the map.
+    ///
     /// # Safety
     ///
-    /// `map` must be from [`RawMap::new`], without elements, and not be used again.
+    /// `map` must come from [`RawMap::new`], have no element, and must not be used again.
     unsafe fn free(map: NonNull<Self>) {
-        // SAFETY: By the contract.
+        // SAFETY: By the safety requirements the map comes from `new`, which pinned it and turned
+        // it into a pointer.
         let map = unsafe { Pin::new_unchecked(KBox::from_raw(map.as_ptr())) };
         let runtime = map.runtime;
         runtime.stats.map_bytes.sub(map.own_bytes());
         drop(map);
-        // The runtime may be gone as soon as the count is seen to fall: all use of it comes before.
+        // The runtime may be freed once the decrement is seen, so all accesses to it come first.
         // Pairs with the barrier in `Runtime::is_empty`.
         barrier::smp_mb(Full);
         runtime.stats.maps.sub(1);

@@ -1,116 +1,82 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What all maps share: the owner index, the reaper, the statistics.
+//! What all maps share: the owner index, the reaper and the statistics.
 
 #[cfg(OSTOR_TEST)]
 use super::drops;
 use super::{
     element::Element,
+    lock_mode::TryLock,
     owner::{
-        Kind,
-        OwnerId, //
+        OwnerId,
+        OwnerOps, //
     },
-    pending::Marks,
+    pending::Watermarks,
     reaper::{
         Batch,
         Reaper, //
     },
+    stats::Stats,
     store::Storage,
     table::Table,
-    unlink::{
-        self,
-        WaitsForNobody, //
-    }, //
+    unlink, //
 };
 use crate::sync::{
     compat::barrier,
-    counter::Counter,
     deferred,
-    fault::Point,
-    per_cpu::{
-        Share,
-        Shares, //
-    },
+    fault::Site,
     rcu::{
         self,
         Guard, //
     },
-    Atomic, Full, Relaxed,
+    Atomic,
+    Full,
+    Relaxed, //
 };
-use core::ptr;
+use core::ptr::{
+    self,
+    NonNull, //
+};
 use kernel::prelude::*;
 
-/// How large the tables are: numbers of buckets, as powers of two. The module's parameters have
-/// been checked to be from 4 to 20.
+/// The number of buckets of the tables, as a power of two. The code that reads the module
+/// parameters has checked that they are 4 to 20.
 #[derive(Copy, Clone)]
 pub(crate) struct Sizes {
-    /// Of each map.
+    /// For each map.
     pub(crate) map_bits: u32,
-    /// Of the owner index.
+    /// For the owner index.
     pub(crate) index_bits: u32,
 }
 
-/// Counters of the whole module.
-pub(crate) struct Stats {
-    shares: Shares<StatShares>,
-    /// Live maps.
-    pub(crate) maps: Counter,
-    /// Bytes of those, tables included.
-    pub(crate) map_bytes: Counter,
-    /// Owners whose notice of death was missed, seen by a backstop.
-    pub(crate) late_free: Counter,
-    /// Objects that were handed to the reaper still linked, and that it has unlinked.
-    pub(crate) finished: Counter,
-    /// Nanoseconds spent dropping values and freeing.
-    pub(crate) reap_ns: Counter,
+/// The state that all maps share.
+///
+/// # Invariants
+///
+/// - The members of `index` are the `node` fields of storages.
+/// - `reaper` is a part of this runtime, and dropped before the rest of it.
+/// - `next_map` only grows.
+pub(crate) struct Runtime {
+    // The first field, so it is dropped first: its work uses the other fields.
+    pub(super) reaper: Reaper,
+    /// The storages, by owner.
+    pub(super) index: Table,
+    pub(super) sizes: Sizes,
+    next_map: Atomic<u64>,
+    /// What happened in the module.
+    pub(crate) stats: Stats,
 }
 
-/// What one processor counts of that: a cache line.
-#[derive(Default)]
-pub(crate) struct StatShares {
-    /// Elements ever allocated.
-    pub(crate) allocated: Share,
-    /// Bytes of the elements that are allocated.
-    pub(crate) element_bytes: Share,
-    /// Storages that are allocated.
-    pub(crate) storages: Share,
-    /// Bytes that are charged to owners.
-    pub(crate) charged: Share,
-    /// Owners that died while they had storage.
-    pub(crate) owner_deaths: Share,
-    /// Owners whose death every notice missed, seen when another one was found in their place.
-    pub(crate) stale: Share,
-    /// Objects handed to the reaper still linked.
-    pub(crate) deferred: Share,
-    /// Elements ever freed, their values dropped.
-    pub(crate) freed: Share,
-}
+/// The running [`Runtime`], or null.
+///
+/// | value   | changed by, and to                                                             |
+/// |---------|--------------------------------------------------------------------------------|
+/// | null    | [`Running::start`], to the runtime that it made; one at a time                 |
+/// | runtime | the drop of [`Running`], to null, when no map, element or storage is left      |
+static RUNTIME: Atomic<*mut Runtime> = Atomic::new(ptr::null_mut());
 
 impl Stats {
-    /// Counters at 0. May sleep.
-    fn new() -> Result<Self> {
-        Ok(Self {
-            shares: Shares::new()?,
-            maps: Counter::new(),
-            map_bytes: Counter::new(),
-            late_free: Counter::new(),
-            finished: Counter::new(),
-            reap_ns: Counter::new(),
-        })
-    }
-
-    /// What this processor counts on.
-    #[inline(always)]
-    pub(crate) fn here(&self) -> &StatShares {
-        self.shares.here()
-    }
-
-    /// What all processors have counted together.
-    pub(crate) fn sum(&self, which: impl Fn(&StatShares) -> &Share) -> u64 {
-        self.shares.sum(which)
-    }
-
-    /// Bytes of all that is allocated.
+    /// The size in bytes of all that is allocated.
     pub(crate) fn bytes(&self) -> u64 {
         self.map_bytes.get()
             + self.sum(|here| &here.element_bytes)
@@ -118,38 +84,23 @@ impl Stats {
     }
 }
 
-/// The shared state.
-pub(crate) struct Runtime {
-    // Dropped first: its works use the rest.
-    pub(super) reaper: Reaper,
-    /// The storages, by owner.
-    pub(super) index: Table,
-    pub(super) sizes: Sizes,
-    next_map: Atomic<u64>,
-    /// What happened so far.
-    pub(crate) stats: Stats,
-}
-
-/// The running [`Runtime`], or null. Set by [`Running::start`], cleared by its drop.
-static RUNTIME: Atomic<*mut Runtime> = Atomic::new(ptr::null_mut());
-
 impl Runtime {
     /// The runtime, while a [`Running`] exists.
     pub(crate) fn get() -> Option<&'static Runtime> {
-        // SAFETY: `Running` keeps what it has published until no map is left, no hook is attached
-        // and no work runs: nobody who calls this outlives it.
+        // SAFETY: Callers are maps, hooks and the device. `Running` is dropped after all of these,
+        // and its drop frees the runtime.
         unsafe { RUNTIME.load(Relaxed).as_ref() }
     }
 
-    /// Finds the owner's live storage.
+    /// Finds the live storage of the owner.
     pub(super) fn find_storage<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Storage> {
-        // SAFETY: The members of the index are nodes of storages.
+        // SAFETY: By the type invariant the members of the index are the `node` fields of storages.
         Some(unsafe { Storage::of_node(self.index.find(id, rcu)?) })
     }
 
-    /// Finds a live storage of an owner at this address.
+    /// Finds a live storage of any owner at this address.
     pub(super) fn find_storage_at<'a>(&self, addr: usize, rcu: &'a Guard) -> Option<&'a Storage> {
-        // SAFETY: The members of the index are nodes of storages.
+        // SAFETY: As above.
         Some(unsafe { Storage::of_node(self.index.find_at(addr, rcu)?) })
     }
 
@@ -158,47 +109,47 @@ impl Runtime {
         self.next_map.fetch_add(1, Relaxed)
     }
 
-    /// The owner dies: ends all its elements. Returns whether it had a storage.
+    /// Ends all elements of an owner that dies. Returns whether the owner had a storage.
     ///
-    /// Whatever else is known at the address is stale and ends as well.
+    /// Elements of any other owner at this address are stale. They are ended as well.
     ///
-    /// Any context; takes a lock only if nobody holds it. When it returns, nothing of the owner can
-    /// be found any more, and its memory is not touched again. It waits for nobody, but for other
-    /// CPUs that are giving charges back to this owner at that moment, a few instructions with
-    /// interrupts off.
+    /// Any context. Takes a lock only if no CPU holds it. Once this has returned, no lookup finds
+    /// an element of the owner, and no CPU accesses the owner's memory. It waits only for CPUs that
+    /// are giving a charge back to this owner: a few instructions with interrupts off.
     ///
     /// # Safety
     ///
-    /// Called by the notice of death of the owner `id`.
+    /// To be called by the notice of death of the owner `id` only.
     #[inline(always)]
     pub(crate) unsafe fn owner_died(&self, id: OwnerId) -> bool {
-        // SAFETY: By the contract.
+        // SAFETY: The safety requirements are those of this function, and `id` is the owner's.
         unsafe { self.owner_died_as(id, id) }
     }
 
-    /// As [`Runtime::owner_died`] of an owner that may still be known as `other`, which has the same
-    /// address.
+    /// As [`Runtime::owner_died`], for an owner whose elements may be stored under the identity
+    /// `other`, which has the same address.
     ///
     /// # Safety
     ///
-    /// As [`Runtime::owner_died`]; `other` must have been the owner's for all its life.
+    /// As for [`Runtime::owner_died`]. `other` must have been an identity of this owner, and of no
+    /// other, for its whole life.
     #[inline(always)]
     pub(crate) unsafe fn owner_died_as(&self, id: OwnerId, other: OwnerId) -> bool {
         #[cfg(OSTOR_TEST)]
-        drops::note_end_of_owner(id.addr());
-        if self.index.is_bare(id.addr()) {
+        drops::note_last_put(id.addr());
+        if self.index.is_bucket_empty(id.addr()) {
             // Most owners have no storage.
             return false;
         }
-        // SAFETY: By the contract.
+        // SAFETY: The safety requirements are those of this function.
         unsafe { self.end_owner(id, other) }
     }
 
-    /// As [`Runtime::owner_died_as`].
+    /// As [`Runtime::owner_died_as`], out of line.
     ///
     /// # Safety
     ///
-    /// Likewise.
+    /// As for [`Runtime::owner_died_as`].
     unsafe fn end_owner(&self, id: OwnerId, other: OwnerId) -> bool {
         let rcu = rcu::read_lock();
         let mut had_storage = false;
@@ -206,9 +157,10 @@ impl Runtime {
             let known = storage.node.id();
             if known == id || known == other {
                 had_storage = true;
-                self.stats.here().owner_deaths.add(1);
-                // SAFETY: By the contract.
-                unsafe { storage.charge.end(id, storage.kind, &self.stats) };
+                self.stats.this_cpu().owner_deaths.add(1);
+                // SAFETY: By the safety requirements the caller is the notice of death of the
+                // owner.
+                unsafe { storage.charge.end(id, storage.ops, &self.stats) };
                 self.end_all(storage, &rcu);
             } else {
                 self.end_stale(storage, &rcu);
@@ -217,23 +169,24 @@ impl Runtime {
         had_storage
     }
 
-    /// Gives back what the owner is charged, as [`Runtime::owner_died`] does, and nothing else: for
-    /// tests in which the notice is lost, but memory stays safe.
+    /// Gives back what the owner is charged, as [`Runtime::owner_died`] does, and leaves its
+    /// elements. For tests in which the notice of death is lost: no CPU accesses the owner's memory
+    /// any more.
     ///
     /// # Safety
     ///
-    /// As [`Runtime::owner_died`].
+    /// As for [`Runtime::owner_died`].
     #[cfg(OSTOR_TEST)]
     pub(crate) unsafe fn owner_lost(&self, id: OwnerId) {
         let rcu = rcu::read_lock();
         if let Some(storage) = self.find_storage(id, &rcu) {
-            // SAFETY: By the contract.
-            unsafe { storage.charge.end(id, storage.kind, &self.stats) };
+            // SAFETY: By the safety requirements the caller is the notice of death of the owner.
+            unsafe { storage.charge.end(id, storage.ops, &self.stats) };
         }
     }
 
-    /// The owner is gone and no notice said so: ends what it left behind, and does not touch it. Any
-    /// context; takes a lock only if no CPU holds it.
+    /// Ends the elements of an owner whose memory was freed without a notice of death. Does not
+    /// access the owner. Any context. Takes a lock only if no CPU holds it.
     pub(crate) fn owner_gone(&self, id: OwnerId) {
         let rcu = rcu::read_lock();
         if let Some(storage) = self.find_storage(id, &rcu) {
@@ -243,23 +196,25 @@ impl Runtime {
 
     /// The identity of an owner that has a storage, by its address and kind. Any context; takes no
     /// lock.
-    pub(crate) fn owner_at(&self, addr: usize, kind: &Kind) -> Option<OwnerId> {
+    pub(crate) fn owner_at(&self, addr: usize, ops: &OwnerOps) -> Option<OwnerId> {
         let rcu = rcu::read_lock();
-        Some(self.index.find_of_kind(addr, kind, &rcu)?.id())
+        Some(self.index.find_of_kind(addr, ops, &rcu)?.id())
     }
 
-    /// Ends what another owner has left. Any context; takes a lock only if no CPU holds it.
+    /// Ends the elements of an earlier owner at the same address. Any context. Takes a lock only if
+    /// no CPU holds it.
     #[cold]
     pub(super) fn end_stale(&self, storage: &Storage, rcu: &Guard) {
-        self.stats.here().stale.add(1);
+        self.stats.this_cpu().stale.add(1);
         storage.charge.abandon(&self.stats);
         self.end_all(storage, rcu);
     }
 
-    /// The owner `from`, which nobody knows yet, is to be found as `to` from now on. Both are at
-    /// the same address. Any context; takes no lock.
+    /// Changes the identity under which the elements of an owner are found, from `from` to `to`.
+    /// Both have the same address, and no other CPU may use either of them yet. Any context; takes
+    /// no lock.
     pub(crate) fn rename(&self, from: OwnerId, to: OwnerId) {
-        if self.index.is_bare(from.addr()) {
+        if self.index.is_bucket_empty(from.addr()) {
             return;
         }
         let rcu = rcu::read_lock();
@@ -272,13 +227,13 @@ impl Runtime {
         storage.node.rename(to);
     }
 
-    /// Whether the owner has a storage. Any context; takes no lock.
+    /// Returns whether the owner has a storage. Any context; takes no lock.
     pub(crate) fn has_storage(&self, id: OwnerId) -> bool {
         self.find_storage(id, &rcu::read_lock()).is_some()
     }
 
-    /// Of the owner's elements in all maps, the one in the map with the lowest number above
-    /// `after`. Any context; takes no lock.
+    /// The element of the owner in the map with the lowest number above `after`. Any context; takes
+    /// no lock.
     pub(crate) fn next_of<'a>(
         &self,
         id: OwnerId,
@@ -288,95 +243,98 @@ impl Runtime {
         self.find_storage(id, rcu)?.next(after, rcu)
     }
 
-    /// Ends a storage and all its elements, whose charge has ended. The notice has begun: nobody
-    /// links anything any more.
+    /// Claims a storage and all its elements, and retires what it has claimed. The charge has
+    /// ended. The notice of death has begun, so no other CPU links an element any more.
     fn end_all(&self, storage: &Storage, rcu: &Guard) {
-        storage.node.claim(Point::StorageClaim);
+        storage.node.claim(Site::StorageClaim);
         let mut dead = Batch::new();
         let mut is_alone = true;
         for elem in storage.iter(rcu) {
-            if !elem.node.claim(Point::ElementClaim) {
+            if !elem.node.claim(Site::ElementClaim) {
                 is_alone = false;
                 continue;
             }
-            elem.map().counters().here().owner_deaths.add(1);
-            // SAFETY: Claimed above.
-            unsafe { unlink::leave_table::<WaitsForNobody>(elem, rcu) };
-            // SAFETY: Likewise.
-            unsafe { dead.add(&elem.remains, elem.map().element_size()) };
+            elem.map().counters().this_cpu().owner_deaths.add(1);
+            // SAFETY: This call has claimed the element.
+            unsafe { unlink::unlink_from_table::<TryLock>(elem, rcu) };
+            // SAFETY: As above, and does not use its link again.
+            unsafe { dead.add(&elem.reap_node, elem.map().element_size()) };
         }
         if dead.is_empty() {
-            // Whoever takes the last element off the list buries the storage.
+            // The CPU that removes the last element from the list retires the storage.
             return;
         }
         if is_alone {
-            // Nobody else has an element on the list, and ours stay there. So nobody makes it empty,
-            // and it goes as a whole.
+            // This call has claimed every element on the list, and the elements stay on the list.
+            // So no other CPU empties it, and the storage is retired with its elements.
             for elem in storage.iter(rcu) {
-                elem.remains.left_storage();
-                unlink::note_deferral(elem);
+                elem.reap_node.left_storage();
+                unlink::count_deferral(elem);
             }
-            // SAFETY: Ours, as said.
-            unsafe { unlink::leave_index::<WaitsForNobody>(self, storage, rcu) };
-            // SAFETY: Likewise.
-            unsafe { dead.add(&storage.remains, size_of::<Storage>()) };
+            // SAFETY: This call has claimed the storage and all its elements, so it owns the
+            // storage.
+            unsafe { unlink::unlink_or_defer_storage::<TryLock>(self, storage, rcu) };
+            // SAFETY: As above, and does not use its link again.
+            unsafe { dead.add(&storage.reap_node, size_of::<Storage>()) };
         } else {
-            // SAFETY: They are claimed, and in elements.
-            unsafe { unlink::leave_lists::<WaitsForNobody>(&dead, rcu) };
+            // SAFETY: This call has claimed all objects of the batch, and all of them are elements.
+            unsafe { unlink::unlink_all_from_storage::<TryLock>(&dead, rcu) };
         }
-        // SAFETY: All of it is ours.
+        // SAFETY: This call owns all objects of the batch. It does not use them again.
         unsafe { self.reaper.take_all(dead) };
     }
 
-    /// Waits until what has died so far is freed, if no lock fails. May sleep, but not in the drop
-    /// of a value.
+    /// Waits until everything that has died so far was freed, if no lock fails. May sleep, but must
+    /// not be called in the drop of a value.
     pub(crate) fn flush(&self) {
         self.reaper.flush();
     }
 
-    /// From how many bytes on that wait nothing is created.
+    /// The number of waiting bytes from which on nothing is created.
     #[cfg(OSTOR_TEST)]
     pub(crate) fn pending_limit(&self) -> u64 {
         self.reaper.limit()
     }
 
-    /// Objects and bytes that are dead and wait to be freed, but for values that wait for the drops
-    /// of their map.
+    /// The number and the size in bytes of the objects that are dead and wait to be freed, without
+    /// those that wait for the drops of their map.
     pub(crate) fn pending(&self) -> (u64, u64) {
         self.reaper.pending()
     }
 
-    /// Whether there is no map, element or storage any more. The CPU that counted the last map down
-    /// is done with the runtime.
+    /// Returns whether no map, element and storage is left. If so, the CPU that has counted down
+    /// the last map does not access the runtime any more.
     fn is_empty(&self) -> bool {
         if self.stats.maps.get() != 0 {
             return false;
         }
-        // Pairs with the barrier in `RawMap::free`. A map goes after its elements. What was counted
-        // before that is seen here, all that counts storages up among it. What is missing of the sum
-        // is counted down, so it is 0 no earlier than there is no storage.
+        // Pairs with the barrier in `RawMap::free`. A map is freed after its elements. So all that
+        // was counted before is seen here, in particular each storage that was counted up. What may
+        // be missing from the sum is storages that were counted down, so the sum is not 0 before
+        // the last storage is freed.
         barrier::smp_mb(Full);
         self.stats.sum(|here| &here.storages) == 0
     }
 }
 
-/// The runtime's life. Dropping it waits until all maps have ended and everything is freed: the
-/// hooks must be detached. May sleep.
+/// Keeps the runtime. Its drop waits until all maps have ended and everything is freed. The hooks
+/// must be detached before. May sleep.
 pub(crate) struct Running(KBox<Runtime>);
 
 impl Running {
-    /// Starts the runtime, once at a time.
-    pub(crate) fn start(sizes: Sizes, marks: Marks) -> Result<Self> {
-        let runtime = KBox::new(
-            Runtime {
-                index: Table::new(sizes.index_bits)?,
-                reaper: Reaper::new(marks)?,
-                sizes,
-                next_map: Atomic::new(1),
-                stats: Stats::new()?,
-            },
-            GFP_KERNEL,
-        )?;
+    /// Starts the runtime. Only one may run at a time.
+    pub(crate) fn start(sizes: Sizes, watermarks: Watermarks) -> Result<Self> {
+        let mut memory = KBox::<Runtime>::new_uninit(GFP_KERNEL)?;
+        let runtime = NonNull::from(&mut *memory).cast();
+        let runtime = memory.write(Runtime {
+            index: Table::new(sizes.index_bits)?,
+            // SAFETY: The runtime is written to `runtime` before anything is handed over. It drops
+            // its reaper first.
+            reaper: unsafe { Reaper::new(runtime, watermarks) }?,
+            sizes,
+            next_map: Atomic::new(1),
+            stats: Stats::new()?,
+        });
         RUNTIME.store(ptr::from_ref(&*runtime).cast_mut(), Relaxed);
         Ok(Self(runtime))
     }
@@ -391,10 +349,10 @@ impl Drop for Running {
             if rounds == 100 {
                 pr_warn!("unloading waits for maps, or for elements whose locks are still held\n");
             }
-            deferred::pause();
+            deferred::sleep_10ms();
         }
         RUNTIME.store(ptr::null_mut(), Relaxed);
-        // Who freed the last map may have been preempted before it has left this module's code.
-        deferred::wait_for_text();
+        // The CPU that has freed the last map may have been preempted in this module's code.
+        deferred::synchronize_rcu_tasks();
     }
 }

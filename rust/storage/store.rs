@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! All elements of one owner.
+//! The storage of an owner: all its elements.
 
 use super::{
     charge::Charge,
     element::Element,
     owner::{
-        Kind,
         Label,
         Owner,
-        OwnerId, //
+        OwnerId,
+        OwnerOps, //
     },
-    remains::{
-        self,
-        Remains, //
+    reap_node::{
+        ReapNode,
+        Reapable, //
     },
-    runtime::Stats,
+    stats::Stats,
     table::Node, //
 };
 use crate::sync::{
-    fault::Point,
+    fault::Site,
     hlist::HListHead,
     nolock::{
         self,
-        Source, //
+        AllocSource, //
     },
     rcu::Guard,
     res_lock::ResLock, //
@@ -36,39 +36,40 @@ use core::{
 
 /// An owner's storage.
 ///
-/// # Life
+/// # States
 ///
-/// | state    | key in `node` | list of elements | who may do what                              |
-/// |----------|---------------|------------------|----------------------------------------------|
-/// | new      | live          | empty            | its creator alone, who holds the lock        |
-/// | live     | live          | not empty        | anyone who holds the lock links and unlinks  |
-/// | dying    | dead          | not empty        | the owner has died: unlink only; the notice  |
-/// |          |               |                  | of death takes it out if it alone claims     |
-/// | empty    | dead          | empty            | who unlinked the last element takes it out,  |
-/// |          |               |                  | or who was refused the charge for the first  |
-/// | unlinked | dead          | empty, or dead   | readers of the index may still stand on it   |
-/// | freed    |               |                  | a grace period later, by the reaper          |
+/// | state    | key in `node` | `elements`     | access                                         |
+/// |----------|---------------|----------------|------------------------------------------------|
+/// | new      | live          | empty          | the creator only, which holds the lock         |
+/// | live     | live          | not empty      | with the lock held: link, unlink               |
+/// | dying    | dead          | not empty      | with the lock held: unlink; the owner has died |
+/// | empty    | dead          | empty          | the CPU that emptied the list unlinks it       |
+/// | unlinked | dead          | empty, or dead | readers of the index that have found it before |
+/// | freed    |               |                | none; a grace period after `unlinked`          |
 ///
-/// The list becomes empty once, under the lock; the one who makes it empty kills the storage in the
-/// same critical section and owns it from then on. With the lock free, a live storage is not empty.
-/// A notice of death that has claimed all elements on the list leaves them there, so that nobody
-/// makes it empty, and owns the storage.
+/// The list becomes empty at most once, with the lock held. The CPU that makes it empty claims the
+/// storage in the same critical section and owns it from then on. So while the lock is free, a live
+/// storage is not empty. A create whose charge for the first element is refused leaves the storage
+/// empty. It claims the storage, too, before it releases the lock.
+///
+/// A notice of death that has claimed every element on the list leaves the elements on the list. So
+/// no other CPU makes the list empty, and the notice of death owns the storage.
 ///
 /// # Invariants
 ///
-/// `elements` is changed only with `lock` held.
+/// `elements` is changed only with `lock` held. Its members are the `peers` fields of elements.
 #[repr(C)]
 pub(crate) struct Storage {
-    pub(super) remains: Remains,
+    pub(super) reap_node: ReapNode,
     pub(super) node: Node,
     pub(super) lock: ResLock<()>,
     pub(super) elements: HListHead,
-    pub(super) kind: &'static Kind,
+    pub(super) ops: &'static OwnerOps,
     pub(super) charge: Charge,
 }
 
-// The reaper comes back from the remains to the storage.
-const _: () = assert!(offset_of!(Storage, remains) == 0);
+// The reaper casts a pointer to a `ReapNode` to one to its storage.
+const _: () = assert!(offset_of!(Storage, reap_node) == 0);
 
 impl Storage {
     const LAYOUT: Layout = Layout::new::<Storage>();
@@ -76,23 +77,23 @@ impl Storage {
     /// What an owner is charged for its storage, in bytes.
     pub(super) const CHARGE: u32 = size_of::<Storage>() as u32;
 
-    /// Allocates an empty storage that is in no index yet.
+    /// Allocates an empty storage that is not in the index yet.
     pub(super) fn alloc(
         id: OwnerId,
-        kind: &'static Kind,
-        source: Source<'_>,
+        ops: &'static OwnerOps,
+        source: AllocSource<'_>,
     ) -> Option<NonNull<Storage>> {
-        let memory = nolock::alloc(Self::LAYOUT, Point::StorageAlloc, source)?;
+        let memory = nolock::alloc(Self::LAYOUT, Site::StorageAlloc, source)?;
         let storage = memory.cast::<Storage>();
         let new = Storage {
-            remains: Remains::new(remains::Kind::Storage),
+            reap_node: ReapNode::new(Reapable::Storage),
             node: Node::new(id),
             lock: ResLock::new(()),
             elements: HListHead::new(),
-            kind,
+            ops,
             charge: Charge::none(),
         };
-        // SAFETY: The memory is large enough, aligned, and ours.
+        // SAFETY: `nolock::alloc()` returned memory for this layout, and no other CPU knows it.
         unsafe { storage.write(new) };
         Some(storage)
     }
@@ -101,48 +102,52 @@ impl Storage {
     ///
     /// # Safety
     ///
-    /// The caller must own the storage, and nobody else may be able to reach it.
+    /// The caller must own the storage, and no reader may be able to reach it.
     pub(super) unsafe fn free(storage: NonNull<Storage>, stats: &Stats) {
-        // SAFETY: It was allocated so, and needs no drop.
+        // SAFETY: The memory came from `nolock::alloc()`. By the safety requirements the caller
+        // owns it. A `Storage` needs no drop.
         unsafe { nolock::free_in_task(storage.cast()) };
-        stats.here().storages.sub(1);
+        stats.this_cpu().storages.sub(1);
     }
 
-    /// The storage that `node` is in.
+    /// The storage that `node` is a field of.
     ///
     /// # Safety
     ///
-    /// `node` must be the node of a storage.
+    /// `node` must be the `node` field of a storage.
     pub(super) unsafe fn of_node(node: &Node) -> &Storage {
-        // SAFETY: By the contract the storage is around the node, and lives as long.
+        // SAFETY: By the safety requirements `node` is a field of a `Storage`, which is valid as
+        // long as the reference to its field.
         unsafe { &*kernel::container_of!(core::ptr::from_ref(node), Storage, node) }
     }
 
-    /// The elements on the list. Whatever is on it throughout is seen.
+    /// The elements on the list. Every element that is on the list for the whole walk is visited.
     pub(super) fn iter<'a>(&self, rcu: &'a Guard) -> impl Iterator<Item = &'a Element> + use<'a> {
-        // SAFETY: The members of the list are elements.
+        // SAFETY: By the type invariant the members of the list are the `peers` fields of elements.
         let of_peers = |peers| unsafe { Element::of_peers(peers) };
         self.elements.iter(rcu).map(of_peers)
     }
 
-    /// How the owner is shown.
+    /// The label of the owner.
     ///
     /// # Safety
     ///
-    /// As [`Kind::number_of`]: an element of this storage must have been seen live under `rcu`.
+    /// As for [`OwnerOps::number_of`]: an element of this storage must have been seen live under
+    /// `rcu`.
     pub(super) unsafe fn label(&self, rcu: &Guard) -> Label {
-        // SAFETY: By the contract.
-        let id = unsafe { (self.kind.number_of)(self.node.id(), rcu) };
+        // SAFETY: By the safety requirements an element of this owner was seen live under the
+        // guard.
+        let id = unsafe { (self.ops.number_of)(self.node.id(), rcu) };
         Label {
-            kind: self.kind.number,
+            kind: self.ops.kind,
             id,
         }
     }
 
-    /// Charges the owner for a new element that others can find already, if such owners are charged.
-    /// False if that would pass its limit.
+    /// Charges the owner for a new element that other CPUs can find already, if owners of this kind
+    /// are charged. Returns false if that would exceed the owner's limit.
     pub(super) fn pay(&self, elem: &Element, owner: &impl Owner, stats: &Stats) -> bool {
-        if self.kind.uncharge.is_none() {
+        if self.ops.uncharge.is_none() {
             return true;
         }
         let bytes = elem.map().charge();
@@ -150,17 +155,17 @@ impl Storage {
             return false;
         }
         self.charge.add(bytes, stats);
-        if !elem.remains.paid.give() {
-            // Whoever has claimed it found nothing to give back.
+        if !elem.reap_node.paid.give() {
+            // The claimer of the element found no charge to give back.
             //
-            // SAFETY: The caller has the owner.
+            // SAFETY: The caller has a reference to the owner, so the owner is alive.
             unsafe { self.give_back(bytes, stats) };
         }
         true
     }
 
-    /// Charges the owner for an element that nobody else can find yet and for `more` bytes, if such
-    /// owners are charged. False if that would pass its limit.
+    /// Charges the owner for an element that no other CPU can find yet, and for `more` bytes, if
+    /// owners of this kind are charged. Returns false if that would exceed the owner's limit.
     pub(super) fn pay_new(
         &self,
         elem: &Element,
@@ -168,26 +173,26 @@ impl Storage {
         owner: &impl Owner,
         stats: &Stats,
     ) -> bool {
-        if self.kind.uncharge.is_none() {
+        if self.ops.uncharge.is_none() {
             return true;
         }
         let bytes = more + elem.map().charge();
         let paid = owner.charge(bytes);
         if paid {
             self.charge.add(bytes, stats);
-            elem.remains.paid.start();
+            elem.reap_node.paid.start();
         }
         paid
     }
 
-    /// Gives back what was charged for an element that the caller has claimed.
+    /// Gives back what the owner was charged for an element that the caller has claimed.
     ///
     /// # Safety
     ///
-    /// As [`Charge::give_back`].
+    /// As for [`Charge::give_back`].
     pub(super) unsafe fn refund(&self, elem: &Element, stats: &Stats) {
-        if self.kind.uncharge.is_some() && elem.remains.paid.take() {
-            // SAFETY: By the contract.
+        if self.ops.uncharge.is_some() && elem.reap_node.paid.take() {
+            // SAFETY: The safety requirements are those of `Charge::give_back`.
             unsafe { self.give_back(elem.map().charge(), stats) };
         }
     }
@@ -196,10 +201,11 @@ impl Storage {
     ///
     /// # Safety
     ///
-    /// As [`Charge::give_back`].
+    /// As for [`Charge::give_back`].
     pub(super) unsafe fn give_back(&self, bytes: u32, stats: &Stats) {
         let id = self.node.id();
-        // SAFETY: By the contract.
-        unsafe { self.charge.give_back(id, self.kind, bytes, stats) };
+        // SAFETY: The safety requirements are those of `Charge::give_back`, and `id` and `ops` are
+        // the owner's.
+        unsafe { self.charge.give_back(id, self.ops, bytes, stats) };
     }
 }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A hash table of owners, read without locks in any context.
+//! A hash table of owners that readers search without locks, in any context.
 //!
-//! A bucket is a singly linked list. Members are pushed in front with one compare and exchange, so
-//! that an insertion never waits for anybody. They are taken out under the bucket's lock, which
-//! keeps the links behind the head to one CPU.
+//! A bucket is a singly linked chain. A new member is pushed in front with one compare and
+//! exchange, so an insertion waits for no lock. A member is taken out with the bucket's lock held.
+//! So only one CPU at a time changes the links behind the head.
 
 use super::{
+    lock_mode::LockMode,
     owner::{
-        Kind,
-        OwnerId, //
+        OwnerId,
+        OwnerOps, //
     },
-    unlink::Patience, //
 };
 use crate::sync::{
     chain::{
@@ -24,18 +24,18 @@ use crate::sync::{
     },
     fault::{
         self,
-        Point, //
+        Site, //
     },
     rcu::{
         Guard,
         RcuPtr, //
     },
     res_lock::ResLock,
-    trace::{
-        self,
-        Event, //
-    },
-    Acquire, Atomic, Full, Relaxed, Release,
+    Acquire,
+    Atomic,
+    Full,
+    Relaxed,
+    Release, //
 };
 use core::{
     marker::PhantomData,
@@ -46,23 +46,28 @@ use core::{
 };
 use kernel::prelude::*;
 
-/// What a member of a table has in it.
+/// A member of a table.
 ///
 /// `key` has four states:
 ///
-/// | value          | state  | who may change it, and to what                               |
-/// |----------------|--------|--------------------------------------------------------------|
-/// | address        | live   | anyone, to dead, by [`Node::claim`]: one caller succeeds;    |
-/// |                |        | who deletes its successor, to hidden                         |
-/// | address \| 2   | hidden | anyone, to dead, by [`Node::claim`]                          |
-/// | address \| 1   | dead   | the one who claimed it, to left, in the bucket's lock        |
-/// | address \| 3   | left   | nobody; the one who claimed it frees the member              |
+/// | value        | state  | changed by, and to                                           |
+/// |--------------|--------|--------------------------------------------------------------|
+/// | address      | live   | any CPU, to dead, by [`Node::claim`], of which one succeeds; |
+/// |              |        | a CPU that deletes the member that replaced it, to hidden    |
+/// | address \| 2 | hidden | any CPU, to dead, by [`Node::claim`]                         |
+/// | address \| 1 | dead   | the claimer, to left, with the bucket's lock held            |
+/// | address \| 3 | left   | no CPU; the claimer hands the member to the reaper           |
 ///
-/// A live member is found by its key; no other one matches anything. `claim` is fully ordered: who
-/// sees anything that the claimer does afterwards sees the member dead. A hidden member has been
-/// replaced, by an update that is about to claim it. A member has left when the links are about to
-/// lead around it: who has come to another one by such a link sees it so, and its `next` does not
-/// change any more.
+/// Lookups match live members only. A claim is fully ordered: a CPU that sees a later store of the
+/// claimer sees the member dead.
+///
+/// Hidden: an update has replaced the member, and is about to claim it.
+///
+/// Left: the links are about to lead around the member. `next` does not change any more. A reader
+/// that reached another member by such a link sees this one as left.
+///
+/// `stamp` changes only while no other CPU looks for the old or the new identity, see
+/// [`Node::rename`].
 pub(crate) struct Node {
     next: RcuPtr<Node>,
     key: Atomic<usize>,
@@ -72,7 +77,7 @@ pub(crate) struct Node {
 const DEAD: usize = 1;
 const HIDDEN: usize = 2;
 const LEFT: usize = DEAD | 2;
-/// All bits of the key that are not of the address.
+/// The bits of a key that are not the address.
 const STATE: usize = 3;
 
 impl Node {
@@ -85,42 +90,42 @@ impl Node {
         }
     }
 
-    /// Ends the member's life and returns whether this call did it. Any context. A test can have
-    /// the caller stand still at `point` before that.
-    pub(crate) fn claim(&self, point: Point) -> bool {
-        fault::pause(point);
+    /// Claims the member, if it is live or hidden, and returns whether this call did. Any context.
+    /// `site` is passed before the claim.
+    pub(crate) fn claim(&self, site: Site) -> bool {
+        fault::pause(site);
         let mut key = self.key.load(Relaxed);
         while key & DEAD == 0 {
             match self.key.cmpxchg(key, key & !STATE | DEAD, Full) {
                 Ok(_) => return true,
-                // Claimed, or hidden, which happens once.
+                // Another CPU has claimed or hidden it. A member is hidden at most once.
                 Err(now) => key = now,
             }
         }
         false
     }
 
-    /// Keeps the member from being found, if it is live. It has been replaced, and the update that
-    /// has done so is about to claim it.
+    /// Hides the member, if it is live. An update has replaced it, and is about to claim it.
     #[cold]
     fn hide(&self) {
         let addr = self.addr();
-        // Whoever was faster has hidden it, or claimed it.
+        // If this fails, another CPU has hidden or claimed it.
         let _ = self.key.cmpxchg(addr, addr | HIDDEN, Full);
     }
 
-    /// Whether the member can be found.
+    /// Returns whether lookups match the member.
     pub(super) fn is_live(&self) -> bool {
         self.key.load(Relaxed) & STATE == 0
     }
 
-    /// The owner's identity, dead or alive.
+    /// The identity of the owner. The member may be dead.
     pub(super) fn id(&self) -> OwnerId {
-        // SAFETY: Both are from one, or from two with one address.
+        // SAFETY: The address and the stamp are those of one identity, or of two with the same
+        // address.
         unsafe { OwnerId::from_parts(self.addr(), self.stamp.load(Relaxed)) }
     }
 
-    /// The owner's address, dead or alive.
+    /// The address of the owner. The member may be dead.
     pub(crate) fn addr(&self) -> usize {
         self.key.load(Relaxed) & !STATE
     }
@@ -130,14 +135,14 @@ impl Node {
         self.key.load(Relaxed) == id.addr() && self.stamp.load(Relaxed) == id.stamp()
     }
 
-    /// Gives the member another identity with the same address. For whoever knows that nobody uses
-    /// the old one or the new one at that time.
+    /// Gives the member another identity with the same address. The caller knows that no other CPU
+    /// uses the old or the new identity at that time.
     pub(super) fn rename(&self, to: OwnerId) {
-        fault::pause(Point::Rename);
+        fault::pause(Site::Rename);
         self.stamp.store(to.stamp(), Relaxed);
     }
 
-    /// The links are about to lead around this member, which is dead. The bucket's lock is held.
+    /// Marks this dead member as left, before the links lead around it. The bucket's lock is held.
     fn leave(&self) {
         let key = self.key.load(Relaxed);
         self.key.store(key | LEFT, Release);
@@ -158,37 +163,40 @@ impl Member for Node {
 
 struct Bucket {
     head: RcuPtr<Node>,
-    /// Held to take a member out.
+    /// Held while a member is taken out.
     lock: ResLock<()>,
 }
 
 impl Bucket {
-    /// A walk of what was pushed since a walk of the chain from its head `first`, and is pushed
-    /// meanwhile; for null, of the whole chain.
+    /// A walk of the members that were pushed since the caller walked the chain from the head
+    /// `first`, and of those pushed during this walk. If `first` is null, a walk of the whole
+    /// chain.
     #[inline(always)]
     fn catch_up<'h, 'a>(&'h self, first: *mut Node, rcu: &'a Guard) -> CatchUp<'h, 'a, Node> {
-        // SAFETY: By the invariant of `Table`.
+        // SAFETY: By the type invariant of `Table` a member is valid until a grace period after it
+        // was taken out.
         unsafe { CatchUp::new(&self.head, first, rcu) }
     }
 
-    /// Looks at what was pushed since, and again at what was found.
+    /// Searches the members that were pushed since `seen`. If none is wanted, checks again what
+    /// `seen` had found.
     #[cold]
     #[inline(never)]
-    fn look_on<'a>(
+    fn lookup_newer<'a>(
         &self,
-        seen: Seen<'a>,
+        seen: Lookup<'a>,
         wanted: impl Fn(&Node) -> bool,
         rcu: &'a Guard,
-    ) -> Seen<'a> {
+    ) -> Lookup<'a> {
         let mut newer = self.catch_up(seen.first, rcu);
         let found = newer.find(|node| wanted(node));
-        Seen {
+        Lookup {
             found: found.or(seen.found.filter(|node| wanted(node))),
             first: newer.first(),
         }
     }
 
-    /// The member in front of `node`, which is a member; [`None`] if that is the head.
+    /// The member in front of `node`, which is a member. [`None`] if `node` is the head.
     fn before<'a>(&self, node: NonNull<Node>, _rcu: &'a Guard) -> Option<&'a Node> {
         Chain(self.head.load(), PhantomData::<&'a Guard>)
             .take_while(|member| !ptr::eq(*member, node.as_ptr()))
@@ -196,28 +204,30 @@ impl Bucket {
     }
 }
 
-/// The table.
+/// A hash table.
 ///
 /// # Invariants
 ///
-/// - There are `mask / BUCKET_SIZE + 1` buckets, a power of two, and `mask` is a multiple of that
-///   size.
-/// - Every member is valid from its insertion until a grace period after its [`Table::unlink`].
+/// - There are `mask / BUCKET_SIZE + 1` buckets, a power of two, and `mask` is a multiple of
+///   `BUCKET_SIZE`.
+/// - Every member is valid from its insertion until a grace period after [`Table::unlink`] took it
+///   out.
 pub(crate) struct Table {
     buckets: KVVec<Bucket>,
     mask: usize,
 }
 
-// SAFETY: Members are shared by atomic operations, and by locks where it says so.
+// SAFETY: Atomic operations access the heads and the members. A bucket's lock serializes the
+// changes behind its head.
 unsafe impl Sync for Table {}
 // SAFETY: As above.
 unsafe impl Send for Table {}
 
 impl Table {
-    /// Where the ranges of `map_bits` and `index_bits` end.
+    /// The upper limit of the module parameters `map_bits` and `index_bits`.
     const BITS_MAX: u32 = 20;
 
-    /// Bytes of one bucket.
+    /// The size of a bucket in bytes.
     pub(crate) const BUCKET_SIZE: usize = {
         assert!(size_of::<Bucket>().is_power_of_two());
         size_of::<Bucket>()
@@ -225,7 +235,7 @@ impl Table {
 
     /// An empty table of `1 << bits` buckets. May sleep.
     pub(crate) fn new(bits: u32) -> Result<Self> {
-        if fault::alloc(Point::TableAlloc) {
+        if fault::alloc(Site::TableAlloc) {
             return Err(ENOMEM);
         }
         let mut buckets = KVVec::with_capacity(1 << bits, GFP_KERNEL)?;
@@ -236,34 +246,35 @@ impl Table {
             };
             buckets.push(bucket, GFP_KERNEL)?;
         }
-        // INVARIANT: As many as `mask` says; no member yet.
+        // INVARIANT: There are `1 << bits` buckets, as `mask` has it, and no member.
         Ok(Self {
             buckets,
             mask: ((1 << bits) - 1) * Self::BUCKET_SIZE,
         })
     }
 
-    /// How many buckets there are.
+    /// The number of buckets.
     pub(crate) fn len(&self) -> usize {
         self.buckets.len()
     }
 
-    /// Multiplicative hashing by the golden ratio, as `hash_long()`, whose bits are the better the
-    /// higher they are; those from 40 on depend on all that differs between addresses.
+    /// The bucket of an address: multiplicative hashing by the golden ratio, as in `hash_long()`.
+    /// The higher a bit of the product, the better it is. The bits from 40 on depend on all bits in
+    /// which addresses differ.
     ///
-    /// The mask is one of bytes, so that there is nothing to multiply by the size of a bucket.
+    /// `mask` masks an offset in bytes. That saves a multiplication by the size of a bucket.
     #[inline(always)]
     fn bucket(&self, addr: usize) -> &Bucket {
         const SHIFT: u32 = 40 - Table::BUCKET_SIZE.ilog2();
-        // What is left of the product has a bit for each of the mask.
+        // The shifted product has a bit for each bit of the largest mask.
         const { assert!(SHIFT + Table::BITS_MAX + Table::BUCKET_SIZE.ilog2() <= u64::BITS) };
 
         let at = addr.wrapping_mul(0x61c8_8646_80b5_83eb) >> SHIFT & self.mask;
-        // SAFETY: In bounds by the type invariant.
+        // SAFETY: By the type invariant the offset is that of a bucket.
         unsafe { &*self.buckets.as_ptr().byte_add(at) }
     }
 
-    /// Whether two addresses have one bucket.
+    /// Returns whether two addresses share a bucket.
     pub(super) fn share_bucket(&self, one: usize, other: usize) -> bool {
         ptr::eq(self.bucket(one), self.bucket(other))
     }
@@ -271,11 +282,11 @@ impl Table {
     /// Finds the live member for `id`. Any context; takes no lock.
     #[inline]
     pub(crate) fn find<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Node> {
-        self.look(id, rcu).found
+        self.lookup(id, rcu).found
     }
 
-    /// As [`Table::find`], for a function that calls nothing: without a call for the rare second walk
-    /// it needs no stack frame.
+    /// As [`Table::find`], for callers that call no function. The rare second walk is inlined here,
+    /// so the caller needs no stack frame.
     #[inline(always)]
     pub(crate) fn find_in_leaf<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Node> {
         let bucket = self.bucket(id.addr());
@@ -289,70 +300,82 @@ impl Table {
         bucket.catch_up(first, rcu).find(|node| node.matches(id))
     }
 
-    /// Looks for the live member for `id`, so that it can be done again by [`Table::again`]. Any
-    /// context; takes no lock.
+    /// Looks up the live member for `id`. [`Table::relookup`] can repeat the lookup. Any context;
+    /// takes no lock.
     #[inline(always)]
-    pub(super) fn look<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Seen<'a> {
-        // The closures are moved: none needs an address for the sake of the rare second walk.
-        self.look_by(id.addr(), move |node| node.matches(id), rcu)
+    pub(super) fn lookup<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Lookup<'a> {
+        // The closures are moved. With a reference, they would need an address for the rare second
+        // walk.
+        self.lookup_by(id.addr(), move |node| node.matches(id), rcu)
     }
 
-    /// As [`Table::look`], for a live member with this address, whatever its stamp is.
+    /// As [`Table::lookup`], for a live member with this address and any stamp.
     #[inline(always)]
-    pub(super) fn look_at<'a>(&self, addr: usize, rcu: &'a Guard) -> Seen<'a> {
-        self.look_by(addr, move |node| node.key.load(Relaxed) == addr, rcu)
+    pub(super) fn lookup_at<'a>(&self, addr: usize, rcu: &'a Guard) -> Lookup<'a> {
+        self.lookup_by(addr, move |node| node.key.load(Relaxed) == addr, rcu)
     }
 
     #[inline(always)]
-    fn look_by<'a>(&self, addr: usize, wanted: impl Fn(&Node) -> bool, rcu: &'a Guard) -> Seen<'a> {
+    fn lookup_by<'a>(
+        &self,
+        addr: usize,
+        wanted: impl Fn(&Node) -> bool,
+        rcu: &'a Guard,
+    ) -> Lookup<'a> {
         let first = self.bucket(addr).head.load();
-        let seen = Seen {
+        let seen = Lookup {
             found: walk(first, rcu, &wanted),
             first,
         };
         if seen.found.is_some() || first.is_null() {
             return seen;
         }
-        self.again_by(seen, addr, wanted, rcu)
+        self.relookup_by(seen, addr, wanted, rcu)
     }
 
-    /// The live member for `id` that there is now, after it was looked for under the same guard. It
-    /// does not take as long as the chain is. Any context; takes no lock.
+    /// Repeats a lookup under the same guard. It visits only members that were pushed since. Any
+    /// context; takes no lock.
     #[inline(always)]
-    pub(super) fn again<'a>(&self, seen: Seen<'a>, id: OwnerId, rcu: &'a Guard) -> Seen<'a> {
-        self.again_by(seen, id.addr(), move |node| node.matches(id), rcu)
+    pub(super) fn relookup<'a>(&self, seen: Lookup<'a>, id: OwnerId, rcu: &'a Guard) -> Lookup<'a> {
+        self.relookup_by(seen, id.addr(), move |node| node.matches(id), rcu)
     }
 
-    /// As [`Table::again`], after [`Table::look_at`].
+    /// As [`Table::relookup`], after [`Table::lookup_at`].
     #[inline(always)]
-    pub(super) fn again_at<'a>(&self, seen: Seen<'a>, addr: usize, rcu: &'a Guard) -> Seen<'a> {
-        self.again_by(seen, addr, move |node| node.key.load(Relaxed) == addr, rcu)
-    }
-
-    #[inline(always)]
-    fn again_by<'a>(
+    pub(super) fn relookup_at<'a>(
         &self,
-        seen: Seen<'a>,
+        seen: Lookup<'a>,
+        addr: usize,
+        rcu: &'a Guard,
+    ) -> Lookup<'a> {
+        self.relookup_by(seen, addr, move |node| node.key.load(Relaxed) == addr, rcu)
+    }
+
+    #[inline(always)]
+    fn relookup_by<'a>(
+        &self,
+        seen: Lookup<'a>,
         addr: usize,
         wanted: impl Fn(&Node) -> bool,
         rcu: &'a Guard,
-    ) -> Seen<'a> {
+    ) -> Lookup<'a> {
         let bucket = self.bucket(addr);
-        // Pairs with the full ordering of deaths, as in `CatchUp`: the loads so far come first. So
-        // a reader that has seen a member replaced finds the one that it was replaced by.
+        // Pairs with the full ordering of claims, as in `CatchUp`: the loads of the lookup come
+        // first. So a reader that has seen a member dead, since it was replaced, finds the member
+        // that has replaced it.
         barrier::smp_mb(Read);
         if !ptr::eq(bucket.head.load(), seen.first) {
-            return bucket.look_on(seen, wanted, rcu);
+            return bucket.lookup_newer(seen, wanted, rcu);
         }
-        Seen {
+        Lookup {
             found: seen.found.filter(|node| wanted(node)),
             ..seen
         }
     }
 
-    /// Hides the member that `node`, a member itself, has replaced, if the update that does so has
-    /// not come to claim it yet: else it would be found again when `node` is dead. Any context; takes
-    /// no lock.
+    /// Hides the member that `node` has replaced, if the update that replaced it has not claimed it
+    /// yet. Otherwise lookups would match it again once `node` is dead. `node` is a member. Any
+    /// context; takes no lock.
     #[inline(always)]
     pub(super) fn hide_older(&self, node: &Node, rcu: &Guard) {
         let id = node.id();
@@ -361,31 +384,32 @@ impl Table {
         }
     }
 
-    /// Finds a live member with this address, whatever its stamp is. Any context; takes no lock.
+    /// Finds a live member with this address and any stamp. Any context; takes no lock.
     pub(super) fn find_at<'a>(&self, addr: usize, rcu: &'a Guard) -> Option<&'a Node> {
-        self.look_at(addr, rcu).found
+        self.lookup_at(addr, rcu).found
     }
 
-    /// Finds a live member with this address and an identity of `kind`. Any context; takes no lock.
+    /// Finds a live member with this address whose identity is of the kind that `ops` describes.
+    /// Any context; takes no lock.
     pub(super) fn find_of_kind<'a>(
         &self,
         addr: usize,
-        kind: &Kind,
+        ops: &OwnerOps,
         rcu: &'a Guard,
     ) -> Option<&'a Node> {
-        let wanted = move |node: &Node| node.key.load(Relaxed) == addr && node.id().is_of(kind);
+        let wanted = move |node: &Node| node.key.load(Relaxed) == addr && node.id().is_of(ops);
         self.find_by(addr, wanted, rcu)
     }
 
-    /// Whether the bucket of this address has no member, which says that none with the address is in
-    /// the table. Any context.
+    /// Returns whether the bucket of this address has no member. Then no member has this address.
+    /// Any context.
     #[inline]
-    pub(super) fn is_bare(&self, addr: usize) -> bool {
+    pub(super) fn is_bucket_empty(&self, addr: usize) -> bool {
         self.bucket(addr).head.is_null()
     }
 
-    /// Finds a live member that is wanted: `wanted` says false of dead ones, and is asked once of
-    /// most. Any context; takes no lock.
+    /// Finds a live member for which `wanted` returns true. It must return false for dead members.
+    /// It is called once for most members, and again for some. Any context; takes no lock.
     #[inline(always)]
     pub(crate) fn find_by<'a>(
         &self,
@@ -393,12 +417,12 @@ impl Table {
         wanted: impl Fn(&Node) -> bool,
         rcu: &'a Guard,
     ) -> Option<&'a Node> {
-        self.look_by(addr, wanted, rcu).found
+        self.lookup_by(addr, wanted, rcu).found
     }
 
-    /// Of the live members in bucket number `at` that have a key, the one with the greatest, and
-    /// that key, which is asked for once; of several, the one that was pushed last. Any context;
-    /// takes no lock.
+    /// The live member in bucket number `at` with the greatest key, and that key. `key` is called
+    /// once per member, and members for which it returns [`None`] are skipped. Of several members
+    /// with the same key, the one that was pushed last. Any context; takes no lock.
     pub(super) fn max_live<'a, K: Ord>(
         &self,
         at: usize,
@@ -413,18 +437,19 @@ impl Table {
             .max_by(|(one, _), (other, _)| one.cmp(other))
     }
 
-    /// Inserts a member for whose identity the caller knows that there is no other, or that it is
-    /// about to be killed. Any context; takes no lock.
+    /// Inserts a member. The caller knows that no other live member has its identity, or is about
+    /// to claim that one. Any context; takes no lock.
     ///
     /// # Safety
     ///
     /// `node` must be in no table, and valid until a grace period after it is unlinked.
     pub(crate) unsafe fn push(&self, node: NonNull<Node>, _rcu: &Guard) {
-        // SAFETY: Valid by the contract.
+        // SAFETY: By the safety requirements `node` is valid.
         let new = unsafe { node.as_ref() };
         let head = &self.bucket(new.addr()).head;
         loop {
-            // The guard keeps the head's memory from being reused, so that it cannot come back.
+            // No ABA: the guard keeps the memory of `first` from being reused, so it cannot become
+            // the head again.
             let first = head.load();
             new.next.set(first);
             if head.replace(first, node.as_ptr()) {
@@ -433,86 +458,87 @@ impl Table {
         }
     }
 
-    /// Inserts a member unless there is a live one with its address, which was looked for by
-    /// [`Table::look_at`] under the same guard and not found, and returns whether it did. Any
-    /// context; takes no lock.
+    /// Inserts a member, unless there is a live one with its address. Returns whether it did.
+    /// `seen` is a lookup of that address by [`Table::lookup_at`] under the same guard, which found
+    /// nothing. Any context; takes no lock.
     ///
     /// # Safety
     ///
-    /// As [`Table::push`].
+    /// As for [`Table::push`].
     pub(crate) unsafe fn push_unique<'a>(
         &self,
         node: NonNull<Node>,
-        mut seen: Seen<'a>,
+        mut seen: Lookup<'a>,
         rcu: &'a Guard,
     ) -> bool {
-        // SAFETY: Valid by the contract.
+        // SAFETY: By the safety requirements `node` is valid.
         let new = unsafe { node.as_ref() };
         let addr = new.addr();
         let bucket = self.bucket(addr);
         loop {
-            // Members are pushed in front. If the head is still the same at the exchange, all have
-            // been looked at.
+            // Members are pushed in front. If the head is unchanged, the lookup has visited all
+            // members.
             new.next.set(seen.first);
             if bucket.head.replace(seen.first, node.as_ptr()) {
                 return true;
             }
-            seen = self.again_at(seen, addr, rcu);
+            seen = self.relookup_at(seen, addr, rcu);
             if seen.found.is_some() {
                 return false;
             }
         }
     }
 
-    /// Takes a member out, and returns whether it did: it takes the bucket's lock as `P` says.
-    /// Any context.
+    /// Takes a member out. Takes the bucket's lock as `L` does, and returns false if that failed.
+    /// Calls `locked` each time that it has the lock. Any context.
     ///
-    /// The member in front of it is looked for before the lock is taken, which takes as long as the
-    /// chain is. With the lock held and interrupts off, there is left to look whether that one is
-    /// still in the chain. If not, another CPU has taken it out, and the one in front of it is
-    /// looked for.
+    /// The member in front of `node` is searched without the lock, since that takes time in
+    /// proportion to the length of the chain. With the lock held, and interrupts off, only one
+    /// check is left: whether that member is still in the chain. If another CPU has taken it out,
+    /// the search starts again.
     ///
     /// # Safety
     ///
     /// `node` must be a member of this table, dead, and claimed by the caller.
-    pub(crate) unsafe fn unlink<P: Patience>(
+    pub(crate) unsafe fn unlink<L: LockMode>(
         &self,
         node: NonNull<Node>,
-        point: Point,
+        site: Site,
+        locked: impl Fn(),
         rcu: &Guard,
     ) -> bool {
-        // SAFETY: A member is valid by the type invariant.
+        // SAFETY: By the safety requirements `node` is a member, so by the type invariant it is
+        // valid.
         let old = unsafe { node.as_ref() };
         let bucket = self.bucket(old.addr());
         loop {
             let before = bucket.before(node, rcu);
-            let unlinked = P::with(&bucket.lock, point, || {
-                if point == Point::BucketLock {
-                    trace::event(Event::BucketLocked, old.addr());
-                }
+            let unlinked = L::with(&bucket.lock, site, || {
+                locked();
                 if before.is_some_and(Node::has_left) {
                     return false;
                 }
-                fault::pause(Point::TableRemove);
+                fault::pause(Site::TableRemove);
                 let next = old.next.load();
                 old.leave();
                 if before.is_none() && bucket.head.replace(node.as_ptr(), next) {
                     return true;
                 }
-                // What was pushed in front since we looked stays while the lock is held.
+                // `node` was the head when it was searched, and other members were pushed in front
+                // of it since. None of these leaves while the lock is held.
                 if let Some(before) = before.or_else(|| bucket.before(node, rcu)) {
                     before.next.assign(next);
                 }
                 true
             });
-            // Else the member in front has left meanwhile.
+            // Otherwise another CPU has taken out the member in front.
             if unlinked != Some(false) {
                 return unlinked.is_some();
             }
         }
     }
 
-    /// Walks the members of bucket number `at`, dead ones too.
+    /// Walks the members of bucket number `at`, also dead ones.
     pub(crate) fn iter<'a>(
         &self,
         at: usize,
@@ -534,8 +560,8 @@ impl Table {
         (ptr::from_ref(self.bucket(addr)).addr() - first) / Self::BUCKET_SIZE
     }
 
-    /// Walks all members, dead ones too, from the bucket of an address on. Says of each whether it
-    /// is one: whether its own address has the bucket that it was found in.
+    /// Walks all members, also dead ones, from the bucket of an address on. The second item is
+    /// whether the member's own address belongs into the bucket in which the member was found.
     pub(super) fn iter_from<'a>(
         &'a self,
         addr: usize,
@@ -543,26 +569,32 @@ impl Table {
     ) -> impl Iterator<Item = (&'a Node, bool)> {
         let (first, len) = (self.bucket_number(addr), self.len());
         (0..len).flat_map(move |n| {
-            let at = (first + n) % len;
+            // `len` is a power of two, by the type invariant.
+            let at = (first + n) & len.wrapping_sub(1);
             self.iter(at, rcu)
                 .map(move |node| (node, self.bucket_number(node.addr()) == at))
         })
     }
 }
 
-/// How far a lookup has come.
+/// The state of a lookup.
 ///
-/// What is live and was not found was pushed since: else it was pushed before the head at which the
-/// last round of the lookup began, and was live then, and would have been found.
+/// A live member that the lookup did not find was pushed after `first` was loaded. If it had been
+/// pushed before, the last round would have visited it, live, and found it.
+///
+/// # Invariants
+///
+/// `found` and `first` are members of one table that were reached under the guard of lifetime `'a`,
+/// or [`None`] and null. So they are valid while the guard lives.
 #[derive(Copy, Clone)]
-pub(crate) struct Seen<'a> {
-    /// The live member that was found.
+pub(crate) struct Lookup<'a> {
+    /// The live member that the lookup found.
     pub(super) found: Option<&'a Node>,
-    /// The head when the last round began.
+    /// The head of the chain when the last round began.
     first: *mut Node,
 }
 
-/// Follows a chain from `first` to the first member that is wanted.
+/// Follows the chain from `first` to the first member for which `wanted` returns true.
 #[inline(always)]
 fn walk<'a>(
     first: *mut Node,
@@ -571,8 +603,8 @@ fn walk<'a>(
 ) -> Option<&'a Node> {
     let mut next = first;
     loop {
-        // SAFETY: A member that was reached under the guard is valid while the guard lives, by
-        // the invariant of `Table`.
+        // SAFETY: The pointer was loaded under the guard. By the type invariant of `Table` the
+        // member is valid while the guard lives.
         let node: &'a Node = unsafe { next.as_ref() }?;
         if wanted(node) {
             return Some(node);
@@ -581,7 +613,7 @@ fn walk<'a>(
     }
 }
 
-/// All members of a chain, from this one on.
+/// The members of a chain, from this one on.
 struct Chain<'a>(*mut Node, PhantomData<&'a Guard>);
 
 impl<'a> Iterator for Chain<'a> {

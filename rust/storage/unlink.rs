@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Taking what is dead out of its lists.
+//! Takes dead elements and storages out of their lists.
 
 use super::{
     element::Element,
+    lock_mode::{
+        LockMode,
+        Spin, //
+    },
     reaper::Batch,
     runtime::Runtime,
     store::Storage, //
@@ -11,10 +15,9 @@ use super::{
 use crate::sync::{
     fault::{
         self,
-        Point, //
+        Site, //
     },
     rcu::Guard,
-    res_lock::ResLock,
     trace::{
         self,
         Event, //
@@ -22,186 +25,181 @@ use crate::sync::{
 };
 use core::ptr::NonNull;
 
-/// What is done about a lock that somebody holds.
-pub(crate) trait Patience {
-    /// Runs `f` with the lock held; [`None`] if it could not be had. Any context.
-    fn with<R>(lock: &ResLock<()>, point: Point, f: impl FnOnce() -> R) -> Option<R>;
-}
-
-/// Waits for it, as the lock does.
-pub(crate) struct Waits;
-
-impl Patience for Waits {
-    #[inline(always)]
-    fn with<R>(lock: &ResLock<()>, point: Point, f: impl FnOnce() -> R) -> Option<R> {
-        lock.with(point, |()| f()).ok()
-    }
-}
-
-/// Does without.
-pub(crate) struct WaitsForNobody;
-
-impl Patience for WaitsForNobody {
-    #[inline(always)]
-    fn with<R>(lock: &ResLock<()>, point: Point, f: impl FnOnce() -> R) -> Option<R> {
-        lock.try_with(point, |()| f())
-    }
-}
-
-/// Gives back what the owner was charged for an element, unlinks it as far as the locks allow, and
-/// hands it to the reaper. Any context.
+/// Retires an element: gives back its charge, unlinks it as far as the locks allow, and hands it to
+/// the reaper. Any context.
 ///
 /// # Safety
 ///
-/// The caller must have claimed the element, and give up what that made it own.
-pub(super) unsafe fn bury(elem: &Element, rcu: &Guard) {
+/// The caller must have claimed the element. It passes on the ownership that the claim gave it.
+pub(super) unsafe fn retire(elem: &Element, rcu: &Guard) {
     let map = elem.map();
     let runtime = map.runtime;
     if let Some(storage) = elem.storage(rcu) {
-        // SAFETY: Either the element keeps the storage live, being on its list, or it was replaced,
-        // by somebody who has the owner.
+        // SAFETY: If the element is on the list of the storage, it keeps the storage live in the
+        // index. If an update has removed it from the list, the caller is that update, which has a
+        // reference to the owner.
         unsafe { storage.refund(elem, &runtime.stats) };
     }
-    // SAFETY: By the contract.
+    // SAFETY: By the safety requirements the caller has claimed the element.
     unsafe { unlink(elem, rcu) };
-    note_deferral(elem);
-    // SAFETY: By the contract; what is still linked, `remains` say.
-    unsafe { runtime.reaper.take(&elem.remains, map.element_size()) };
+    count_deferral(elem);
+    // SAFETY: By the safety requirements the caller owns the element, and passes it on. `reap_node`
+    // tells which lists it is on.
+    unsafe { runtime.reaper.take(&elem.reap_node, map.element_size()) };
 }
 
-/// Counts an element that is handed over still linked, if it is.
-pub(super) fn note_deferral(elem: &Element) {
-    if !elem.remains.is_unlinked() {
-        elem.map().counters().here().deferred.add(1);
-        elem.map().runtime.stats.here().deferred.add(1);
+/// Counts an element that is handed over, if it is on a list still.
+pub(super) fn count_deferral(elem: &Element) {
+    if !elem.reap_node.is_unlinked() {
+        elem.map().counters().this_cpu().deferred.add(1);
+        elem.map().runtime.stats.this_cpu().deferred.add(1);
     }
 }
 
-/// Unlinks an element; false if a lock could not be had. Any context.
+/// Unlinks an element. Returns false if the lock of a list was not taken. Any context.
 ///
-/// The lists are independent: the failure of one lock does not keep the element on the other.
+/// The two lists are independent. If the lock of one cannot be taken, the element is unlinked from
+/// the other one all the same.
 ///
 /// # Safety
 ///
-/// The caller must own the element by its claim.
+/// The caller must own the element since it was claimed.
 #[inline(always)]
 pub(super) unsafe fn unlink(elem: &Element, rcu: &Guard) -> bool {
-    // SAFETY: By the contract.
-    unsafe { leave_list::<Waits>(elem, rcu) };
-    // SAFETY: Likewise.
-    unsafe { leave_table::<Waits>(elem, rcu) };
-    elem.remains.is_unlinked()
+    // SAFETY: By the safety requirements the caller owns the element.
+    unsafe { unlink_from_storage::<Spin>(elem, rcu) };
+    // SAFETY: As above.
+    unsafe { unlink_from_table::<Spin>(elem, rcu) };
+    elem.reap_node.is_unlinked()
 }
 
-/// Takes an element out of its map's table, if it is there and the lock allows. Any context.
+/// Takes an element out of the table of its map, if it is there and the bucket's lock can be taken.
+/// Any context.
 ///
 /// # Safety
 ///
-/// The caller must own the element by its claim.
-pub(super) unsafe fn leave_table<P: Patience>(elem: &Element, rcu: &Guard) {
-    if elem.remains.on_table() {
+/// The caller must own the element since it was claimed.
+pub(super) unsafe fn unlink_from_table<L: LockMode>(elem: &Element, rcu: &Guard) {
+    if elem.reap_node.on_table() {
+        let table = &elem.map().table;
         let node = NonNull::from(&elem.node);
-        // SAFETY: A member of its map's table, claimed by the caller.
-        if unsafe { elem.map().table.unlink::<P>(node, Point::BucketLock, rcu) } {
-            elem.remains.left_table();
+        let locked = || trace::event(Event::BucketLocked, elem.node.addr());
+        // SAFETY: By `reap_node` the node is a member of this table. By the safety requirements it
+        // was claimed, and the caller owns it.
+        if unsafe { table.unlink::<L>(node, Site::BucketLock, locked, rcu) } {
+            elem.reap_node.left_table();
         }
     }
 }
 
-/// Takes an element off its storage's list, if it is there and the lock allows, and with the last
-/// one buries the storage. Any context.
+/// Removes an element from the list of its storage, if it is there and the lock can be taken. If
+/// that empties the list, retires the storage. Any context.
 ///
 /// # Safety
 ///
-/// The caller must own the element by its claim.
-pub(super) unsafe fn leave_list<P: Patience>(elem: &Element, rcu: &Guard) {
-    if elem.remains.on_storage() && leave_storage::<P>(elem, rcu) {
-        elem.remains.left_storage();
+/// The caller must own the element since it was claimed.
+pub(super) unsafe fn unlink_from_storage<L: LockMode>(elem: &Element, rcu: &Guard) {
+    if elem.reap_node.on_storage() && remove_from_storage::<L>(elem, rcu) {
+        elem.reap_node.left_storage();
     }
 }
 
-fn leave_storage<P: Patience>(elem: &Element, rcu: &Guard) -> bool {
+fn remove_from_storage<L: LockMode>(elem: &Element, rcu: &Guard) -> bool {
     let Some(storage) = elem.storage(rcu) else {
         return true;
     };
-    let emptied = P::with(&storage.lock, Point::UnlinkLock, || {
+    let emptied = L::with(&storage.lock, Site::UnlinkLock, || {
         trace::event(Event::StorageLocked, storage.node.addr());
-        // SAFETY: The lock is held.
+        // SAFETY: The lock is held, which serializes changes of this list.
         let mut peers = unsafe { storage.elements.assume_locked() };
-        fault::pause(Point::ListRemove);
-        // SAFETY: A member, by the state of `remains`.
+        fault::pause(Site::ListRemove);
+        // SAFETY: The caller has checked that the element is on this list, by `reap_node`.
         unsafe { peers.remove(NonNull::from(&elem.peers)) };
-        // The owner's death may have killed the storage before; being empty is what counts.
+        // A notice of death may have claimed the storage before. The CPU that empties the list
+        // retires it in either case.
         peers.is_empty() && {
-            // SAFETY: Before the claim, the storage is live, or the owner's death has ended it.
+            // SAFETY: Either the storage is live still, since this call claims it below. Or its
+            // owner's notice of death has ended the charge, and this call does nothing.
             unsafe { storage.give_back(Storage::CHARGE, &elem.map().runtime.stats) };
-            storage.node.claim(Point::StorageClaim);
+            storage.node.claim(Site::StorageClaim);
             true
         }
     });
     if emptied == Some(true) {
-        // SAFETY: We emptied it.
-        unsafe { bury_storage::<P>(elem.map().runtime, storage, rcu) };
+        // SAFETY: This call has emptied the storage, which was claimed.
+        unsafe { retire_storage::<L>(elem.map().runtime, storage, rcu) };
     }
     emptied.is_some()
 }
 
-/// Takes elements off their storage's list as [`leave_list`] does.
+/// Removes a batch of elements from the list of their storage, as [`unlink_from_storage`] does.
 ///
 /// # Safety
 ///
-/// The caller must own the elements by their claims, and all that is dead must be elements.
-pub(super) unsafe fn leave_lists<P: Patience>(dead: &Batch, rcu: &Guard) {
+/// The caller must own all objects of the batch since they were claimed, and all of them must be
+/// elements.
+pub(super) unsafe fn unlink_all_from_storage<L: LockMode>(dead: &Batch, rcu: &Guard) {
     for link in dead.links() {
-        // SAFETY: By the contract; the link is the first field.
+        // SAFETY: By the safety requirements the link is that of an element. It is the first field.
         let elem = unsafe { link.cast::<Element>().as_ref() };
-        // SAFETY: By the contract.
-        unsafe { leave_list::<P>(elem, rcu) };
-        note_deferral(elem);
+        // SAFETY: By the safety requirements the caller owns the element.
+        unsafe { unlink_from_storage::<L>(elem, rcu) };
+        count_deferral(elem);
     }
 }
 
-/// Takes a storage out of the index as far as the lock allows, and hands it to the reaper. Any
-/// context.
+/// Retires a storage: takes it out of the index as far as the lock allows, and hands it to the
+/// reaper. Any context.
 ///
 /// # Safety
 ///
-/// The caller must have emptied the storage.
-pub(super) unsafe fn bury_storage<P: Patience>(runtime: &Runtime, storage: &Storage, rcu: &Guard) {
-    // SAFETY: By the contract.
-    unsafe { leave_index::<P>(runtime, storage, rcu) };
-    // SAFETY: By the contract; whether it is still linked, `remains` say.
-    unsafe { runtime.reaper.take(&storage.remains, size_of::<Storage>()) };
+/// The caller must have emptied the storage, and it must have been claimed.
+pub(super) unsafe fn retire_storage<L: LockMode>(
+    runtime: &Runtime,
+    storage: &Storage,
+    rcu: &Guard,
+) {
+    // SAFETY: By the safety requirements the caller owns the storage.
+    unsafe { unlink_or_defer_storage::<L>(runtime, storage, rcu) };
+    let reap_node = &storage.reap_node;
+    // SAFETY: As above. `reap_node` tells whether it is in the index still.
+    unsafe { runtime.reaper.take(reap_node, size_of::<Storage>()) };
 }
 
-/// Takes a storage out of the index, or counts it as one that is handed over still linked. Any
-/// context.
+/// Takes a storage out of the index. If the lock cannot be taken, counts the storage as deferred.
+/// Any context.
 ///
 /// # Safety
 ///
-/// As [`unlink_storage`].
-pub(super) unsafe fn leave_index<P: Patience>(runtime: &Runtime, storage: &Storage, rcu: &Guard) {
-    // SAFETY: By the contract.
-    if !unsafe { unlink_storage::<P>(runtime, storage, rcu) } {
-        runtime.stats.here().deferred.add(1);
+/// As for [`unlink_storage`].
+pub(super) unsafe fn unlink_or_defer_storage<L: LockMode>(
+    runtime: &Runtime,
+    storage: &Storage,
+    rcu: &Guard,
+) {
+    // SAFETY: The safety requirements are those of `unlink_storage`.
+    if !unsafe { unlink_storage::<L>(runtime, storage, rcu) } {
+        runtime.stats.this_cpu().deferred.add(1);
     }
 }
 
-/// Takes a storage out of the index; false if the lock could not be had. Any context.
+/// Takes a storage out of the index. Returns false if the bucket's lock was not taken. Any context.
 ///
 /// # Safety
 ///
-/// The caller must own the storage, having emptied it or ended it as a whole.
-pub(super) unsafe fn unlink_storage<P: Patience>(
+/// The caller must own the storage: it has emptied it, or it is the notice of death that has
+/// claimed all its elements.
+pub(super) unsafe fn unlink_storage<L: LockMode>(
     runtime: &Runtime,
     storage: &Storage,
     rcu: &Guard,
 ) -> bool {
     let node = NonNull::from(&storage.node);
-    // SAFETY: A member of the index since it was published, dead, and the caller's.
-    let is_out = unsafe { runtime.index.unlink::<P>(node, Point::IndexLock, rcu) };
+    // SAFETY: The storage was published, so its node is a member of the index. It is dead, and the
+    // caller owns it.
+    let is_out = unsafe { runtime.index.unlink::<L>(node, Site::IndexLock, || (), rcu) };
     if is_out {
-        storage.remains.left_table();
+        storage.reap_node.left_table();
     }
     is_out
 }

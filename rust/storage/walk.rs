@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Walking a map, or an owner's elements, in pieces while they change.
+//! Lists the elements of a map, or of an owner, in steps, while other CPUs change them.
 
 use super::{
     element::Element,
@@ -11,30 +11,32 @@ use super::{
 };
 use crate::sync::rcu::Guard;
 
-/// How far a walk has come: which elements were seen does not depend on any of them being there
-/// still.
+/// The position of a walk. It names no element, so the walk goes on even if every element that it
+/// has visited is freed.
 ///
-/// Within a bucket elements are seen from the highest number down. What is created after the walk
-/// came to the bucket has a higher number than all before it and is not seen; what lives
-/// throughout keeps its number, through updates too, and is seen once.
+/// In each bucket the walk visits elements in descending order of sequence number. An element that
+/// is created after the walk has entered its bucket has a higher number than all others there, and
+/// is not visited. An element that is live for the whole walk keeps its number, also when it is
+/// updated, and is visited once.
 ///
-/// The number of an element rises while it is linked if its update lost to a delete. That happens
-/// before the update returns, and from then on the number stays. A walk that began earlier may have
-/// seen the element by the lower number, and does not see it again, for the walk goes down; or it
-/// has passed the higher one and does not see it at all.
+/// The number of an element rises at most once, if the update that linked it lost to a concurrent
+/// delete. That happens before the update returns. A walk that began before may have visited the
+/// element by its lower number; since the walk descends, it does not visit the element again. Or
+/// the walk has passed the higher number already, and does not visit it at all.
 #[derive(Copy, Clone, Default)]
 pub(crate) struct Cursor {
-    /// The bucket the walk is in.
+    /// The bucket.
     pub(crate) bucket: u64,
-    /// The number of the last element seen there, 0 for none.
+    /// The sequence number of the last element that was visited in the bucket. 0 if none was.
     pub(crate) seq: u64,
 }
 
 impl RawMap {
-    /// The next live element and how its owner is shown now, or [`None`] at the end. Any context.
-    /// `cursor.seq` is the number that the element was found by.
+    /// The next live element, and the label of its owner. [`None`] at the end of the map. Any
+    /// context. `cursor.seq` becomes the number by which the element was found.
     ///
-    /// One bucket that holds `n` elements costs `n` squared steps in all; tables keep `n` small.
+    /// Each step walks a whole bucket, so a bucket of `n` elements takes `n * n` steps in all.
+    /// Tables are sized to keep `n` small.
     pub(crate) fn next<'a>(
         &'a self,
         cursor: &mut Cursor,
@@ -46,7 +48,8 @@ impl RawMap {
             }
             let below = cursor.seq.wrapping_sub(1);
             let seq = |node: &Node| {
-                // SAFETY: The members of a map's table are elements.
+                // SAFETY: By the type invariant of `RawMap` the members of its table are the nodes
+                // of elements.
                 let seq = unsafe { Element::of_node(node) }.seq();
                 (seq <= below).then_some(seq)
             };
@@ -54,7 +57,7 @@ impl RawMap {
                 // SAFETY: As above.
                 let elem = unsafe { Element::of_node(node) };
                 cursor.seq = seq;
-                // SAFETY: The element was live under this guard.
+                // SAFETY: The element was seen live under this guard.
                 let label = unsafe { elem.storage(rcu)?.label(rcu) };
                 return Some((elem, label));
             }
@@ -68,13 +71,14 @@ impl RawMap {
 impl Storage {
     /// The live element in the map with the lowest number above `after`. Any context.
     ///
-    /// An owner has one element per map, and an update makes a new one in the same map before it
-    /// ends the old one. So whoever asks on with the number of the map that was returned sees what
-    /// lives throughout once.
+    /// An owner has one live element per map. An update links the new element before it claims the
+    /// old one, in the same map. So a caller that passes the map of the element that was returned
+    /// last visits each element that is live throughout once.
     pub(super) fn next<'a>(&self, after: u64, rcu: &'a Guard) -> Option<&'a Element> {
         self.elements
             .catch_up(rcu)
-            // SAFETY: The members of the list are elements.
+            // SAFETY: By the type invariant of `Storage` the members of the list are the `peers`
+            // fields of elements.
             .map(|peers| unsafe { Element::of_peers(peers) })
             .filter(|elem| elem.node.is_live() && elem.map().id() > after)
             .min_by_key(|elem| elem.map().id())

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Walking a chain whose members are replaced while it is walked.
+//! Walks of a chain whose members are replaced meanwhile.
 //!
-//! Members are pushed in front, and who replaces one pushes the new one before the old one dies. A
-//! reader that began before the push and comes to the old member's place after the death sees
-//! neither of the two. The head tells, for it has changed: the reader has been *overtaken*, and has
-//! to look at what was pushed.
+//! Members are pushed in front. An updater that replaces a member pushes the new one before it
+//! kills the old one. A reader whose walk began before the push, and that comes to the old member
+//! after its death, sees neither of the two. It has been *overtaken*: the head has changed, and the
+//! reader has to visit what was pushed.
 
 use super::{
     compat::barrier::{
@@ -25,59 +25,61 @@ use core::{
 
 /// A member of a chain.
 pub(crate) trait Member: Sized {
-    /// The member behind this one: of all that were pushed earlier, the last one that had not been
-    /// taken out, now or when this one was.
+    /// The next member: the last one of those pushed earlier that had not been removed, now, or
+    /// when this member was removed.
     fn next(&self) -> *mut Self;
 
-    /// Whether the member was taken out.
+    /// Whether the member was removed.
     ///
-    /// Who takes a member out lets this become true, with release or inside a lock, before a
-    /// releasing store leads around the member. It acquires: if it is true, [`Member::next`] stays
-    /// what it is.
+    /// The thread that removes a member sets this, with release or inside a lock, before a
+    /// releasing store links the members around it. The load acquires: if it returns true,
+    /// [`Member::next`] does not change any more.
     fn has_left(&self) -> bool;
 }
 
-/// A walk that goes on until nothing was pushed meanwhile.
+/// A walk that goes on until no member was pushed during its last round.
 ///
-/// It goes in rounds. The first one begins at the head and visits the chain. When it is over, the
-/// head is loaded again; if it has changed, the next round begins there and ends where the one
-/// before it began, and so on. The iterator ends when the head has not changed during a round; asked
-/// again, it looks at the head again.
+/// The first round begins at the head and visits the whole chain. After each round the walk loads
+/// the head again. If the head has changed, another round begins there, and ends where the round
+/// before it began. Otherwise the iterator ends; if it is advanced again, it loads the head again.
 ///
 /// # What it sees
 ///
-/// Let a value be in the chain throughout, by a member that is replaced any number of times: each
-/// next one is pushed, fully ordered, before the one before it is killed, fully ordered, and a
-/// member is killed before it is taken out. Then the walk meets a member of the value that is live.
+/// Let a value be in the chain throughout, by a member that is replaced any number of times. Each
+/// new member is pushed, fully ordered, before the old one is killed, fully ordered, and a member
+/// is killed before it is removed. Then the walk meets a live member of the value.
 ///
 /// Take a round that began when `m` was the newest member of the value. `m` is newer than the head
-/// at which the round before began: so much follows for the first round from there being none
-/// before it, and for the others from what comes below. The links lead from newer members to older
-/// ones and around nothing but what was taken out. So the round meets `m`, or finds it taken out,
-/// before it comes to where it ends. If it does not see it live, then it has seen what came after
-/// its death, and after the read barrier it sees the head as it was left by the push of the next
-/// member of the value, or later. It is not the head at which this round began: members do not come
-/// back, as the guard keeps the memory of all that were seen from being used again, and the next
-/// member of the value stands in front of that head until it has been replaced by another one in
-/// its turn. So there is another round, and the newest member of the value is newer than the head
-/// at which this one began.
+/// at which the round before began: there is no round before the first one, and for the others it
+/// follows from what comes below. The links lead from newer members to older ones, and around
+/// removed members only. So the round meets `m`, or finds it removed, before it ends. If it does
+/// not see `m` live, it has seen a store that came after the death of `m`. After the read barrier
+/// it then sees the head as the push of the value's next member left it, or a later one. That is
+/// not the head at which this round began: a removed member is not pushed again, since the guard
+/// keeps its memory from being reused, and the value's next member stands in front of that head
+/// until another one replaces it. So there is another round, and the newest member of the value is
+/// newer than the head at which this round began.
 ///
 /// # How long it takes
 ///
-/// A round is to end at the member that the round before began at. That one may have been taken out
-/// meanwhile, and then the links lead around it. But they cannot lead around it to anything but the
-/// first member behind it that is still there: the member that [`Member::next`] of it leads to or,
-/// if that was taken out too, `next` of that one, and so on. So where a round ends is moved along
-/// these as it goes.
+/// A round ends at the member at which the round before it began. That member may have been removed
+/// meanwhile, so that the links lead around it. They then lead to the first member behind it that
+/// is still in the chain: to its [`Member::next`] or, if that was removed too, to the `next` of
+/// that, and so on. The round moves its end along these.
 ///
-/// A member is visited once, and once more at most if it is taken out meanwhile: if the round gets
-/// to it by the link of another one that left before it did. The chain as it was, all that is pushed
-/// and all that leaves meanwhile are more than the walk visits.
+/// A member is visited once. A member that is removed meanwhile is visited once more at most: if a
+/// round comes to it by the link of another one that was removed earlier. So the walk visits no
+/// more than the members that the chain had, those that are pushed and those that are removed
+/// meanwhile.
+///
+/// # Invariants
+///
+/// `first`, `end` and `next` are null, or were loaded from the chain under the guard.
 pub(crate) struct CatchUp<'h, 'a, M> {
     head: &'h RcuPtr<M>,
     /// The head when this round began.
     first: *mut M,
-    /// Where this round ends: from here on all were visited.
+    /// Where this round ends: all members from here on were visited.
     end: *mut M,
     /// The member that is visited next.
     next: *mut M,
@@ -85,14 +87,15 @@ pub(crate) struct CatchUp<'h, 'a, M> {
 }
 
 impl<'h, 'a, M: Member> CatchUp<'h, 'a, M> {
-    /// A walk that begins behind one round, which began at the head `first` under this guard; for
-    /// null, a walk of the whole chain.
+    /// A walk after a first round that the caller made, which began at the head `first` under this
+    /// guard. If `first` is null, a walk of the whole chain.
     ///
     /// # Safety
     ///
-    /// Every member of the chain must be valid until a grace period after it was taken out.
+    /// Every member of the chain must be valid until a grace period after its removal.
     #[inline(always)]
     pub(crate) unsafe fn new(head: &'h RcuPtr<M>, first: *mut M, _rcu: &'a Guard) -> Self {
+        // INVARIANT: `first` was loaded under the guard, by the contract.
         Self {
             head,
             first,
@@ -102,15 +105,15 @@ impl<'h, 'a, M: Member> CatchUp<'h, 'a, M> {
         }
     }
 
-    /// The head when this round began. It is loaded for the first time by [`Iterator::next`].
+    /// The head when this round began. The first call of [`Iterator::next`] loads it.
     pub(crate) fn first(&self) -> *mut M {
         self.first
     }
 
-    /// The member that is next, if the round does not end there.
+    /// The next member, unless the round ends there.
     fn ahead(&mut self) -> Option<&'a M> {
-        // SAFETY: It was reached under the guard, so by the contract of `new` it is valid while
-        // the guard lives.
+        // SAFETY: By the type invariant it was loaded under the guard, so by the contract of `new`
+        // it is valid while the guard lives.
         let member = unsafe { self.next.as_ref() }?;
         loop {
             if ptr::eq(self.next, self.end) {
@@ -120,8 +123,8 @@ impl<'h, 'a, M: Member> CatchUp<'h, 'a, M> {
             let Some(end) = (unsafe { self.end.as_ref() }) else {
                 return Some(member);
             };
-            // Pairs with the release of the store that leads around what was taken out: we have
-            // come here by that store, if by any.
+            // Pairs with the releasing store that links the members around a removed one. If links
+            // led around `end`, the walk came here by that store.
             barrier::smp_mb(Read);
             if !end.has_left() {
                 return Some(member);
@@ -141,7 +144,8 @@ impl<'a, M: Member + 'a> Iterator for CatchUp<'_, 'a, M> {
                 self.next = member.next();
                 return Some(member);
             }
-            // Pairs with the full ordering of deaths: the loads of the round come first.
+            // Pairs with the full ordering of deaths: orders the loads of the round before that of
+            // the head.
             barrier::smp_mb(Read);
             let head = self.head.load();
             if ptr::eq(head, self.first) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The clock that measurements read.
+//! Time for measurements, and busy waiting.
 
 use kernel::{
     bindings,
@@ -16,7 +16,7 @@ use kernel::time::{
     Delta, //
 };
 
-/// Measures a stretch of `CLOCK_MONOTONIC`. Not in NMI.
+/// Measures time on `CLOCK_MONOTONIC`. Not in NMI.
 pub(crate) struct Stopwatch(Instant<Monotonic>);
 
 impl Stopwatch {
@@ -33,18 +33,18 @@ impl Stopwatch {
     }
 }
 
-/// Nanoseconds of `CLOCK_MONOTONIC` in any context; from one CPU to another, and over an adjustment
-/// of the clock that it came into, they can go back a little.
+/// Nanoseconds of `CLOCK_MONOTONIC`. Any context. The time may go back a little from one CPU to
+/// another, and in a context that interrupted an adjustment of the clock.
 #[inline]
 pub(crate) fn now_ns() -> u64 {
     // SAFETY: An FFI call with no requirement.
     unsafe { bindings::ktime_get_mono_fast_ns() }
 }
 
-/// Is busy for so many microseconds. Any context.
+/// Spins for `us` microseconds. Any context.
 #[cfg(OSTOR_TEST)]
 pub(crate) fn busy_wait(us: u32) {
-    /// Most of one delay.
+    /// Most microseconds of one `udelay()`.
     const STEP: u32 = 1000;
 
     let mut left = us;

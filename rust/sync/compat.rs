@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What differs between the kernel crates of Linux 7.2 and 7.3. The rest of the module takes these
-//! names from here, as 7.3 has them.
+//! What differs between the kernel crates of Linux 7.2 and 7.3, in the form that 7.3 has. The rest
+//! of the module imports these names from here.
 
 #[cfg(not(OSTOR_LINUX_7_2))]
 pub(crate) use kernel::{
@@ -45,12 +45,13 @@ mod linux_7_2 {
     pub(crate) const ENODATA: Error = error(bindings::ENODATA);
     pub(crate) const EOPNOTSUPP: Error = error(bindings::EOPNOTSUPP);
 
-    /// An [`Error`]: only the kernel crate has what makes one of a number in a constant.
+    /// An [`Error`] in a constant. The kernel crate does not export its own function for that.
     const fn error(errno: u32) -> Error {
-        // SAFETY: An `Error` is a negative errno value and nothing else: it has no other size, and
-        // this one is what it should be.
+        // SAFETY: The sizes are equal, or `transmute` does not compile. This checks that an `Error`
+        // is a negative errno value.
         const { assert!(unsafe { transmute::<Error, i32>(EPERM) } == -(bindings::EPERM as i32)) };
-        // SAFETY: As above; the callers' are errno values.
+        // SAFETY: As above. The constants pass errno values, which are within the range of an
+        // `Error`.
         unsafe { transmute::<i32, Error>(-(errno as i32)) }
     }
 
@@ -92,19 +93,19 @@ mod linux_7_2 {
         }
     }
 
-    /// A registered device whose open files hold the module.
+    /// A registered device whose open files hold a reference to the module.
     ///
-    /// The kernel crate's registration leaves `fops.owner` null: the module could be unloaded while
-    /// a file is open, whose functions would be gone.
+    /// The kernel crate's registration leaves `fops.owner` null. The module could then be unloaded
+    /// while a file is open, and with it the functions of that file.
     ///
     /// # Invariants
     ///
-    /// `misc` is registered, and its `fops` are those here.
+    /// `misc` is registered, and its `fops` point to the field `fops`.
     #[pin_data(PinnedDrop)]
     #[repr(C)]
     pub(crate) struct MiscDeviceRegistration<T> {
-        /// First, and alone in the kernel crate's registration: `open()` is given a reference to
-        /// that, which the crate makes of a pointer to this.
+        /// The first field, and the only one of the kernel crate's registration. The crate casts a
+        /// pointer to it into a reference to its registration, which it passes to `open()`.
         #[pin]
         misc: Opaque<bindings::miscdevice>,
         #[pin]
@@ -112,17 +113,18 @@ mod linux_7_2 {
         _device: PhantomData<T>,
     }
 
-    // SAFETY: As the kernel crate's registration: it may be dropped by another thread.
+    // SAFETY: `misc_deregister()` may be called by another thread than `misc_register()`.
     unsafe impl<T> Send for MiscDeviceRegistration<T> {}
-    // SAFETY: There is nothing to be done with a reference.
+    // SAFETY: A shared reference gives access to nothing.
     unsafe impl<T> Sync for MiscDeviceRegistration<T> {}
 
     impl<T: MiscDevice> MiscDeviceRegistration<T> {
-        /// Registers the device. May sleep. It must be a part of the module's own value, which is
-        /// there until the last open file is closed.
+        /// Registers the device. May sleep. The result must be a part of the module's own value,
+        /// which is dropped after the last open file is closed.
         pub(crate) fn register(options: MiscDeviceOptions) -> impl PinInit<Self, Error> {
             let init = move |slot: *mut Self| {
-                // SAFETY: The slot is writable, pinned and not shared yet.
+                // SAFETY: `slot` is pinned, valid for writes, and known to this function alone.
+                // `into_raw()` sets `fops` to a valid static.
                 unsafe {
                     let (misc, fops) = (&raw mut (*slot).misc, &raw mut (*slot).fops);
                     let misc = misc.cast::<bindings::miscdevice>();
@@ -132,11 +134,11 @@ mod linux_7_2 {
                     (*fops).owner = crate::THIS_MODULE.as_ptr();
                     raw.fops = fops;
                     misc.write(raw);
-                    // INVARIANT: What is not registered is not initialised.
+                    // INVARIANT: If the registration fails, so does the initialisation.
                     to_result(bindings::misc_register(misc))
                 }
             };
-            // SAFETY: On success all fields are initialised; on failure none needs a drop.
+            // SAFETY: On success all fields are initialised. On failure none needs a drop.
             unsafe { pin_init::pin_init_from_closure(init) }
         }
     }
@@ -144,7 +146,7 @@ mod linux_7_2 {
     #[pinned_drop]
     impl<T> PinnedDrop for MiscDeviceRegistration<T> {
         fn drop(self: Pin<&mut Self>) {
-            // SAFETY: Registered by the type invariant.
+            // SAFETY: `misc` is registered by the type invariant.
             unsafe { bindings::misc_deregister(self.misc.get()) };
         }
     }

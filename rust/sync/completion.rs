@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A completion that can be waited for until one is killed, which the kernel crate's cannot.
+//! A completion with a killable wait, which the kernel crate's lacks.
 //!
 //! C header: [`include/linux/completion.h`](srctree/include/linux/completion.h)
 
@@ -10,45 +10,51 @@ use kernel::{
     types::Opaque, //
 };
 
-/// What somebody waits for until somebody else completes it.
+/// A `struct completion`.
+///
+/// # Invariants
+///
+/// `inner` is initialised, and pinned.
 #[pin_data]
 pub(crate) struct Completion {
     #[pin]
     inner: Opaque<bindings::completion>,
 }
 
-// SAFETY: A completion is made to be shared.
+// SAFETY: The functions of a completion may be called by any thread.
 unsafe impl Send for Completion {}
 // SAFETY: As above.
 unsafe impl Sync for Completion {}
 
 impl Completion {
-    /// One that is not complete.
+    /// A completion that is not complete.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             inner <- Opaque::ffi_init(|slot| {
-                // SAFETY: `slot` is memory for a completion.
+                // INVARIANT: Initialised here.
+                //
+                // SAFETY: `slot` is valid for writes of a completion.
                 unsafe { bindings::init_completion(slot) }
             }),
         })
     }
 
-    /// Completes it, for good.
+    /// Completes it. It stays complete.
     pub(crate) fn complete_all(&self) {
-        // SAFETY: Initialised and pinned.
+        // SAFETY: Initialised by the type invariant.
         unsafe { bindings::complete_all(self.inner.get()) };
     }
 
     /// Waits until it is complete. May sleep.
     pub(crate) fn wait_for_completion(&self) {
-        // SAFETY: Initialised and pinned.
+        // SAFETY: Initialised by the type invariant.
         unsafe { bindings::wait_for_completion(self.inner.get()) };
     }
 
-    /// Waits until it is complete, and returns whether it is: a task that is killed does not wait
-    /// on. May sleep.
+    /// Waits until it is complete, or until the calling task is killed. Returns whether it is
+    /// complete. May sleep.
     pub(crate) fn wait_unless_killed(&self) -> bool {
-        // SAFETY: Initialised and pinned.
+        // SAFETY: Initialised by the type invariant.
         unsafe { bindings::wait_for_completion_killable(self.inner.get()) == 0 }
     }
 }

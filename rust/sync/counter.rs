@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counters that many count on. What is decided by one may be decided a moment too late.
+//! Counters that all CPUs write. A decision by such a value may come a moment too late.
 
 use super::{
     Atomic,
     Relaxed, //
 };
 
-/// A counter. Exact; two of them are not read at one instant.
+/// A counter. It is exact; two counters are not read at the same instant.
 pub(crate) struct Counter(Atomic<u64>);
 
 impl Default for Counter {
@@ -22,25 +22,25 @@ impl Counter {
         Self(Atomic::new(0))
     }
 
-    /// Counts `n` up. Any context.
+    /// Adds `n`. Any context.
     #[inline(always)]
     pub(crate) fn add(&self, n: u64) {
         self.0.add(n, Relaxed);
     }
 
-    /// Counts `n` up, and returns how far it had counted before. Any context.
+    /// Adds `n`, and returns the value before that. Any context.
     pub(crate) fn fetch_add(&self, n: u64) -> u64 {
         self.0.fetch_add(n, Relaxed)
     }
 
-    /// Counts `n` down. Any context.
+    /// Subtracts `n`. Any context.
     #[inline(always)]
     pub(crate) fn sub(&self, n: u64) {
         self.0.add(n.wrapping_neg(), Relaxed);
     }
 
-    /// Counts up to `n`, unless it has come that far. Any context.
-    pub(crate) fn raise(&self, n: u64) {
+    /// Sets the counter to `n`, unless it is larger. Any context.
+    pub(crate) fn raise_to(&self, n: u64) {
         let mut now = self.get();
         while now < n {
             match self.0.cmpxchg(now, n, Relaxed) {
@@ -50,7 +50,7 @@ impl Counter {
         }
     }
 
-    /// How far it has counted.
+    /// The value.
     #[inline(always)]
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)

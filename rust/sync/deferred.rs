@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! From any context to one that holds nothing and may sleep.
+//! Defers work from any context, NMI included, to a kworker, which holds no lock and may sleep.
 
 use crate::shim;
 use core::{
@@ -20,68 +20,75 @@ use kernel::{
 #[cfg(OSTOR_TEST)]
 use kernel::workqueue;
 
-/// The module's workqueue. Dropping it waits for all work.
+/// The module's workqueue. The drop waits for all work on it.
 ///
 /// # Invariants
 ///
-/// The pointer is a workqueue that this object owns.
-pub(crate) struct Queue(NonNull<bindings::workqueue_struct>);
+/// The pointer is a valid workqueue, which this object owns.
+pub(crate) struct Workqueue(NonNull<bindings::workqueue_struct>);
 
-// SAFETY: A workqueue may be used from anywhere.
-unsafe impl Send for Queue {}
+// SAFETY: Any thread may queue work, flush and destroy a workqueue.
+unsafe impl Send for Workqueue {}
 // SAFETY: As above.
-unsafe impl Sync for Queue {}
+unsafe impl Sync for Workqueue {}
 
-impl Queue {
+impl Workqueue {
     /// Allocates the workqueue. May sleep.
     pub(crate) fn new() -> Result<Self> {
         // SAFETY: An FFI call with no requirement.
         let ptr = unsafe { shim::ostor_alloc_workqueue() };
-        // INVARIANT: It was just allocated for this object.
+        // INVARIANT: Allocated above, for this object.
         NonNull::new(ptr).map(Self).ok_or(ENOMEM)
     }
 
-    /// Waits until all work that was asked for so far is done. May sleep, but not in such work.
+    /// Waits for all work that is queued. May sleep. Not in work on this queue.
     pub(crate) fn flush(&self) {
-        // SAFETY: Owned by the type invariant.
+        // SAFETY: The workqueue is valid by the type invariant.
         unsafe { bindings::__flush_workqueue(self.0.as_ptr()) };
     }
 }
 
 #[cfg(OSTOR_TEST)]
-impl Queue {
-    /// Runs `work` in a kworker. Dropping the queue waits for it. May sleep.
+impl Workqueue {
+    /// Runs `work` in a kworker. The drop of the queue waits for it. May sleep.
     pub(crate) fn spawn(&self, work: impl FnOnce() + Send + 'static) -> Result {
-        // SAFETY: Owned by the type invariant.
+        // SAFETY: The workqueue is valid by the type invariant.
         let queue = unsafe { workqueue::Queue::from_raw(self.0.as_ptr()) };
         Ok(queue.try_spawn(GFP_KERNEL, work)?)
     }
 }
 
-impl Drop for Queue {
+impl Drop for Workqueue {
     fn drop(&mut self) {
-        // SAFETY: Owned by the type invariant.
+        // SAFETY: The workqueue is valid by the type invariant.
         unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
     }
 }
 
-/// What a [`Bell`] calls.
-pub(crate) trait Listener: Sync + Sized + 'static {
-    /// Answers rings: at least once after each [`Bell::ring`], never twice at a time. Runs in a
-    /// kworker: holds nothing, may sleep.
-    fn answer(bell: &Bell<Self>);
+/// The function of a [`DeferredWork`], and its data.
+pub(crate) trait WorkFn: Sync + Sized + 'static {
+    /// Runs at least once after each [`DeferredWork::queue`], in a kworker that holds no lock.
+    /// Never runs twice at a time. May sleep.
+    fn run(work: &DeferredWork<Self>);
 
-    /// Whether the answer may not wait for the next tick. Any context.
+    /// Whether the work must not wait for the next tick. Any context.
     fn is_urgent(&self) -> bool;
 }
 
-/// Rung in any context, answered in a kworker.
+/// Work that any context can queue, and that a kworker runs.
 ///
-/// A ring in NMI, with interrupts off or under the run queue's lock must not queue work itself: an
-/// irq_work does, which is part of the next tick on this CPU or, if that is stopped or the ring is
-/// urgent, an interrupt of its own. Rings that come before the answer begins are answered by it.
+/// A caller in NMI, with interrupts off or under the run queue's lock must not queue a
+/// delayed_work. An irq_work does it: in the next tick of this CPU or, if the tick is stopped or
+/// the work is urgent, in an interrupt of its own. All calls that come before the run begins have
+/// that one run.
+///
+/// # Invariants
+///
+/// - `tick`, `irq` and `work` are initialised, with the functions `in_tick`, `in_irq` and
+///   `in_worker`.
+/// - `queue` is valid until the drop is over.
 #[pin_data(PinnedDrop)]
-pub(crate) struct Bell<L: Listener> {
+pub(crate) struct DeferredWork<F: WorkFn> {
     #[pin]
     tick: Opaque<bindings::irq_work>,
     #[pin]
@@ -89,65 +96,68 @@ pub(crate) struct Bell<L: Listener> {
     #[pin]
     work: Opaque<bindings::delayed_work>,
     queue: NonNull<bindings::workqueue_struct>,
-    listener: L,
+    func: F,
 }
 
-// SAFETY: irq_work and delayed_work are made to be queued from anywhere.
-unsafe impl<L: Listener> Sync for Bell<L> {}
-// SAFETY: As above; moving is what pinning forbids.
-unsafe impl<L: Listener + Send> Send for Bell<L> {}
+// SAFETY: Any thread may queue an irq_work or a delayed_work, and `F` is `Sync`.
+unsafe impl<F: WorkFn> Sync for DeferredWork<F> {}
+// SAFETY: Any thread may cancel an irq_work or a delayed_work, and `F` is `Send`.
+unsafe impl<F: WorkFn + Send> Send for DeferredWork<F> {}
 
-impl<L: Listener> Deref for Bell<L> {
-    type Target = L;
+impl<F: WorkFn> Deref for DeferredWork<F> {
+    type Target = F;
 
     #[inline(always)]
-    fn deref(&self) -> &L {
-        &self.listener
+    fn deref(&self) -> &F {
+        &self.func
     }
 }
 
-impl<L: Listener> Bell<L> {
-    /// A bell whose work runs on `queue`, which must be dropped after the bell.
-    pub(crate) fn new(queue: &Queue, listener: L) -> impl PinInit<Self> {
+impl<F: WorkFn> DeferredWork<F> {
+    /// Work that runs on `queue`, which must be dropped after the work.
+    pub(crate) fn new(queue: &Workqueue, func: F) -> impl PinInit<Self> {
         let queue = queue.0;
+        // INVARIANT: Initialised here; the caller drops the queue later.
         pin_init!(Self {
             tick <- Opaque::ffi_init(|slot| {
-                // SAFETY: `slot` is memory for an irq_work.
+                // SAFETY: `slot` is valid for writes of an irq_work.
                 unsafe { shim::ostor_init_irq_work(slot, Some(Self::in_tick), true) }
             }),
             irq <- Opaque::ffi_init(|slot| {
-                // SAFETY: `slot` is memory for an irq_work.
+                // SAFETY: `slot` is valid for writes of an irq_work.
                 unsafe { shim::ostor_init_irq_work(slot, Some(Self::in_irq), false) }
             }),
             work <- Opaque::ffi_init(|slot| {
-                // SAFETY: `slot` is memory for a delayed_work.
+                // SAFETY: `slot` is valid for writes of a delayed_work.
                 unsafe { shim::ostor_init_delayed_work(slot, Some(Self::in_worker)) }
             }),
             queue,
-            listener,
+            func,
         })
     }
 
-    /// Asks for an answer: a jiffy later at the most, or at once if it is urgent. Any context.
-    pub(crate) fn ring(&self) {
+    /// Queues the work: within a jiffy, or at once if it is urgent. Any context.
+    pub(crate) fn queue(&self) {
         let irq = if self.is_urgent() {
             &self.irq
         } else {
             &self.tick
         };
-        // SAFETY: Initialised and pinned.
+        // SAFETY: The irq_work is initialised by the type invariant, and pinned.
         unsafe { bindings::irq_work_queue(irq.get()) };
     }
 
-    /// Asks for an answer in `jiffies`, unless one is asked for already. Not in NMI.
-    pub(crate) fn ring_later(&self, jiffies: usize) {
-        // SAFETY: Both are initialised, and the queue outlives the bell.
+    /// Queues the work in `jiffies`, unless it is pending already. Not in NMI.
+    pub(crate) fn queue_delayed(&self, jiffies: usize) {
+        // SAFETY: By the type invariant the delayed_work is initialised, and the workqueue is
+        // valid.
         unsafe { shim::ostor_queue_delayed_work(self.queue.as_ptr(), self.work.get(), jiffies) };
     }
 
-    /// Asks for an answer now, if one is asked for or not. May sleep.
-    pub(crate) fn hurry(&self) {
-        // SAFETY: Both are initialised, and the queue outlives the bell.
+    /// Queues the work now, whether it is pending or not. May sleep.
+    pub(crate) fn queue_now(&self) {
+        // SAFETY: By the type invariant the delayed_work is initialised, and the workqueue is
+        // valid.
         unsafe {
             bindings::mod_delayed_work_on(
                 bindings::wq_misc_consts_WORK_CPU_UNBOUND as i32,
@@ -158,107 +168,114 @@ impl<L: Listener> Bell<L> {
         };
     }
 
-    /// Waits for an answer that is being given, or was asked for by [`Bell::hurry`] or
-    /// [`Bell::ring_later`]. May sleep.
+    /// Waits for a run that has begun, or that [`DeferredWork::queue_now`] or
+    /// [`DeferredWork::queue_delayed`] has queued. May sleep.
     pub(crate) fn flush(&self) {
-        // SAFETY: Initialised and pinned.
+        // SAFETY: The delayed_work is initialised by the type invariant.
         unsafe { bindings::flush_delayed_work(self.work.get()) };
     }
 
     /// # Safety
     ///
-    /// Called for the `tick` of a `Bell<L>` only.
+    /// `tick` must be that field of a `DeferredWork<F>`.
     unsafe extern "C" fn in_tick(tick: *mut bindings::irq_work) {
-        // SAFETY: By the contract there is a bell around it, whose drop waits for this.
-        let bell = unsafe { &*kernel::container_of!(Opaque::cast_from(tick), Self, tick) };
-        bell.ring_later(0);
+        // SAFETY: `tick` is a field of one by the contract. Its drop waits for this function.
+        let this = unsafe { &*kernel::container_of!(Opaque::cast_from(tick), Self, tick) };
+        this.queue_delayed(0);
     }
 
     /// # Safety
     ///
-    /// Called for the `irq` of a `Bell<L>` only.
+    /// `irq` must be that field of a `DeferredWork<F>`.
     unsafe extern "C" fn in_irq(irq: *mut bindings::irq_work) {
-        // SAFETY: By the contract there is a bell around it, whose drop waits for this.
-        let bell = unsafe { &*kernel::container_of!(Opaque::cast_from(irq), Self, irq) };
-        bell.ring_later(0);
+        // SAFETY: `irq` is a field of one by the contract. Its drop waits for this function.
+        let this = unsafe { &*kernel::container_of!(Opaque::cast_from(irq), Self, irq) };
+        this.queue_delayed(0);
     }
 
     /// # Safety
     ///
-    /// Called for the delayed_work of a `Bell<L>` only.
+    /// `work` must be the work_struct in the field `work` of a `DeferredWork<F>`.
     unsafe extern "C" fn in_worker(work: *mut bindings::work_struct) {
-        // By the contract, it is the first field of a delayed_work.
+        // A work_struct is the first field of a delayed_work.
         let work = work.cast::<bindings::delayed_work>();
-        // SAFETY: By the contract there is a bell around it, whose drop waits for this.
-        let bell = unsafe { &*kernel::container_of!(Opaque::cast_from(work), Self, work) };
-        L::answer(bell);
+        // SAFETY: `work` is a field of one by the contract. Its drop waits for this function.
+        let this = unsafe { &*kernel::container_of!(Opaque::cast_from(work), Self, work) };
+        F::run(this);
     }
 }
 
 #[pinned_drop]
-impl<L: Listener> PinnedDrop for Bell<L> {
+impl<F: WorkFn> PinnedDrop for DeferredWork<F> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: Initialised and pinned.
+        // SAFETY: The irq_work is initialised by the type invariant.
         unsafe { bindings::irq_work_sync(self.tick.get()) };
-        // SAFETY: Likewise.
+        // SAFETY: As above.
         unsafe { bindings::irq_work_sync(self.irq.get()) };
-        // SAFETY: Likewise.
+        // SAFETY: The delayed_work is initialised by the type invariant.
         unsafe { bindings::cancel_delayed_work_sync(self.work.get()) };
     }
 }
 
-/// What an [`Errand`] does.
-pub(crate) trait Runner: Sync + 'static {
-    /// Does it: once after each [`Errand::ask`], never twice at a time. Runs in a kworker: holds
-    /// nothing, may sleep. The errand may be gone when it returns.
+/// What a [`Work`] runs.
+pub(crate) trait WorkItem: Sync + 'static {
+    /// Runs once after each [`Work::queue`], in a kworker that holds no lock. Never runs twice at a
+    /// time. May sleep, and may free the work.
     fn run(&self);
 }
 
-/// Work for a kworker that is asked for where queueing it is safe.
+/// Work that a kworker runs, for callers that may queue work themselves.
 ///
-/// It may be freed whenever it is not asked for, also by its own run: so nothing waits for it.
+/// It may be freed while it is not queued, by its own run too. So its drop waits for nothing.
+///
+/// # Invariants
+///
+/// - `work` is initialised, with the function `in_worker`.
+/// - `queue` is valid until the last run is over.
 #[pin_data]
-pub(crate) struct Errand<R: Runner> {
+pub(crate) struct Work<T: WorkItem> {
     #[pin]
     work: Opaque<bindings::work_struct>,
     queue: NonNull<bindings::workqueue_struct>,
-    runner: R,
+    item: T,
 }
 
-// SAFETY: A work_struct is made to be queued from anywhere.
-unsafe impl<R: Runner> Sync for Errand<R> {}
-// SAFETY: As above; moving is what pinning forbids.
-unsafe impl<R: Runner + Send> Send for Errand<R> {}
+// SAFETY: Any thread may queue a work_struct, and `T` is `Sync`.
+unsafe impl<T: WorkItem> Sync for Work<T> {}
+// SAFETY: A work_struct that is not queued is tied to no thread, and `T` is `Send`.
+unsafe impl<T: WorkItem + Send> Send for Work<T> {}
 
-impl<R: Runner> Deref for Errand<R> {
-    type Target = R;
+impl<T: WorkItem> Deref for Work<T> {
+    type Target = T;
 
-    fn deref(&self) -> &R {
-        &self.runner
+    fn deref(&self) -> &T {
+        &self.item
     }
 }
 
-impl<R: Runner> Errand<R> {
-    /// An errand that runs on `queue`, which must outlive the run.
-    pub(crate) fn new(queue: &Queue, runner: R) -> impl PinInit<Self> {
+impl<T: WorkItem> Work<T> {
+    /// Work that runs on `queue`, which must be dropped after the last run.
+    pub(crate) fn new(queue: &Workqueue, item: T) -> impl PinInit<Self> {
         let queue = queue.0;
+        // INVARIANT: Initialised here; the caller drops the queue later.
         pin_init!(Self {
             work <- Opaque::ffi_init(|slot| {
-                // SAFETY: `slot` is memory for a work_struct.
+                // SAFETY: `slot` is valid for writes of a work_struct.
                 unsafe { shim::ostor_init_work(slot, Some(Self::in_worker)) }
             }),
             queue,
-            runner,
+            item,
         })
     }
 
-    /// Asks for a run. Process context, or an interrupt that came where interrupts are on.
+    /// Queues the work. Process context, or an interrupt that came while interrupts were on.
     ///
     /// # Safety
     ///
-    /// The errand must not be asked for already, and stay until the run has begun.
-    pub(crate) unsafe fn ask(&self) {
-        // SAFETY: Both are initialised, and stay until the run by the contract.
+    /// The work must not be queued already, and must be valid until its run begins.
+    pub(crate) unsafe fn queue(&self) {
+        // SAFETY: By the type invariant the work_struct is initialised, and the workqueue is valid.
+        // Both stay until the run, by the contract.
         unsafe {
             bindings::queue_work_on(
                 bindings::wq_misc_consts_WORK_CPU_UNBOUND as i32,
@@ -268,41 +285,43 @@ impl<R: Runner> Errand<R> {
         };
     }
 
-    /// Calls `f` if this is the run of an errand of this type, with what runs. Any context, but not in
-    /// a run that has freed its errand; an interrupt that comes into a run is none.
-    pub(crate) fn here<T>(f: impl FnOnce(&R) -> T) -> Option<T> {
+    /// Calls `f` with the item that the calling kworker runs, if that is a `T`. Any context;
+    /// returns [`None`] in an interrupt. Not in a run that has freed its work.
+    pub(crate) fn with_current<R>(f: impl FnOnce(&T) -> R) -> Option<R> {
         // SAFETY: An FFI call with no requirement.
-        let work = unsafe { shim::ostor_work_here(Some(Self::in_worker)) };
+        let work = unsafe { shim::ostor_current_work(Some(Self::in_worker)) };
         NonNull::new(work).map(|work| {
             let work = Opaque::cast_from(work.as_ptr());
-            // SAFETY: What runs `in_worker` has an errand around it, which is there by the contract.
-            f(unsafe { &(*kernel::container_of!(work, Self, work)).runner })
+            // SAFETY: A work_struct with the function `in_worker` is a field of a `Self`, which its
+            // run has not freed, by the contract.
+            f(unsafe { &(*kernel::container_of!(work, Self, work)).item })
         })
     }
 
     /// # Safety
     ///
-    /// Called for the work_struct of an `Errand<R>` only.
+    /// `work` must be that field of a `Work<T>`.
     unsafe extern "C" fn in_worker(work: *mut bindings::work_struct) {
-        // SAFETY: By the contract there is an errand around it, and it stays until the run says so.
-        let errand = unsafe { &*kernel::container_of!(Opaque::cast_from(work), Self, work) };
-        errand.runner.run();
+        // SAFETY: `work` is a field of one by the contract. Only the run that begins here may free
+        // it.
+        let this = unsafe { &*kernel::container_of!(Opaque::cast_from(work), Self, work) };
+        this.item.run();
     }
 }
 
-/// Waits until all tasks have left the code that they are in now. May sleep.
-pub(crate) fn wait_for_text() {
+/// Waits until each task has left the code in which it was, preempted or not. May sleep.
+pub(crate) fn synchronize_rcu_tasks() {
     // SAFETY: An FFI call with no requirement but that it may sleep.
-    unsafe { shim::ostor_text_sync() };
+    unsafe { shim::ostor_synchronize_rcu_tasks() };
 }
 
-/// Lets others run. Task context, with no lock held.
+/// Lets the scheduler run another task. Task context, with no lock held.
 pub(crate) fn cond_resched() {
-    // SAFETY: An FFI call; the contract is the caller's context.
+    // SAFETY: An FFI call. The context is the caller's duty.
     unsafe { shim::ostor_cond_resched() };
 }
 
-/// Sleeps for a moment: 10 ms. Task context, with no lock held.
-pub(crate) fn pause() {
+/// Sleeps for 10 ms. Task context, with no lock held.
+pub(crate) fn sleep_10ms() {
     fsleep(Delta::from_millis(10));
 }

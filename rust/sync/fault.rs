@@ -1,49 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Named points where a test can make a lock, an allocation or a notice fail, or stand still.
+//! Named sites where a test can make a lock, an allocation or a notice fail, or delay it.
 //!
-//! They exist in the test flavour only; elsewhere the questions are constants. Lookups pass none.
-//! `Documentation/testing.rst` says how they are set from user space.
+//! They exist in the test flavour only. In the others these functions return constants. Lookups
+//! pass no site. `Documentation/testing.rst` says how user space sets them.
 
 #[cfg(OSTOR_TEST)]
 pub(crate) mod knobs;
-mod points;
+mod sites;
 
 use super::res_lock::LockError;
 
-pub(crate) use points::Point;
+pub(crate) use sites::Site;
 
-/// The error to return instead of taking the lock of `point`.
+/// The error that a test wants in place of the lock at `site`.
 #[inline(always)]
-pub(crate) fn lock(point: Point) -> Option<LockError> {
-    hit(point).then_some(LockError::Deadlock)
+pub(crate) fn lock(site: Site) -> Option<LockError> {
+    hit(site).then_some(LockError::Deadlock)
 }
 
-/// Whether the allocation at `point` is to fail.
+/// Whether a test wants the allocation at `site` to fail.
 #[inline(always)]
-pub(crate) fn alloc(point: Point) -> bool {
-    hit(point)
+pub(crate) fn alloc(site: Site) -> bool {
+    hit(site)
 }
 
-/// Whether what is to happen at `point` is to be skipped.
+/// Whether a test wants the action at `site` to be skipped.
 #[inline(always)]
-pub(crate) fn skip(point: Point) -> bool {
-    hit(point)
+pub(crate) fn skip(site: Site) -> bool {
+    hit(site)
 }
 
-/// Stands still at `point`, if that is wanted. Any context.
+/// Delays the caller, if a test wants that at `site`. Any context.
 #[inline(always)]
-pub(crate) fn pause(point: Point) {
-    hit(point);
+pub(crate) fn pause(site: Site) {
+    hit(site);
 }
 
 #[cfg(not(OSTOR_TEST))]
 #[inline(always)]
-const fn hit(_point: Point) -> bool {
+const fn hit(_site: Site) -> bool {
     false
 }
 
 #[cfg(OSTOR_TEST)]
-fn hit(point: Point) -> bool {
-    knobs::of(point).hit()
+fn hit(site: Site) -> bool {
+    knobs::of(site).hit()
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A doubly linked list that is changed under a lock and walked under RCU.
+//! A doubly linked list that is changed under a lock, and walked under RCU.
 //!
 //! The algorithm is that of `hlist_add_head_rcu()` and `hlist_del_rcu()` in
 //! [`include/linux/rculist.h`](srctree/include/linux/rculist.h).
@@ -25,10 +25,17 @@ use core::{
 };
 
 /// The links of a member.
+///
+/// | `pprev` | `next`                                | state                                     |
+/// |---------|---------------------------------------|-------------------------------------------|
+/// | null    | any; a reader may still follow it     | on no list, or removed                    |
+/// | a link  | the next member, or null              | on a list: the link points to this node   |
+///
+/// Only the holder of the list's lock writes the two, and follows `pprev`. Readers follow `next`,
+/// and compare `pprev` with null.
 pub(crate) struct HNode {
     next: RcuPtr<HNode>,
-    /// Address of the pointer that points here, or null on no list. Changed and followed by who may
-    /// change the list; readers ask whether it is null.
+    /// Address of the pointer that points to this node.
     pprev: Atomic<*mut RcuPtr<HNode>>,
 }
 
@@ -68,7 +75,7 @@ pub(crate) struct HListHead {
     first: RcuPtr<HNode>,
 }
 
-/// What changes a list: it is made by who holds the list's lock.
+/// The right to change a list, which the holder of the list's lock has.
 pub(crate) struct HListMut<'a>(&'a HListHead);
 
 impl HListHead {
@@ -79,7 +86,7 @@ impl HListHead {
         }
     }
 
-    /// The right to change the list.
+    /// Gives the right to change the list.
     ///
     /// # Safety
     ///
@@ -89,27 +96,28 @@ impl HListHead {
         HListMut(self)
     }
 
-    /// Walks the members, then those that were pushed meanwhile, and so on: see [`CatchUp`].
+    /// Walks the members, then those that were pushed meanwhile, and so on. See [`CatchUp`].
     pub(crate) fn catch_up<'h, 'a>(&'h self, rcu: &'a Guard) -> CatchUp<'h, 'a, HNode> {
-        // SAFETY: The type invariant.
+        // SAFETY: By the type invariant, each member is valid until a grace period after its
+        // removal.
         unsafe { CatchUp::new(&self.first, ptr::null_mut(), rcu) }
     }
 
-    /// Walks the members. Whoever is a member throughout the walk is seen.
+    /// Walks the members. Sees each that is a member throughout the walk.
     pub(crate) fn iter<'a>(&self, _rcu: &'a Guard) -> Iter<'a> {
         Iter(self.first.load(), PhantomData)
     }
 }
 
 impl HListMut<'_> {
-    /// Adds a member in front.
+    /// Pushes a member in front.
     ///
     /// # Safety
     ///
     /// `node` must be on no list, and valid until a grace period after its removal.
     pub(crate) unsafe fn push(&mut self, node: NonNull<HNode>) {
         let first = self.0.first.load();
-        // SAFETY: Valid by the contract.
+        // SAFETY: The node is valid by the contract.
         let new = unsafe { node.as_ref() };
         new.next.set(first);
         new.set_pprev(&self.0.first);
@@ -120,7 +128,7 @@ impl HListMut<'_> {
         self.0.first.assign(node.as_ptr());
     }
 
-    /// Takes a member out. Readers that stand on it still find their way on.
+    /// Removes a member. A reader that has come to it can still follow its `next`.
     ///
     /// # Safety
     ///
@@ -129,7 +137,8 @@ impl HListMut<'_> {
         // SAFETY: A member is valid by the type invariant.
         let node = unsafe { node.as_ref() };
         let next = node.next.load();
-        // SAFETY: `pprev` points into the head or into the member before, both valid.
+        // SAFETY: `pprev` points into the head, which does not move, or into the member before this
+        // one, which is valid by the type invariant.
         let link = unsafe { &*node.pprev.load(Relaxed) };
         node.pprev.store(ptr::null_mut(), Release);
         link.assign(next);
@@ -146,13 +155,18 @@ impl HListMut<'_> {
 }
 
 /// A walk under RCU.
+///
+/// # Invariants
+///
+/// The pointer is null, or was loaded from the list under the guard.
 pub(crate) struct Iter<'a>(*mut HNode, PhantomData<&'a Guard>);
 
 impl<'a> Iterator for Iter<'a> {
     type Item = &'a HNode;
 
     fn next(&mut self) -> Option<&'a HNode> {
-        // SAFETY: A member that was reached under the guard is not freed while the guard lives.
+        // SAFETY: By the type invariants, the member was loaded under the guard, and is valid until
+        // a grace period after its removal.
         let node: &'a HNode = unsafe { NonNull::new(self.0)?.as_ref() };
         self.0 = node.next.load();
         Some(node)

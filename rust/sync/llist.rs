@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A lock-free list that anyone may push to, in any context, and one takes as a whole.
+//! A lock-free list. Any context pushes to it; one thread at a time takes all of it.
 //!
 //! The algorithm is that of [`include/linux/llist.h`](srctree/include/linux/llist.h).
 
@@ -19,6 +19,10 @@ use core::{
 };
 
 /// The link of an object that can be on one [`LList`] at a time.
+///
+/// # Invariants
+///
+/// On a list or in a [`Links`], the pointer is null or points to the next link there.
 pub(crate) struct Link(Cell<*mut Link>);
 
 impl Link {
@@ -32,7 +36,7 @@ impl Link {
 ///
 /// # Invariants
 ///
-/// From `head` on, every link is valid, and is owned by the list: only [`LList::take`] ends that.
+/// From `head` on, each link is valid, and owned by the list until [`LList::take`] returns it.
 pub(crate) struct LList {
     head: Atomic<*mut Link>,
 }
@@ -45,34 +49,35 @@ impl LList {
         }
     }
 
-    /// Pushes `link` and returns whether the list was empty. NMI-safe.
+    /// Pushes `link`. Returns whether the list was empty. Any context.
     ///
     /// # Safety
     ///
-    /// `link` must be valid until it comes out of [`LList::take`], be on no list, and be the
-    /// caller's alone.
+    /// `link` must be valid until [`LList::take`] returns it, and on no list. No other thread may
+    /// use it.
     #[inline(always)]
     pub(crate) unsafe fn push(&self, link: NonNull<Link>) -> bool {
-        // INVARIANT: By the contract.
-        self.push_all(Chain {
+        // INVARIANT: The link is valid and given up by the caller, by the contract.
+        self.push_all(Links {
             first: link.as_ptr(),
             last: link.as_ptr(),
         })
     }
 
-    /// Pushes all links of a chain, the first one last, and returns whether the list was empty.
-    /// NMI-safe. The chain has a link.
+    /// Pushes all of `links`, its first link last. Returns whether the list was empty; false if
+    /// there is no link to push. Any context.
     #[inline(always)]
-    pub(crate) fn push_all(&self, chain: Chain) -> bool {
-        let Some(last) = NonNull::new(chain.last) else {
+    pub(crate) fn push_all(&self, links: Links) -> bool {
+        let Some(last) = NonNull::new(links.last) else {
             return false;
         };
         let mut head = self.head.load(Relaxed);
         loop {
-            // SAFETY: Valid and ours by the type invariant of the chain, until the exchange below.
+            // SAFETY: By the type invariant of `Links`, the link is valid, and no other thread uses
+            // it until the exchange below.
             unsafe { last.as_ref() }.0.set(head);
-            // Full: what was written to the objects is visible to the CPU that takes the links.
-            match self.head.cmpxchg(head, chain.first, Full) {
+            // Full: the CPU that takes the links sees what was written to the objects.
+            match self.head.cmpxchg(head, links.first, Full) {
                 Ok(_) => return head.is_null(),
                 Err(now) => head = now,
             }
@@ -80,48 +85,49 @@ impl LList {
     }
 
     /// Takes all links, in the order in which they were pushed.
-    pub(crate) fn take(&self) -> Chain {
+    pub(crate) fn take(&self) -> Links {
         let mut newest = self.head.xchg(ptr::null_mut(), Full);
         let last = newest;
         let mut first = ptr::null_mut();
         while let Some(link) = NonNull::new(newest) {
-            // SAFETY: By the type invariant the link is valid, and the exchange made it ours.
+            // SAFETY: By the type invariant the link is valid. The exchange has taken it from the
+            // list.
             let next = unsafe { link.as_ref() }.0.replace(first);
             first = newest;
             newest = next;
         }
-        // INVARIANT: As the list's, whose they were.
-        Chain { first, last }
+        // INVARIANT: The list owned these links, and the exchange has taken all of them.
+        Links { first, last }
     }
 }
 
-/// Links in a row, of one owner; iterating hands out one at a time for good.
+/// Links in a row. Iterating gives them away, one at a time.
 ///
 /// # Invariants
 ///
-/// From `first` to `last`, every link is valid and owned by this object; both are null if there is
+/// From `first` to `last`, each link is valid and owned by this object. Both are null if there is
 /// none.
-pub(crate) struct Chain {
+pub(crate) struct Links {
     first: *mut Link,
     last: *mut Link,
 }
 
-impl Chain {
-    /// Without links.
+impl Links {
+    /// No links.
     pub(crate) const fn new() -> Self {
-        // INVARIANT: There is none.
+        // INVARIANT: There is no link.
         Self {
             first: ptr::null_mut(),
             last: ptr::null_mut(),
         }
     }
 
-    /// Whether there is none.
+    /// Whether there is no link.
     pub(crate) fn is_empty(&self) -> bool {
         self.first.is_null()
     }
 
-    /// Looks at the links, which stay.
+    /// Iterates over the links, and keeps them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = NonNull<Link>> + '_ {
         let mut next = self.first;
         iter::from_fn(move || {
@@ -129,7 +135,7 @@ impl Chain {
             next = if ptr::eq(next, self.last) {
                 ptr::null_mut()
             } else {
-                // SAFETY: By the type invariant the link is valid and ours.
+                // SAFETY: The link is valid and owned by this object, by the type invariant.
                 unsafe { link.as_ref() }.0.get()
             };
             Some(link)
@@ -140,26 +146,26 @@ impl Chain {
     ///
     /// # Safety
     ///
-    /// As [`LList::push`], until the link comes out of the chain.
+    /// As for [`LList::push`], until the link is given away.
     pub(crate) unsafe fn push(&mut self, link: NonNull<Link>) {
-        // SAFETY: Valid by the contract.
+        // SAFETY: The link is valid by the contract.
         unsafe { link.as_ref() }.0.set(ptr::null_mut());
         match NonNull::new(self.last) {
-            // SAFETY: Valid and ours by the type invariant.
+            // SAFETY: The link is valid and owned by this object, by the type invariant.
             Some(last) => unsafe { last.as_ref() }.0.set(link.as_ptr()),
             None => self.first = link.as_ptr(),
         }
-        // INVARIANT: By the contract.
+        // INVARIANT: The link is valid and given up by the caller, by the contract.
         self.last = link.as_ptr();
     }
 }
 
-impl Iterator for Chain {
+impl Iterator for Links {
     type Item = NonNull<Link>;
 
     fn next(&mut self) -> Option<NonNull<Link>> {
         let link = NonNull::new(self.first)?;
-        // SAFETY: By the type invariant the link is valid and ours.
+        // SAFETY: The link is valid and owned by this object, by the type invariant.
         self.first = unsafe { link.as_ref() }.0.replace(ptr::null_mut());
         if self.first.is_null() {
             self.last = ptr::null_mut();

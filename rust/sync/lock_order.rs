@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The order of locks, which the test flavour watches; rqspinlock has no annotations for lockdep.
+//! Checks in the test flavour that no lock is taken while another one is held. rqspinlock has no
+//! annotations for lockdep.
 //!
-//! The order is that there is none: no lock is taken while another one is held. A CPU comes to hold
-//! several by recursion only, where something that knows nothing of the section runs inside it: an
-//! NMI, or a probe on one of our tracepoints.
+//! A CPU holds several locks by recursion only: where an NMI interrupts a section, or a probe on
+//! one of the module's tracepoints runs in one.
 
-use super::fault::Point;
+use super::fault::Site;
 
 #[cfg(not(OSTOR_TEST))]
 mod imp {
-    use super::Point;
+    use super::Site;
 
     #[inline(always)]
-    pub(crate) fn check(_point: Point) {}
+    pub(crate) fn check(_site: Site) {}
 
     #[inline(always)]
-    pub(crate) fn inside<R>(_point: Point, section: impl FnOnce() -> R) -> R {
+    pub(crate) fn inside<R>(_site: Site, section: impl FnOnce() -> R) -> R {
         section()
     }
 
@@ -28,7 +28,7 @@ mod imp {
 
 #[cfg(OSTOR_TEST)]
 mod imp {
-    use super::Point;
+    use super::Site;
     use crate::{
         shim,
         sync::{
@@ -45,69 +45,70 @@ mod imp {
         warn_on, //
     };
 
-    /// What a CPU has written down of itself.
+    /// The innermost section that a CPU is in, in a per-CPU word.
     ///
     /// | value                    | meaning                                                  |
     /// |--------------------------|----------------------------------------------------------|
-    /// | 0                        | it is in no section, or in a probe inside one            |
-    /// | `depth << 8 \| point + 1` | it is in a section whose lock was taken at the point,    |
-    /// |                          | with `depth` NMIs around it                              |
+    /// | 0                        | the CPU is in no section, or in a probe inside one       |
+    /// | `depth << 8 \| site + 1` | the CPU is in a section whose lock was taken at `site`   |
+    /// |                          | in `depth` nested NMIs                                   |
     ///
-    /// The CPU alone reads and writes it, in a section or with interrupts off, so that nothing but
-    /// an NMI comes between, which leaves it as it was.
+    /// Only the CPU itself reads and writes its word, in a section or with interrupts off. So only
+    /// an NMI can come in between, and it restores the value that it found.
     #[derive(Copy, Clone, PartialEq, Eq)]
     struct Record(u32);
 
     impl Record {
         const NONE: Self = Self(0);
 
-        fn new(point: Point) -> Self {
+        fn new(site: Site) -> Self {
             // SAFETY: An FFI call with no requirement.
             let depth = unsafe { shim::ostor_nmi_depth() };
-            Self(depth << 8 | (point as u32 + 1))
+            Self(depth << 8 | (site as u32 + 1))
         }
 
-        /// This CPU's, which does not change until the caller writes it or leaves the section.
+        /// This CPU's. It does not change until the caller stores another one or leaves the
+        /// section.
         fn load() -> Self {
             // SAFETY: An FFI call with no requirement.
             Self(with_irqs_off(|| unsafe { shim::ostor_section() }))
         }
 
-        /// Writes this CPU's; in a section.
+        /// Sets this CPU's. The caller must be in a section.
         fn store(self) {
             // SAFETY: An FFI call with no requirement.
             unsafe { shim::ostor_set_section(self.0) };
         }
 
-        /// The point of the section, if it is one of the context that the caller runs in.
-        fn point(self) -> Option<Point> {
+        /// The site of the section, if the section is not one that an NMI has interrupted.
+        fn site(self) -> Option<Site> {
             // SAFETY: An FFI call with no requirement.
             let depth = unsafe { shim::ostor_nmi_depth() };
             if self.0 >> 8 != depth {
                 return None;
             }
             let index = (self.0 & 0xff).checked_sub(1)?;
-            Point::ALL.get(index as usize).copied()
+            Site::ALL.get(index as usize).copied()
         }
     }
 
-    /// Notes it if the caller, who is to take a lock at `point`, holds one. Any context.
-    pub(crate) fn check(point: Point) {
-        if let Some(outer) = Record::load().point() {
-            violated(outer, point);
+    /// Reports a caller that holds a lock and is to take another one at `site`. Any context.
+    pub(crate) fn check(site: Site) {
+        if let Some(outer) = Record::load().site() {
+            violated(outer, site);
         }
     }
 
-    /// Runs a section whose lock was taken at `point`; with interrupts off.
-    pub(crate) fn inside<R>(point: Point, section: impl FnOnce() -> R) -> R {
+    /// Runs `section`, whose lock was taken at `site`. The caller must have interrupts off.
+    pub(crate) fn inside<R>(site: Site, section: impl FnOnce() -> R) -> R {
         let before = Record::load();
-        Record::new(point).store();
+        Record::new(site).store();
         let result = section();
         before.store();
         result
     }
 
-    /// Runs what may recurse, maybe inside a section. Any context.
+    /// Runs `recursion`, which may take locks though the caller may be in a section. Any context.
     pub(crate) fn outside<R>(recursion: impl FnOnce() -> R) -> R {
         let section = Record::load();
         if section == Record::NONE {
@@ -119,36 +120,38 @@ mod imp {
         result
     }
 
-    /// Whether somebody was told of a violation.
-    static TOLD: Atomic<bool> = Atomic::new(false);
+    /// Whether the log has a violation already. There is one report.
+    static IS_REPORTED: Atomic<bool> = Atomic::new(false);
 
-    /// The task that violates the order to see whether that is noticed, and how often it was.
-    static CULPRIT: Atomic<*mut bindings::task_struct> = Atomic::new(ptr::null_mut());
-    static CAUGHT: Atomic<u32> = Atomic::new(0);
+    /// The task whose violations are counted and not reported; null if no test runs.
+    static TESTER: Atomic<*mut bindings::task_struct> = Atomic::new(ptr::null_mut());
 
-    fn violated(outer: Point, inner: Point) {
-        if CULPRIT.load(Relaxed) == Task::current_raw() {
-            CAUGHT.add(1, Relaxed);
-        } else if !TOLD.load(Relaxed) {
-            TOLD.store(true, Relaxed);
+    /// Violations of that task.
+    static COUNTED: Atomic<u32> = Atomic::new(0);
+
+    fn violated(outer: Site, inner: Site) {
+        if TESTER.load(Relaxed) == Task::current_raw() {
+            COUNTED.add(1, Relaxed);
+        } else if !IS_REPORTED.load(Relaxed) {
+            IS_REPORTED.store(true, Relaxed);
             pr_err!("lock order: {inner:?} is taken inside {outer:?}\n");
             warn_on!(true);
         }
     }
 
-    /// Runs `crime` and returns how many violations of this task were noticed, which are not told
-    /// of. For one task at a time.
-    pub(crate) fn violations(crime: impl FnOnce()) -> u32 {
-        CAUGHT.store(0, Relaxed);
-        CULPRIT.store(Task::current_raw(), Relaxed);
-        crime();
-        CULPRIT.store(ptr::null_mut(), Relaxed);
-        CAUGHT.load(Relaxed)
+    /// Runs `body` and returns how many violations the calling task made in it. They are not
+    /// reported. One task at a time may call it.
+    pub(crate) fn count_violations(body: impl FnOnce()) -> u32 {
+        COUNTED.store(0, Relaxed);
+        TESTER.store(Task::current_raw(), Relaxed);
+        body();
+        TESTER.store(ptr::null_mut(), Relaxed);
+        COUNTED.load(Relaxed)
     }
 }
 
 #[cfg(OSTOR_TEST)]
-pub(crate) use imp::violations;
+pub(crate) use imp::count_violations;
 pub(crate) use imp::{
     check,
     inside,

@@ -2,8 +2,8 @@
 
 //! Safe Rust over the kernel's primitives that the storage needs and the kernel crate lacks.
 //!
-//! Nothing here knows what is stored or who owns it. `model/` can stand in for this room with the
-//! same names, so that [`crate::storage`] compiles unchanged on a host.
+//! Nothing here knows of elements or owners. `model/` has modules of the same names that stand in
+//! for these, so that [`crate::storage`] compiles unchanged on a host.
 
 pub(crate) mod age;
 pub(crate) mod busy;
@@ -31,7 +31,7 @@ pub(crate) mod thread;
 pub(crate) mod trace;
 pub(crate) mod uaccess;
 
-/// Plain memory of an object that changes hands. The models see races on it.
+/// Plain memory that one thread hands to another. The models see races on it.
 pub(crate) use core::cell::Cell;
 
 pub(crate) use kernel::processor::cpu_relax;

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory that can be allocated in every context, NMI included.
+//! Allocations in any context, NMI included.
 //!
-//! `kmalloc_nolock()` never waits and never reclaims: what it cannot have at once it does not get.
-//! That may be so only because a task that was preempted on this CPU is inside the allocator, which
-//! can last. Where the caller can be seen to hold no lock, an ordinary allocation, which does not
-//! wait for memory either, takes its place. It is also cheaper.
+//! `kmalloc_nolock()` neither waits nor reclaims. It also fails where it finds a lock of the
+//! allocator taken, maybe by a task that was preempted on this CPU and does not run for long. So
+//! where the caller can be seen to hold no lock, `kmalloc()` with `GFP_NOWAIT` is used. It is also
+//! cheaper.
 //!
-//! A charge to a memory cgroup is made there only, too: it can take locks and wake tasks, whatever
-//! the allocator may do. Elsewhere memory is allocated uncharged, and counted.
+//! Only there is the memory charged to a memory cgroup: a charge can take locks and wake tasks,
+//! with either allocator. Elsewhere the memory is not charged, and the allocation is counted.
 
 use super::{
     counter::Counter,
     fault::{
         self,
-        Point, //
+        Site, //
     },
     rcu::Guard, //
 };
@@ -29,50 +29,55 @@ use core::{
 };
 use kernel::bindings;
 
-/// Largest allocation in bytes: `KMALLOC_MAX_CACHE_SIZE` with pages of 4 KiB, the smallest there
-/// are, so that a limit derived from it holds everywhere.
+/// Largest allocation in bytes: `KMALLOC_MAX_CACHE_SIZE` with pages of 4 KiB, which no architecture
+/// has smaller. So a limit that is derived from it is the same everywhere.
 pub(crate) const MAX_SIZE: usize = 8192;
 
-/// Largest alignment in bytes, `ARCH_KMALLOC_MINALIGN` where it is smallest.
+/// Largest alignment in bytes: the smallest `ARCH_KMALLOC_MINALIGN` of all architectures.
 pub(crate) const MAX_ALIGN: usize = 8;
 
-/// The memory cgroup that an allocation is charged to, or nobody; the root is nobody.
+/// The memory cgroup that an allocation is charged to. The root memory cgroup is not charged.
+///
+/// # Invariants
+///
+/// The pointer is null, or the memory cgroup is valid for `'a`.
 #[derive(Copy, Clone)]
 pub(crate) struct Payer<'a>(*mut bindings::mem_cgroup, PhantomData<&'a Guard>);
 
 impl<'a> Payer<'a> {
-    /// Nobody pays.
-    pub(crate) const NOBODY: Self = Self(ptr::null_mut(), PhantomData);
+    /// No memory cgroup is charged.
+    pub(crate) const NONE: Self = Self(ptr::null_mut(), PhantomData);
 
-    /// The memory cgroup at `memcg` pays; null is nobody.
+    /// The memory cgroup at `memcg`, or none if that is null.
     ///
     /// # Safety
     ///
-    /// The memory cgroup must be valid as long as the guard is held.
+    /// The memory cgroup must be valid while the guard is held.
     pub(crate) unsafe fn new(memcg: *mut bindings::mem_cgroup, _rcu: &'a Guard) -> Self {
+        // INVARIANT: By the contract.
         Self(memcg, PhantomData)
     }
 }
 
-/// Where memory comes from in the caller's context, and who pays for it.
+/// Which allocator the caller's context allows, and which memory cgroup is charged.
 #[derive(Copy, Clone)]
-pub(crate) struct Source<'a> {
+pub(crate) struct AllocSource<'a> {
     payer: Payer<'a>,
     may_lock: bool,
 }
 
-impl<'a> Source<'a> {
-    /// `payer` is charged only if the caller can be seen to hold no lock. To be used as long as it
-    /// has not taken one. `rcu` must be the innermost guard.
+impl<'a> AllocSource<'a> {
+    /// Looks whether the caller can be seen to hold no lock; only then is `payer` charged. Valid
+    /// until the caller takes a lock. `rcu` must be the innermost guard.
     pub(crate) fn new(payer: Payer<'a>, rcu: &Guard) -> Self {
         Self {
             payer,
-            may_lock: holds_nothing(rcu),
+            may_lock: holds_no_lock(rcu),
         }
     }
 }
 
-/// Allocations that had a payer and were not charged to it.
+/// Allocations that were not charged to their payer, because of the context.
 static UNCHARGED: Counter = Counter::new();
 
 /// Allocations so far that were not charged to their payer, because of the context.
@@ -81,25 +86,25 @@ pub(crate) fn uncharged() -> u64 {
 }
 
 /// Whether the current task can be seen to hold no spinning lock. `_rcu` must be the innermost
-/// guard; where another one is held as well, and it disables preemption, the answer is no.
-pub(crate) fn holds_nothing(_rcu: &Guard) -> bool {
+/// guard. False if another guard is held, and guards disable preemption.
+pub(crate) fn holds_no_lock(_rcu: &Guard) -> bool {
     // SAFETY: An FFI call with no requirement.
-    unsafe { shim::ostor_holds_nothing() }
+    unsafe { shim::ostor_holds_no_lock() }
 }
 
-/// Allocates uninitialised memory, or returns [`None`]: there is none without waiting, or who pays
-/// has reached its limit. Any context.
+/// Allocates uninitialised memory. Returns [`None`] if that needs to wait, or if the payer has
+/// reached its limit. Any context.
 ///
-/// A failure can be injected at `point`.
+/// A test can inject a failure at `site`.
 #[inline(always)]
-pub(crate) fn alloc(layout: Layout, point: Point, source: Source<'_>) -> Option<NonNull<u8>> {
+pub(crate) fn alloc(layout: Layout, site: Site, source: AllocSource<'_>) -> Option<NonNull<u8>> {
     debug_assert!(layout.size() != 0 && layout.size() <= MAX_SIZE && layout.align() <= MAX_ALIGN);
-    if fault::alloc(point) {
+    if fault::alloc(site) {
         return None;
     }
     if source.may_lock {
-        // SAFETY: No lock is held, and the memory cgroup is valid by the contract of `Payer::new`,
-        // or null.
+        // SAFETY: The caller holds no lock. The memory cgroup is null or valid, by the type
+        // invariant of `Payer`.
         let ptr = unsafe { shim::ostor_kmalloc(layout.size(), source.payer.0) };
         return NonNull::new(ptr.cast());
     }
@@ -111,20 +116,21 @@ pub(crate) fn alloc(layout: Layout, point: Point, source: Source<'_>) -> Option<
     Some(ptr)
 }
 
-/// Frees memory, by the slab's ordinary way, which KASAN's quarantine watches. Task context only.
+/// Frees memory with `kfree()`, so that KASAN's quarantine has it. Task context only.
 ///
 /// # Safety
 ///
-/// `ptr` must come from [`alloc`], and nobody may access it any more.
+/// `ptr` must come from [`alloc`], and must not be used any more.
 pub(crate) unsafe fn free_in_task(ptr: NonNull<u8>) {
-    // SAFETY: By the contract; `kfree()` takes what `kmalloc_nolock()` gave.
+    // SAFETY: The memory was allocated by one of the two allocators, by the contract. `kfree()`
+    // frees what either has allocated.
     unsafe { shim::ostor_kfree(ptr.as_ptr().cast()) };
 }
 
-/// The machine's memory, in bytes.
-pub(crate) fn memory() -> u64 {
+/// Bytes of memory of the machine.
+pub(crate) fn totalram() -> u64 {
     // SAFETY: An FFI call with no requirement.
-    unsafe { shim::ostor_memory() as u64 }
+    unsafe { shim::ostor_totalram() as u64 }
 }
 
 /// Allocates and frees without a lock, to see what that costs; false if there was no memory.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The parameters of the module, as they were given when it was loaded.
+//! The parameters with which the module was loaded.
 
 use crate::shim;
 
@@ -17,18 +17,18 @@ macro_rules! params {
 }
 
 params! {
-    /// Buckets of a map, as a power of two: 4 to 20.
+    /// Binary logarithm of the buckets of a map: 4 to 20.
     map_bits = ostor_param_map_bits,
-    /// Buckets of the owner index, as a power of two: 4 to 20.
+    /// Binary logarithm of the buckets of the owner index: 4 to 20.
     index_bits = ostor_param_index_bits,
-    /// KiB that may wait to be freed before grace periods are hurried; 0 for the default.
+    /// KiB that may wait to be freed before grace periods are expedited; 0 for the default.
     pending_hurry = ostor_param_pending_hurry,
-    /// KiB that may wait to be freed before creation waits or fails; 0 for the default.
+    /// KiB that may wait to be freed before creates wait or fail; 0 for the default.
     pending_limit = ostor_param_pending_limit,
-    /// Bits `1 << number` of the kinds whose notices of death are lost.
+    /// Bits `1 << kind` of the kinds whose notices of death are lost.
     #[cfg(OSTOR_TEST)]
     mute_deaths = ostor_param_mute_deaths,
-    /// The same, while the module is loaded.
+    /// The same, during the startup test.
     #[cfg(OSTOR_TEST)]
-    mute_proof = ostor_param_mute_proof,
+    mute_startup = ostor_param_mute_startup,
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One of something for each processor.
+//! An object for each CPU.
 
 use super::{
     Atomic,
@@ -14,18 +14,18 @@ use kernel::{
     prelude::*, //
 };
 
-/// A `T` for each processor that there can be, each in an allocation of its own.
+/// A `T` for each possible CPU, each in an allocation of its own.
 ///
-/// Which of them a caller gets is a matter of speed: a task may go to another processor before it
-/// uses it, and an interrupt may come in between. So a `T` is shared like anything else.
+/// It saves cache misses and gives no exclusive access: the caller may migrate before it uses its
+/// `T`, and an interrupt may use the same one. So a `T` is shared by all threads.
 ///
 /// # Invariants
 ///
-/// There is one for every [`CpuId`].
+/// There is a `T` for every [`CpuId`].
 pub(crate) struct PerCpu<T>(KVec<Pin<KBox<T>>>);
 
 impl<T> PerCpu<T> {
-    /// Makes them. May sleep.
+    /// Calls `new` for each CPU. May sleep.
     pub(crate) fn new<E>(mut new: impl FnMut() -> Result<Pin<KBox<T>>, E>) -> Result<Self>
     where
         Error: From<E>,
@@ -35,59 +35,59 @@ impl<T> PerCpu<T> {
         for _ in 0..count {
             all.push(new()?, GFP_KERNEL)?;
         }
-        // INVARIANT: So many as there are.
+        // INVARIANT: A `CpuId` is less than `nr_cpu_ids`.
         Ok(Self(all))
     }
 
-    /// That of this processor. Any context.
+    /// That of this CPU. Any context.
     #[inline(always)]
-    pub(crate) fn here(&self) -> &T {
+    pub(crate) fn this_cpu(&self) -> &T {
         let cpu = CpuId::current().as_u32() as usize;
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant there is a `T` for this `CpuId`.
         unsafe { self.0.get_unchecked(cpu) }
     }
 
-    /// All of them.
+    /// Those of all CPUs.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|each| &**each)
     }
 }
 
-/// What one processor has counted of something. It may be less than nothing: what is counted up here
-/// can be counted down elsewhere.
-pub(crate) struct Share(Atomic<u64>);
+/// The part of a counter that one CPU has counted. It can be below 0, wrapped around: what one CPU
+/// adds another one may subtract.
+pub(crate) struct LocalCounter(Atomic<u64>);
 
-impl Default for Share {
+impl Default for LocalCounter {
     fn default() -> Self {
         Self(Atomic::new(0))
     }
 }
 
-impl Share {
-    /// Counts `n` up. Any context.
+impl LocalCounter {
+    /// Adds `n`. Any context.
     #[inline(always)]
     pub(crate) fn add(&self, n: u64) {
         self.0.add(n, Relaxed);
     }
 
-    /// Counts `n` down. Any context.
+    /// Subtracts `n`. Any context.
     #[inline(always)]
     pub(crate) fn sub(&self, n: u64) {
         self.0.add(n.wrapping_neg(), Relaxed);
     }
 }
 
-/// Counters of which each processor has its share, a `T` of [`Share`]s, in cache lines of its own.
+/// Counters that each CPU has a part of: a `T` of [`LocalCounter`]s, in cache lines of its own.
 ///
-/// What has stopped changing adds up exactly. Until then a sum is of no instant: of what is counted
-/// up here and down there, it may have the one and not the other.
-pub(crate) struct Shares<T>(PerCpu<Line<T>>);
+/// A sum is exact if the counter does not change meanwhile. Otherwise it is the value at no
+/// instant: it may have an addition by one CPU and lack an earlier subtraction by another one.
+pub(crate) struct PerCpuCounters<T>(PerCpu<Line<T>>);
 
 #[derive(Default)]
 #[repr(align(64))]
 struct Line<T>(T);
 
-impl<T: Default> Shares<T> {
+impl<T: Default> PerCpuCounters<T> {
     /// Counters at 0. May sleep.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self(PerCpu::new(|| {
@@ -95,19 +95,19 @@ impl<T: Default> Shares<T> {
         })?))
     }
 
-    /// The shares of this processor. Any context.
+    /// The part of this CPU. Any context.
     #[inline(always)]
-    pub(crate) fn here(&self) -> &T {
-        &self.0.here().0
+    pub(crate) fn this_cpu(&self) -> &T {
+        &self.0.this_cpu().0
     }
 
-    /// Bytes that they take.
+    /// Bytes of memory for all CPUs.
     pub(crate) fn bytes(&self) -> usize {
         self.0.iter().count() * (size_of::<Line<T>>() + size_of::<KBox<T>>())
     }
 
-    /// The sum of one counter, 0 at least.
-    pub(crate) fn sum(&self, which: impl Fn(&T) -> &Share) -> u64 {
+    /// The value of one counter: the sum of its parts, or 0 if that is negative.
+    pub(crate) fn sum(&self, which: impl Fn(&T) -> &LocalCounter) -> u64 {
         let share = |line: &Line<T>| which(&line.0).0.load(Relaxed);
         let sum = self.0.iter().map(share).fold(0, u64::wrapping_add);
         (sum as i64).max(0) as u64

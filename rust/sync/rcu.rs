@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! RCU: the kernel crate's guard, and pointers that are read under it.
+//! RCU: the kernel crate's guard, and pointers that readers load under it.
 //!
 //! C header: [`include/linux/rcupdate.h`](srctree/include/linux/rcupdate.h)
 
@@ -24,7 +24,7 @@ pub(crate) fn synchronize_rcu() {
     unsafe { bindings::synchronize_rcu() };
 }
 
-/// As [`synchronize_rcu`], soon, at the cost of an interrupt on each CPU. May sleep.
+/// As [`synchronize_rcu`], but faster, at the cost of an interrupt on each CPU. May sleep.
 pub(crate) fn synchronize_rcu_expedited() {
     // SAFETY: An FFI call with no requirement but that it may sleep.
     unsafe { bindings::synchronize_rcu_expedited() };
@@ -32,8 +32,19 @@ pub(crate) fn synchronize_rcu_expedited() {
 
 /// A pointer that readers follow under an RCU guard: `__rcu` in C.
 ///
-/// The load is relaxed and ordered by its address dependency, as `rcu_dereference()`; the store
-/// releases what was written to the pointee before, as `rcu_assign_pointer()`.
+/// | function    | order                | in C                                               |
+/// |-------------|----------------------|----------------------------------------------------|
+/// | [`load`]    | address dependency   | `rcu_dereference()`                                |
+/// | [`is_null`] | none                 | `rcu_access_pointer()`                             |
+/// | [`assign`]  | release              | `rcu_assign_pointer()`                             |
+/// | [`set`]     | none                 | `RCU_INIT_POINTER()`                               |
+/// | [`replace`] | full, if it succeeds | `cmpxchg()`                                        |
+///
+/// [`load`]: Self::load
+/// [`is_null`]: Self::is_null
+/// [`assign`]: Self::assign
+/// [`set`]: Self::set
+/// [`replace`]: Self::replace
 #[repr(transparent)]
 pub(crate) struct RcuPtr<T>(Atomic<*mut T>);
 
@@ -43,34 +54,33 @@ impl<T> RcuPtr<T> {
         Self(Atomic::new(ptr::null_mut()))
     }
 
-    /// Loads the pointer. It may be followed by whoever makes sure that the pointee is not freed
-    /// before a grace period has passed since it was unlinked.
+    /// Loads the pointer. A caller with a guard may follow it if the pointee is freed no earlier
+    /// than a grace period after its unlinking.
     #[inline(always)]
     pub(crate) fn load(&self) -> *mut T {
         self.0.load(Relaxed)
     }
 
-    /// Whether the pointer is null, as `rcu_access_pointer()`: nobody follows it, so that needs no
-    /// guard.
+    /// Whether the pointer is null. The pointer is not followed, so the caller needs no guard.
     #[inline(always)]
     pub(crate) fn is_null(&self) -> bool {
         self.0.load(Relaxed).is_null()
     }
 
-    /// Publishes `new`.
+    /// Publishes `new`, and what was written to it before.
     #[inline(always)]
     pub(crate) fn assign(&self, new: *mut T) {
         self.0.store(new, Release);
     }
 
-    /// Sets the pointer of an object that nobody else can reach yet, or that is only being taken
-    /// out.
+    /// Sets the pointer of an object that no other thread can reach yet, or sets a pointer to an
+    /// object that readers can reach already.
     #[inline(always)]
     pub(crate) fn set(&self, new: *mut T) {
         self.0.store(new, Relaxed);
     }
 
-    /// Publishes `new` if the pointer still is `old`. Fully ordered on success.
+    /// Publishes `new` if the pointer is `old`. Returns whether it was.
     #[inline(always)]
     pub(crate) fn replace(&self, old: *mut T, new: *mut T) -> bool {
         self.0.cmpxchg(old, new, Full).is_ok()

@@ -8,7 +8,7 @@ use super::{
     compat::EDEADLK,
     fault::{
         self,
-        Point, //
+        Site, //
     },
     lock_order, //
 };
@@ -20,14 +20,14 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Why a lock could not be had.
+/// Why a lock was not taken.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum LockError {
-    /// Waiting would never end: this CPU holds the lock already, or holds one that the lock's
+    /// Waiting would not end: this CPU holds the lock already, or holds a lock that the lock's
     /// holder waits for.
     Deadlock,
-    /// The holder did not let go within the lock's time-out (250 ms as second in line, 500 ms at
-    /// the head of the queue, 1 s in the test-and-set fallback of virtual machines).
+    /// The holder did not release the lock within its time-out: 250 ms for the pending waiter, 500
+    /// ms for the head of the queue, 1 s in the test-and-set fallback of virtual machines.
     Timeout,
 }
 
@@ -42,9 +42,8 @@ impl From<LockError> for Error {
 
 /// A `T` behind an rqspinlock.
 ///
-/// The lock is held for the run of a closure. That makes the order of release the reverse of the
-/// order of acquisition by construction, which rqspinlock requires: its per-CPU table of held
-/// locks is a stack.
+/// The lock is held while a closure runs. So locks are released in the reverse order of their
+/// acquisition, which rqspinlock requires: its per-CPU table of held locks is a stack.
 ///
 /// # Invariants
 ///
@@ -54,16 +53,16 @@ pub(crate) struct ResLock<T> {
     data: UnsafeCell<T>,
 }
 
-// SAFETY: The lock hands the `T` to one CPU at a time; nothing else is shared.
+// SAFETY: By the type invariant, one CPU at a time has access to the `T`, which is `Send`.
 unsafe impl<T: Send> Sync for ResLock<T> {}
-// SAFETY: The lock word is not tied to a CPU while it is not held, and moving it needs `&mut`.
+// SAFETY: A lock that is not held is tied to no CPU, and no lock is held that can be moved.
 unsafe impl<T: Send> Send for ResLock<T> {}
 
 impl<T> ResLock<T> {
-    /// A lock that nobody holds.
+    /// A lock that is not held.
     pub(crate) const fn new(data: T) -> Self {
         Self {
-            // What `raw_res_spin_lock_init()` sets it to.
+            // As `raw_res_spin_lock_init()` sets it.
             lock: Opaque::zeroed(),
             data: UnsafeCell::new(data),
         }
@@ -71,20 +70,16 @@ impl<T> ResLock<T> {
 
     /// Runs `f` with the lock held and interrupts off.
     ///
-    /// May be called in any context, NMI included, and with other locks held. An error means that
-    /// `f` was not run; it can be injected at `point`.
+    /// Any context, NMI included. The caller may hold other locks. If this returns an error, `f`
+    /// was not run. A test can inject an error at `site`.
     #[inline]
-    pub(crate) fn with<R>(
-        &self,
-        point: Point,
-        f: impl FnOnce(&mut T) -> R,
-    ) -> Result<R, LockError> {
-        lock_order::check(point);
-        if let Some(err) = fault::lock(point) {
+    pub(crate) fn with<R>(&self, site: Site, f: impl FnOnce(&mut T) -> R) -> Result<R, LockError> {
+        lock_order::check(site);
+        if let Some(err) = fault::lock(site) {
             return Err(err);
         }
         let mut flags: usize = 0;
-        // SAFETY: The lock is one, and `flags` is ours to write.
+        // SAFETY: The lock is initialised, and `flags` is valid for writes.
         let ret = unsafe { shim::ostor_res_lock_irqsave(self.lock.get(), &mut flags) };
         match ret {
             0 => {}
@@ -92,39 +87,39 @@ impl<T> ResLock<T> {
             _ => return Err(LockError::Timeout),
         }
         // SAFETY: This CPU has just taken the lock with `flags`.
-        Ok(unsafe { self.held(flags, point, f) })
+        Ok(unsafe { self.held(flags, site, f) })
     }
 
-    /// Runs `f` as [`ResLock::with`] does if the lock is free, else returns [`None`] at once: waits
-    /// for nobody. That can be forced at `point`.
+    /// Runs `f` as [`ResLock::with`] does if the lock is free. Otherwise returns [`None`] at once.
+    /// A test can force that at `site`.
     #[inline]
-    pub(crate) fn try_with<R>(&self, point: Point, f: impl FnOnce(&mut T) -> R) -> Option<R> {
-        lock_order::check(point);
-        if fault::lock(point).is_some() {
+    pub(crate) fn try_with<R>(&self, site: Site, f: impl FnOnce(&mut T) -> R) -> Option<R> {
+        lock_order::check(site);
+        if fault::lock(site).is_some() {
             return None;
         }
         let mut flags: usize = 0;
-        // SAFETY: The lock is one, and `flags` is ours to write.
+        // SAFETY: The lock is initialised, and `flags` is valid for writes.
         if !unsafe { shim::ostor_res_trylock_irqsave(self.lock.get(), &mut flags) } {
             return None;
         }
         // SAFETY: This CPU has just taken the lock with `flags`.
-        Some(unsafe { self.held(flags, point, f) })
+        Some(unsafe { self.held(flags, site, f) })
     }
 
-    /// Runs `f` and gives the lock back.
+    /// Runs `f` and releases the lock.
     ///
     /// # Safety
     ///
     /// This CPU must have just taken the lock with `flags`.
     #[inline(always)]
-    unsafe fn held<R>(&self, flags: usize, point: Point, f: impl FnOnce(&mut T) -> R) -> R {
-        // SAFETY: The lock is held, so by the type invariant no one else accesses the data; `f`
-        // cannot come here again on this CPU, since a second acquisition fails.
+    unsafe fn held<R>(&self, flags: usize, site: Site, f: impl FnOnce(&mut T) -> R) -> R {
+        // SAFETY: This CPU holds the lock, so by the type invariant no other CPU accesses the data.
+        // This CPU has no other reference to it, since it cannot take the lock again.
         let data = unsafe { &mut *self.data.get() };
-        let result = lock_order::inside(point, || f(data));
-        // SAFETY: By the contract, and every lock taken since then has been released, since
-        // closures nest.
+        let result = lock_order::inside(site, || f(data));
+        // SAFETY: This CPU has taken the lock with `flags`, by the contract. It has released each
+        // lock that it took since then, as closures nest.
         unsafe { shim::ostor_res_unlock_irqrestore(self.lock.get(), flags) };
         result
     }

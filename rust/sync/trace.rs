@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's tracepoints (`owner_storage:*`): a patched-out jump while nobody listens, where the
-//! kernel can patch.
+//! The module's tracepoints (`owner_storage:*`). One without a probe costs a patched-out jump,
+//! where the architecture has jump labels.
 
 use super::lock_order;
 use crate::shim;
@@ -25,10 +25,11 @@ pub(crate) enum Event {
     BucketLocked = shim::OSTOR_TRACE_BUCKET_LOCKED as isize,
 }
 
-/// Whether the key of a tracepoint is on.
+/// Whether a tracepoint has a probe.
 macro_rules! is_on {
     ($tracepoint:ident) => {
-        // SAFETY: That is where the key of a tracepoint is, which C defines.
+        // SAFETY: The static is a `struct tracepoint` of the shim, and its field `key` is a static
+        // key.
         unsafe { static_branch_unlikely!(shim::$tracepoint, bindings::tracepoint, key) }
     };
 }
@@ -36,20 +37,20 @@ macro_rules! is_on {
 /// Reports `event` for the owner at `addr`. Any context.
 #[inline(always)]
 pub(crate) fn event(event: Event, addr: usize) {
-    let is_heard = match event {
+    let has_probe = match event {
         Event::Enter => is_on!(__tracepoint_ostor_enter),
         Event::StorageLocked => is_on!(__tracepoint_ostor_storage_locked),
         Event::BucketLocked => is_on!(__tracepoint_ostor_bucket_locked),
     };
-    if is_heard {
-        tell(event, addr);
+    if has_probe {
+        call_probes(event, addr);
     }
 }
 
 #[cold]
 #[inline(never)]
-fn tell(event: Event, addr: usize) {
-    let tell = || {
+fn call_probes(event: Event, addr: usize) {
+    let call = || {
         // SAFETY: FFI calls with no requirement.
         unsafe {
             match event {
@@ -59,8 +60,8 @@ fn tell(event: Event, addr: usize) {
             }
         }
     };
-    // A probe may do what the section around it may not.
-    lock_order::outside(tell);
+    // A probe may take locks, and the section in which it runs may not.
+    lock_order::outside(call);
 }
 
 /// Runs `body` on this task with `inside` called at the first `event` of the owner at `addr` that

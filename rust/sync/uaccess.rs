@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Writing to user space where a page fault cannot be waited for.
+//! Writes to user space that do not wait for a page fault.
 
 use kernel::{
     bindings,
@@ -8,10 +8,10 @@ use kernel::{
     uaccess::UserPtr, //
 };
 
-/// Writes `bytes` to the calling process at `ptr` without sleeping, in task context. Fails with
-/// `EFAULT` if a page is not there or not writable right now; some bytes may be written then.
+/// Writes `bytes` to the calling process at `ptr`. Does not sleep. Fails with `EFAULT` if a page is
+/// not present or not writable at the moment; some bytes may be written then. Task context.
 pub(crate) fn write_nofault(ptr: UserPtr, bytes: &[u8]) -> Result {
-    // SAFETY: `bytes` is valid for its length; the other address is checked.
+    // SAFETY: `bytes` is valid for reads of its length. The function checks the user address.
     let left = unsafe {
         bindings::copy_to_user_nofault(ptr.as_mut_ptr(), bytes.as_ptr().cast(), bytes.len())
     };

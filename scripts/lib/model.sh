@@ -33,7 +33,7 @@ model_variables() {
 copy_model() {
 	rm -rf "${CACHE:?}/$MODEL_COPY"
 	mkdir -p "$CACHE/$MODEL_COPY"
-	(cd "$PROJECT" && tar -cf - --exclude=target rust model) | tar -xf - -C "$CACHE/$MODEL_COPY"
+	(cd "$PROJECT" && tar -cf - --exclude=target rust model kunit/mock_owner.rs) | tar -xf - -C "$CACHE/$MODEL_COPY"
 	sed -i 's/^name = "model"$/name = "model-mutated"/' "$CACHE/$MODEL_COPY"/model/Cargo.{toml,lock}
 }
 

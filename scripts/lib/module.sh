@@ -14,7 +14,7 @@ module_sources() {
 		-type f ! -name '*.md' -print0 | sort -z | xargs -0 sha256sum)
 }
 
-# module_paths WAY: plain, test (with the KUnit suites and fault points), busted:NAME
+# module_paths WAY: plain, test (with the KUnit suites and fault sites), busted:NAME
 # (that one of a copy of the sources, into which a patch puts a fault, or none if it is
 # "nothing"), creation (the plain one with the driver of scripts/creation-speed) or
 # clippy. Each has an output directory of its own, so that they never mix.

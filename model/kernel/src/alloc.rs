@@ -11,6 +11,10 @@ use crate::{
 };
 use core::{
     alloc::Layout,
+    mem::{
+        ManuallyDrop,
+        MaybeUninit, //
+    },
     ops::{
         Deref,
         DerefMut, //
@@ -20,7 +24,7 @@ use core::{
     slice, //
 };
 
-/// How to allocate.
+/// Allocation flags.
 #[derive(Copy, Clone)]
 pub struct Flags;
 
@@ -30,9 +34,9 @@ pub const GFP_KERNEL: Flags = Flags;
 /// A `T` on the heap.
 pub struct KBox<T>(NonNull<T>);
 
-// SAFETY: As for `Box`.
+// SAFETY: It owns the `T`, as a `Box` does.
 unsafe impl<T: Send> Send for KBox<T> {}
-// SAFETY: As for `Box`.
+// SAFETY: As above.
 unsafe impl<T: Sync> Sync for KBox<T> {}
 
 impl<T> KBox<T> {
@@ -40,9 +44,14 @@ impl<T> KBox<T> {
     pub fn new(value: T, _flags: Flags) -> Result<Self, AllocError> {
         let ptr = NonNull::new(machine::alloc(Layout::new::<T>(), true)).ok_or(AllocError)?;
         let ptr = ptr.cast::<T>();
-        // SAFETY: It was allocated for a `T`.
+        // SAFETY: The memory was allocated for a `T`.
         unsafe { ptr.write(value) };
         Ok(Self(ptr))
+    }
+
+    /// Allocates memory for a value.
+    pub fn new_uninit(flags: Flags) -> Result<KBox<MaybeUninit<T>>, AllocError> {
+        KBox::new(MaybeUninit::uninit(), flags)
     }
 
     /// Moves a value to the heap, where it stays.
@@ -64,19 +73,27 @@ impl<T> KBox<T> {
 }
 
 impl<T> KBox<T> {
-    /// The value, which stays where it is.
+    /// Returns the address of the value, which is not freed.
     pub fn into_raw(boxed: Self) -> *mut T {
-        core::mem::ManuallyDrop::new(boxed).0.as_ptr()
+        ManuallyDrop::new(boxed).0.as_ptr()
     }
 
-    /// A value that came from [`KBox::into_raw`].
+    /// Takes over a value.
     ///
     /// # Safety
     ///
-    /// So it must be, and not be used otherwise.
+    /// `ptr` must come from [`KBox::into_raw`], and must not be used again.
     pub unsafe fn from_raw(ptr: *mut T) -> Self {
-        // SAFETY: Not null by the contract.
+        // SAFETY: By the safety requirements the pointer comes from a box, so it is not null.
         Self(unsafe { NonNull::new_unchecked(ptr) })
+    }
+}
+
+impl<T> KBox<MaybeUninit<T>> {
+    /// Moves a value to this memory.
+    pub fn write(mut self, value: T) -> KBox<T> {
+        (*self).write(value);
+        KBox(ManuallyDrop::new(self).0.cast())
     }
 }
 
@@ -84,40 +101,40 @@ impl<T> Deref for KBox<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: Owned and initialised.
+        // SAFETY: The box owns the value, which is initialised.
         unsafe { self.0.as_ref() }
     }
 }
 
 impl<T> DerefMut for KBox<T> {
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: Owned and initialised.
+        // SAFETY: The box owns the value, which is initialised.
         unsafe { self.0.as_mut() }
     }
 }
 
 impl<T> Drop for KBox<T> {
     fn drop(&mut self) {
-        // SAFETY: Owned and initialised, and not used again.
+        // SAFETY: The box owns the value, which is initialised and is not used again.
         unsafe { self.0.drop_in_place() };
         machine::free(self.0.as_ptr().cast());
     }
 }
 
-/// A vector whose room is allocated at once.
+/// A vector whose capacity does not change.
 pub struct KVVec<T> {
     items: NonNull<T>,
     len: usize,
     capacity: usize,
 }
 
-// SAFETY: As for `Vec`.
+// SAFETY: It owns the items, as a `Vec` does.
 unsafe impl<T: Send> Send for KVVec<T> {}
-// SAFETY: As for `Vec`.
+// SAFETY: As above.
 unsafe impl<T: Sync> Sync for KVVec<T> {}
 
 impl<T> KVVec<T> {
-    /// An empty vector with room for that many.
+    /// An empty vector with this capacity.
     pub fn with_capacity(capacity: usize, _flags: Flags) -> Result<Self, AllocError> {
         let layout = Layout::array::<T>(capacity).map_err(|_| AllocError)?;
         let items = NonNull::new(machine::alloc(layout, true)).ok_or(AllocError)?;
@@ -128,12 +145,12 @@ impl<T> KVVec<T> {
         })
     }
 
-    /// Appends an item, for which there is room.
+    /// Appends an item. Fails if the vector is full.
     pub fn push(&mut self, item: T, _flags: Flags) -> Result<(), AllocError> {
         if self.len == self.capacity {
             return Err(AllocError);
         }
-        // SAFETY: There is room.
+        // SAFETY: `len` is below `capacity`, so the item is in the allocation.
         unsafe { self.items.add(self.len).write(item) };
         self.len += 1;
         Ok(())
@@ -144,7 +161,7 @@ impl<T> Deref for KVVec<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: So many are initialised.
+        // SAFETY: The first `len` items are initialised.
         unsafe { slice::from_raw_parts(self.items.as_ptr(), self.len) }
     }
 }
@@ -152,7 +169,7 @@ impl<T> Deref for KVVec<T> {
 impl<T> Drop for KVVec<T> {
     fn drop(&mut self) {
         for at in 0..self.len {
-            // SAFETY: Initialised, and not used again.
+            // SAFETY: The first `len` items are initialised, and are not used again.
             unsafe { self.items.add(at).drop_in_place() };
         }
         machine::free(self.items.as_ptr().cast());

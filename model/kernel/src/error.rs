@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Errors.
+//! Errors, with the names of the kernel crate.
 
 use core::convert::Infallible;
 
@@ -8,10 +8,10 @@ use core::convert::Infallible;
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Error(i32);
 
-/// A result with such an error.
+/// A result with an errno value.
 pub type Result<T = (), E = Error> = core::result::Result<T, E>;
 
-/// No memory.
+/// The error of an allocation.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct AllocError;
 

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Initialisers, which here build their object by value.
+//! Initialisers, which build their object by value here.
 
 use core::convert::Infallible;
 
-/// What initialises a `T`.
+/// An initialiser for a `T`.
 pub trait PinInit<T, E = Infallible>: Sized {
-    /// Builds it.
+    /// Builds the object.
     fn build(self) -> Result<T, E>;
 }
 
-/// An initialiser made of a function.
+/// An initialiser that calls a function.
 pub struct Build<F>(pub F);
 
 impl<T, E, F: FnOnce() -> Result<T, E>> PinInit<T, E> for Build<F> {
@@ -29,7 +29,7 @@ macro_rules! pin_init {
     };
 }
 
-/// Field by field.
+/// Builds the fields one by one.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __fields {

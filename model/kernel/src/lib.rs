@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `rust/storage/` takes from the kernel crate, under the same names, on the model of a
-//! machine; and no more than that.
+//! The parts of the kernel crate that `rust/storage/` uses, with the same names, on the model's
+//! machine.
 
 pub mod alloc;
 pub mod error;
@@ -10,7 +10,7 @@ pub mod sync;
 
 pub use machine::warn;
 
-/// What the kernel's prelude has.
+/// Stands in for the kernel's prelude.
 pub mod prelude {
     pub use crate::{
         alloc::{
@@ -27,7 +27,7 @@ pub mod prelude {
     pub use macros::pin_data;
 }
 
-/// The object that a field is in.
+/// The address of the object that a field belongs to.
 #[macro_export]
 macro_rules! container_of {
     ($field_ptr:expr, $Container:ty, $($fields:tt)*) => {
@@ -37,7 +37,7 @@ macro_rules! container_of {
     };
 }
 
-/// A warning.
+/// Prints a warning.
 #[macro_export]
 macro_rules! pr_warn {
     ($($arg:tt)*) => {
@@ -45,7 +45,7 @@ macro_rules! pr_warn {
     };
 }
 
-/// A warning that must not come, and ends the execution.
+/// Ends the execution if the condition is true.
 #[macro_export]
 macro_rules! warn_on {
     ($cond:expr) => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Atomics with the kernel's orderings, barriers, and RCU's guard.
+//! Atomics with the kernel's orderings, barriers, and the RCU guard.
 
 pub use self::atomic::Atomic;
 use core::marker::PhantomData;
@@ -15,7 +15,7 @@ pub mod atomic {
 
     /// An ordering.
     pub trait Ordering {
-        /// What the machine calls it.
+        /// The order that the machine knows it as.
         const ORDER: Order;
     }
 
@@ -34,11 +34,11 @@ pub mod atomic {
 
     orderings!(Relaxed Acquire Release Full);
 
-    /// What can be in an [`Atomic`].
+    /// A type that an [`Atomic`] can hold.
     pub trait Value: Copy {
-        /// As the machine has it; differences of two are what they are as numbers.
+        /// The value as the machine stores it. The difference of two is that of the numbers.
         fn to_bits(self) -> u64;
-        /// Back.
+        /// The inverse of `to_bits`.
         fn from_bits(bits: u64) -> Self;
     }
 
@@ -80,18 +80,18 @@ pub mod atomic {
         }
     }
 
-    /// A value that all share. The memory keeps what it was initialised with; the machine keeps
-    /// what became of it, by its address.
+    /// A value that threads share. Its memory keeps the initial value, and the machine keeps the
+    /// difference to it, by address.
     #[repr(transparent)]
     pub struct Atomic<T>(UnsafeCell<T>);
 
-    // SAFETY: The memory is not written, and the machine is asked in one thread of the host.
+    // SAFETY: The memory is not written. All threads of an execution are one thread of the host.
     unsafe impl<T> Sync for Atomic<T> {}
     // SAFETY: As above.
     unsafe impl<T> Send for Atomic<T> {}
 
     impl<T> Atomic<T> {
-        /// One with this value. It may be moved until it is used.
+        /// An atomic with this value. It may be moved until its first use.
         pub const fn new(value: T) -> Self {
             Self(UnsafeCell::new(value))
         }
@@ -103,7 +103,7 @@ pub mod atomic {
         }
 
         fn first(&self) -> u64 {
-            // SAFETY: Nobody writes it.
+            // SAFETY: The memory is not written after it was initialised.
             unsafe { *self.0.get() }.to_bits()
         }
 
@@ -125,12 +125,12 @@ pub mod atomic {
             word::store(self.addr(), self.encode(value), O::ORDER);
         }
 
-        /// Stores a value and returns the one before.
+        /// Stores a value and returns the previous one.
         pub fn xchg<O: Ordering>(&self, value: T, _: O) -> T {
             self.decode(word::swap(self.addr(), self.encode(value), O::ORDER))
         }
 
-        /// Stores `new` if the value is `old`, and returns the value before.
+        /// Stores `new` if the value is `old`. Returns the previous value.
         pub fn cmpxchg<O: Ordering>(&self, old: T, new: T, _: O) -> Result<T, T> {
             let (old, new) = (self.encode(old), self.encode(new));
             match word::compare_exchange(self.addr(), old, new, O::ORDER) {
@@ -139,18 +139,18 @@ pub mod atomic {
             }
         }
 
-        /// Adds and returns the value before.
+        /// Adds `value` and returns the previous value.
         pub fn fetch_add<O: Ordering>(&self, value: T, _: O) -> T {
             self.decode(word::fetch_add(self.addr(), value.to_bits(), O::ORDER))
         }
 
-        /// Subtracts and returns the value before.
+        /// Subtracts `value` and returns the previous value.
         pub fn fetch_sub<O: Ordering>(&self, value: T, _: O) -> T {
             let value = value.to_bits().wrapping_neg();
             self.decode(word::fetch_add(self.addr(), value, O::ORDER))
         }
 
-        /// Adds.
+        /// Adds `value`.
         pub fn add<O: Ordering>(&self, value: T, order: O) {
             self.fetch_add(value, order);
         }
@@ -165,15 +165,15 @@ pub mod barrier {
         Order, //
     };
 
-    /// What a barrier orders.
+    /// The operations that a barrier orders.
     pub mod ordering {
         /// Loads.
         pub struct Read;
     }
 
-    /// A kind of barriers.
+    /// A type of barrier.
     pub trait Barrier {
-        /// What the machine calls it.
+        /// The order that the machine knows it as.
         const ORDER: Order;
     }
 
@@ -191,7 +191,7 @@ pub mod barrier {
     }
 }
 
-/// Evidence of a read section.
+/// Proof that a read section runs.
 pub struct Guard(PhantomData<*mut ()>);
 
 /// Begins a read section.

@@ -1,40 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The two engines that schedule the threads of an execution, behind one interface.
+//! One interface to the two engines that schedule the threads of an execution.
 //!
-//! Both run all threads of an execution as coroutines of one thread of the host, and switch between
-//! them only inside the functions of this file. So whatever else the machine keeps needs no
-//! locks, and changes together with the operation before it.
+//! Both engines run the threads as coroutines of one thread of the host. They switch between them
+//! only inside the functions of this file. So the other state of the machine needs no locks, and it
+//! changes atomically with the operation before it.
 
 use std::{
     cell::Cell,
     sync::atomic::Ordering, //
 };
 
-/// Who schedules.
+/// The engine that schedules.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Engine {
-    /// All interleavings and all outcomes of weak memory, up to a number of preemptions.
+    /// Explores all interleavings and all outcomes of weak memory, up to a number of preemptions.
     Loom,
-    /// Random interleavings; memory is sequentially consistent.
+    /// Explores random interleavings. Memory is sequentially consistent.
     Shuttle,
 }
 
-/// What tells a thread from others.
+/// The identity of a thread.
 #[derive(Copy, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum ThreadId {
     Loom(loom::thread::ThreadId),
     Shuttle(shuttle::thread::ThreadId),
 }
 
-/// What wakes a thread.
+/// A thread that can be unparked.
 #[derive(Clone)]
 pub(crate) enum Thread {
     Loom(loom::thread::Thread),
     Shuttle(shuttle::thread::Thread),
 }
 
-/// What waits for the end of a thread.
+/// A thread that can be joined.
 pub enum Handle {
     /// A thread of loom.
     Loom(loom::thread::JoinHandle<()>),
@@ -53,7 +53,7 @@ impl Handle {
     }
 }
 
-/// Enough for the panic of a thread, too.
+/// The size of a stack: enough for a thread that panics, too.
 const STACK: usize = 1 << 18;
 
 impl Engine {
@@ -81,7 +81,7 @@ impl Engine {
         }
     }
 
-    /// Waits until this thread is unparked, perhaps less long.
+    /// Waits until this thread is unparked. May return earlier.
     pub(crate) fn park(self) {
         match self {
             Self::Loom => loom::thread::park(),
@@ -103,7 +103,7 @@ impl Engine {
         }
     }
 
-    /// Tosses a coin, where chance is how the engine explores.
+    /// Returns true by chance, if the engine explores by chance. Otherwise returns false.
     pub(crate) fn toss(self) -> bool {
         match self {
             Self::Loom => false,
@@ -124,10 +124,10 @@ impl Thread {
     }
 }
 
-/// A word of memory that the engine knows; 0 at first.
+/// A word of memory that the engine schedules. It starts at 0.
 ///
-/// Shuttle's own atomics let others run behind an operation too, when its outcome is not noted yet;
-/// here they run before it.
+/// Shuttle's own atomics also let other threads run after an operation, before the machine has
+/// noted its outcome. This one lets them run only before it.
 pub(crate) enum Word {
     Loom(loom::sync::atomic::AtomicU64),
     Shuttle(Cell<u64>),
@@ -187,7 +187,7 @@ impl Word {
     }
 }
 
-/// Lets others run before an operation on a word.
+/// Lets other threads run before an operation on a word.
 fn scheduled(word: &Cell<u64>) -> &Cell<u64> {
     shuttle::thread::yield_now();
     word

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What comes in between: anything that runs on a CPU in the middle of something else, at any step.
+//! Interrupts and NMIs: functions that run on a CPU before any of its steps.
 //!
-//! A step is an operation on a word, a fence, or the begin or end of a read section. What comes
-//! runs before the step is made.
+//! A step is an operation on a word, a fence, or the begin or end of a read section.
 
 use crate::world::{
     with,
@@ -11,25 +10,26 @@ use crate::world::{
 };
 use std::thread::panicking;
 
-/// What comes.
+/// The kind of an interrupt.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// Comes anywhere.
+    /// Can come before any step.
     Nmi,
-    /// Comes as soon as interrupts are on.
+    /// Can come before any step at which interrupts are on.
     Irq,
 }
 
-/// What is to come.
+/// An interrupt that is to come.
 pub(crate) struct Coming {
     cpu: usize,
     kind: Kind,
-    /// Steps of the CPU before it.
+    /// The number of steps that the CPU makes before.
     steps: u64,
     handler: Box<dyn FnOnce()>,
 }
 
-/// Lets `handler` come on this CPU, after so many steps more. One at a time.
+/// Makes `handler` run on this CPU after so many more steps. A CPU can wait for one interrupt at a
+/// time.
 pub fn after(steps: u64, kind: Kind, handler: impl FnOnce() + 'static) {
     with(|w| {
         let cpu = w.cpu();
@@ -43,7 +43,7 @@ pub fn after(steps: u64, kind: Kind, handler: impl FnOnce() + 'static) {
     });
 }
 
-/// Nothing comes on this CPU any more; returns whether it has come.
+/// Cancels the interrupt that is to come on this CPU. Returns whether it has come already.
 pub fn cancel() -> bool {
     let coming = with(|w| {
         let cpu = w.cpu();
@@ -53,7 +53,7 @@ pub fn cancel() -> bool {
     coming.is_none()
 }
 
-/// Turns this CPU's interrupts off, as often as they are turned on again.
+/// Turns interrupts off on this CPU. Calls nest.
 pub fn off() {
     with(|w| {
         let cpu = w.cpu();
@@ -61,7 +61,7 @@ pub fn off() {
     });
 }
 
-/// Turns interrupts on again.
+/// Undoes one call of [`off`].
 pub fn on() {
     with(|w| {
         let cpu = w.cpu();
@@ -69,7 +69,7 @@ pub fn on() {
     });
 }
 
-/// Makes a step: whatever comes before it has come.
+/// To be called before each step. Runs the handler that comes before it.
 pub(crate) fn step() {
     if panicking() {
         return;
@@ -96,7 +96,7 @@ fn count_handlers(by: i32) {
     });
 }
 
-/// Whether nothing has come in the middle of what this CPU does.
+/// Returns whether this CPU runs no handler.
 pub fn in_task() -> bool {
     with(|w| {
         let cpu = w.cpu();

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A machine that keeps watch: CPUs, memory, grace periods, locks and works, of which each test
-//! run, an *execution*, has its own.
+//! A machine that checks its use: CPUs, memory, grace periods, locks and works. Each run of a
+//! scenario, an *execution*, has a machine of its own.
 //!
-//! Every thread of an execution is a CPU. What the machine knows of them and of memory is plain
-//! data: it changes together with an operation on a [`word`], between which no other thread runs.
-//! It panics when
+//! Every thread of an execution is a CPU. What the machine knows of CPUs and memory is plain data.
+//! It changes together with an operation on a [`word`], and no other thread runs in between. The
+//! machine panics when
 //!
-//! - memory is used after it was freed, freed twice, or left at the end;
-//! - two accesses to [`plain`] memory race, or a use of memory and its free;
-//! - memory is freed to which a read section that still runs has loaded a pointer;
+//! - memory is used after it was freed, is freed twice, or is left at the end;
+//! - two accesses to [`plain`] memory race, or an access to memory and its free;
+//! - memory is freed while a read section runs that has loaded a pointer to it;
 //! - a pointer to freed memory is loaded;
-//! - somebody waits for a grace period inside a read section;
+//! - a CPU waits for a grace period inside a read section;
 //! - a lock is held when its memory is freed, or at the end;
-//! - nobody can run any more, or somebody runs for ever: the engines tell.
+//! - no CPU can run any more, or one runs for ever, as the engines detect.
 
 pub mod engine;
 pub mod interrupt;

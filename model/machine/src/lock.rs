@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Locks that know when waiting would never end.
+//! Locks that detect deadlocks.
 
 use crate::{
     word::{
@@ -20,7 +20,7 @@ use std::{
     thread::panicking, //
 };
 
-/// Who holds which lock; locks are known by address.
+/// The CPU that holds each lock, by the address of the lock.
 #[derive(Default)]
 pub(crate) struct Locks(BTreeMap<usize, usize>);
 
@@ -29,13 +29,13 @@ impl Locks {
         self.0.is_empty()
     }
 
-    /// Whether a lock in memory that is freed is held.
-    pub(crate) fn forget(&mut self, addr: usize, size: usize) -> bool {
+    /// Returns whether a lock in this memory, which is being freed, is held.
+    pub(crate) fn any_held_in(&mut self, addr: usize, size: usize) -> bool {
         self.0.range(addr..addr + size).next().is_some()
     }
 }
 
-/// Takes the lock, or returns false: this CPU holds it, or its holder waits for this CPU.
+/// Takes the lock. Returns false if this CPU holds it already, or if its holder waits for this CPU.
 pub fn acquire(addr: usize) -> bool {
     let me = cpu();
     while !panicking() {
@@ -59,7 +59,7 @@ pub fn acquire(addr: usize) -> bool {
     true
 }
 
-/// Takes the lock if nobody holds it.
+/// Takes the lock if it is free.
 pub fn try_acquire(addr: usize) -> bool {
     let me = cpu();
     if word::compare_exchange(addr, 0, 1, Order::Acquire).is_err() {
@@ -72,7 +72,7 @@ pub fn try_acquire(addr: usize) -> bool {
     true
 }
 
-/// Lets go of the lock that was taken last.
+/// Releases the lock, which must be the one that this CPU took last.
 pub fn release(addr: usize) {
     let me = cpu();
     word::store(addr, 0, Order::Release);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory that knows what is allocated, and who may still look at it.
+//! The blocks of memory of an execution, and whether each is allocated.
 
 use std::{
     alloc::Layout,
@@ -10,19 +10,19 @@ use std::{
 struct Block {
     layout: Layout,
     live: bool,
-    /// What is left of it at the end of an execution is a leak.
+    /// Whether the block is a leak if it is allocated at the end of the execution.
     counted: bool,
 }
 
-/// The blocks of an execution. What is freed is kept to the end of it, so that a use after free
-/// is seen and does no harm.
+/// All blocks of an execution. A block that was freed is kept to the end, so that a use after free
+/// is detected, and harmless.
 #[derive(Default)]
 pub(crate) struct Memory {
     blocks: BTreeMap<usize, Block>,
 }
 
 impl Memory {
-    /// Allocates a block; `reuse` takes one that was freed, if there is one.
+    /// Allocates a block. With `reuse`, takes one that was freed, if there is one of this layout.
     pub(crate) fn alloc(&mut self, layout: Layout, counted: bool, reuse: bool) -> usize {
         if reuse {
             let old = self
@@ -60,13 +60,13 @@ impl Memory {
         }
     }
 
-    /// The beginning of the block that has the address in it, and whether it is allocated.
+    /// The start of the block that contains the address, and whether it is allocated.
     pub(crate) fn block_of(&self, addr: usize) -> Option<(usize, bool)> {
         let (&start, block) = self.blocks.range(..=addr).next_back()?;
         (addr - start < block.layout.size()).then_some((start, block.live))
     }
 
-    /// How many blocks are left that should not be.
+    /// The number of blocks that are leaked.
     pub(crate) fn leaked(&self) -> usize {
         let left = |block: &&Block| block.live && block.counted;
         self.blocks.values().filter(left).count()
@@ -76,7 +76,8 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         for (&addr, block) in &self.blocks {
-            // SAFETY: Allocated with this layout, and the execution is over.
+            // SAFETY: The block was allocated with this layout. The execution is over, so it is not
+            // used again.
             unsafe { std::alloc::dealloc(addr as *mut u8, block.layout) };
         }
     }

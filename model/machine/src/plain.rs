@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory on which no two accesses may race, of which one writes: plain cells, by address, and all
-//! of a block, which each use of it reads and its free writes.
+//! Memory on which accesses must not race if one of them writes: plain cells, by address, and whole
+//! blocks, which each access reads and the free writes.
 //!
-//! Loom sees a race whatever the interleaving is: if nothing orders the accesses. Nothing is
-//! scheduled here.
+//! Loom detects a race by the lack of an order between the accesses, whatever the interleaving is.
+//! Other threads do not run inside these functions.
 
 use crate::world::{
     with,
@@ -16,7 +16,7 @@ use std::{
     thread::panicking, //
 };
 
-/// What loom knows of a cell or a block.
+/// The object that loom tracks for a cell or a block.
 pub(crate) type Place = Rc<UnsafeCell<()>>;
 
 /// Reads a cell.
@@ -35,14 +35,14 @@ pub fn write(addr: usize) {
     }
 }
 
-/// Something in the block at the address is used, which is not freed.
+/// Marks the block at the address, which must not be freed, as accessed.
 pub(crate) fn used(addr: usize) {
     if let Some(place) = place(|w| w.block(addr)) {
         place.with(|_| ());
     }
 }
 
-/// The block is freed: all uses of it came before.
+/// Marks a block as freed. All accesses must be ordered before.
 pub(crate) fn freed(place: Option<Place>) {
     if let Some(place) = place {
         place.with_mut(|_| ());

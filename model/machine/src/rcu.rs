@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Read sections and grace periods, and who has loaded what.
+//! Read sections, grace periods, and the pointers that read sections have loaded.
 
 use crate::{
     engine::Engine,
@@ -22,9 +22,10 @@ use std::{
 
 /// The grace periods of an execution.
 ///
-/// What they order, loom learns from one word that begins them all, and one for each CPU by which
-/// it ends its read sections. Nothing else: entering a read section is no barrier. A load and a
-/// store that mean nothing let loom try both orders of entering one and of a grace period's begin.
+/// Loom learns of the order that grace periods give from two kinds of words: one that each grace
+/// period begins with, and one per CPU that it ends its read sections with. They give no other
+/// order: to enter a read section is no barrier. One more load and store, whose values do not
+/// matter, make loom try both orders of an entry and the begin of a grace period.
 pub(crate) struct Rcu {
     start: Rc<Slot>,
     starts: u64,
@@ -62,7 +63,8 @@ pub fn enter() {
         w.cpus[cpu].section = w.rcu.sections;
         true
     });
-    // A grace period that has begun does not wait for us: we see what came before it.
+    // A grace period that has begun before does not wait for this section. So this section sees
+    // what came before that grace period.
     while outermost && !panicking() {
         let start = with(|w| {
             let (cpu, starts) = (w.cpu(), w.rcu.starts);
@@ -104,7 +106,7 @@ pub fn exit() {
     wake();
 }
 
-/// Notes that this CPU's read section has loaded a pointer.
+/// Records that this CPU has loaded a pointer in its read section.
 pub fn loaded(target: usize) {
     if target == 0 || panicking() {
         return;
@@ -121,7 +123,7 @@ pub fn loaded(target: usize) {
     });
 }
 
-/// Waits until all read sections that run now have ended.
+/// Waits until all read sections that run now have ended: a grace period.
 pub fn synchronize() {
     if panicking() {
         return;
@@ -129,7 +131,7 @@ pub fn synchronize() {
     let me = cpu();
     let start = with(|w| {
         let inside = w.cpus[me].nesting > 0;
-        assert!(!inside, "a read section waits for its own end");
+        assert!(!inside, "a CPU waits for a grace period in a read section");
         w.rcu.start.clone()
     });
     start.word.fetch_add(1, Ordering::AcqRel);
@@ -155,14 +157,15 @@ pub fn synchronize() {
         };
         running.iter().all(over)
     });
-    // What they did comes before what we do.
+    // What these sections did comes before what this CPU does next.
     for exit in with(|w| w.unseen_exits(me)) {
         exit.word.fetch_add(0, Ordering::AcqRel);
     }
 }
 
 impl World {
-    /// The words of the CPUs that have ended read sections since `me` looked last.
+    /// The words of the CPUs that have ended read sections since `me` last waited for a grace
+    /// period.
     fn unseen_exits(&mut self, me: usize) -> Vec<Rc<Slot>> {
         let mut unseen = Vec::new();
         for other in 0..self.cpus.len() {
@@ -176,7 +179,7 @@ impl World {
     }
 }
 
-/// The number of this CPU's read section, in the order in which all have begun.
+/// The number of this CPU's read section. Sections are numbered in the order in which they begin.
 pub fn section() -> u64 {
     with(|w| {
         let cpu = w.cpu();
@@ -184,7 +187,7 @@ pub fn section() -> u64 {
     })
 }
 
-/// The number that the next read section will have.
+/// The number that the next read section of any CPU will have.
 pub fn next_section() -> u64 {
     with(|w| w.rcu.sections + 1)
 }

@@ -2,14 +2,15 @@
 
 //! Operations on words of memory, by address.
 //!
-//! A word is made when it is used first. The engine's word has the difference from what the memory
-//! had then, 0 at first: whoever comes to an object sees what it was initialised with, as by an
-//! address dependency, whatever happened in between.
+//! A word is made at its first use. The engine's word holds the difference to what the memory held
+//! then, so it starts at 0. So every CPU that reaches an object sees at least what the object was
+//! initialised with, as by an address dependency.
 //!
-//! Loom tries another order of two operations on one word where they conflict, but remembers only
-//! the last one. A load that is followed by the same thread's exchange, as in every loop around a
-//! compare and exchange, hides all other threads' loads before it. So each CPU has words of its
-//! own that it loads with each load, and that who changes what the CPU has loaded stores to.
+//! When two operations on one word conflict, loom also tries them in the other order, but it
+//! remembers only the last operation. A load that the same thread follows by an exchange, as in
+//! each loop around a compare and exchange, hides the earlier loads of all other threads. So each
+//! CPU has words of its own: it loads one of them with each load, and a CPU that changes what the
+//! first one has loaded stores to it.
 
 use crate::{
     engine::Engine,
@@ -26,16 +27,16 @@ use std::{
     thread::panicking, //
 };
 
-/// How an operation is ordered.
+/// The order of an operation.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Order {
-    /// As C's.
+    /// As in C.
     Relaxed,
-    /// As C's.
+    /// As in C.
     Acquire,
-    /// As C's.
+    /// As in C.
     Release,
-    /// Comes after all before it and before all after it.
+    /// Ordered after all operations before it, and before all operations after it.
     Full,
 }
 
@@ -56,12 +57,12 @@ fn slot(addr: usize) -> Rc<Slot> {
     slot
 }
 
-/// The memory must not have been freed while others ran, before the operation took place.
+/// Checks that the memory was not freed while other threads ran, just before the operation.
 fn recheck(addr: usize) {
     with(|w| drop(w.slot(addr)));
 }
 
-/// Lets loom know that this CPU loads the word.
+/// Tells loom that this CPU loads the word.
 fn will_load(slot: &Slot) {
     let (cpu, own) = with(|w| {
         let cpu = w.cpu();
@@ -76,7 +77,7 @@ fn will_load(slot: &Slot) {
     }
 }
 
-/// Notes that this CPU writes to an address, for [`written_by_many`](crate::written_by_many).
+/// Records that this CPU writes to an address, for [`written_by_many`](crate::written_by_many).
 pub fn note_write(addr: usize) {
     with(|w| {
         let cpu = w.cpu();
@@ -86,7 +87,7 @@ pub fn note_write(addr: usize) {
     });
 }
 
-/// Lets loom know that this CPU changes what others have loaded.
+/// Tells loom that this CPU changes what other CPUs have loaded.
 fn will_change(addr: usize, slot: &Slot) {
     note_write(addr);
     while slot.readers.get() != 0 {
@@ -109,7 +110,7 @@ fn after(order: Order) {
     }
 }
 
-/// Orders what is before it and what is after it.
+/// Orders all operations before it before all operations after it, as `order` demands.
 pub fn fence(order: Order) {
     step();
     barrier(order);
@@ -152,7 +153,7 @@ pub fn store(addr: usize, value: u64, order: Order) {
     slot.last.set(value);
 }
 
-/// Stores a difference and returns the one before.
+/// Stores a difference and returns the previous one.
 pub fn swap(addr: usize, value: u64, order: Order) -> u64 {
     step();
     let slot = slot(addr);
@@ -167,7 +168,7 @@ pub fn swap(addr: usize, value: u64, order: Order) -> u64 {
     old
 }
 
-/// Adds to the difference and returns the one before.
+/// Adds to the difference and returns the previous one.
 pub fn fetch_add(addr: usize, value: u64, order: Order) -> u64 {
     step();
     let slot = slot(addr);
@@ -182,7 +183,7 @@ pub fn fetch_add(addr: usize, value: u64, order: Order) -> u64 {
     old
 }
 
-/// Exchanges the difference if it is `old`; a failure orders nothing.
+/// Replaces the difference if it is `old`. An exchange that fails orders nothing.
 pub fn compare_exchange(addr: usize, old: u64, new: u64, order: Order) -> Result<u64, u64> {
     step();
     let slot = slot(addr);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Works, and the kworkers that do them.
+//! Works, and the kworkers that run them.
 
 use crate::{
     engine::Handle,
@@ -30,7 +30,7 @@ pub(crate) struct Works {
     closed: bool,
 }
 
-/// Starts the kworkers, unless they run.
+/// Starts the kworkers, unless they run already.
 pub(crate) fn start() {
     let (engine, count) = with(|w| (w.setup.engine, w.setup.kworkers));
     if with(|w| w.works.kworkers.is_empty()) {
@@ -52,7 +52,8 @@ pub fn close() {
     kworkers.into_iter().for_each(Handle::join);
 }
 
-/// Makes a work of a function, which is called with the work's number, and returns that.
+/// Makes a work of a function and returns the number of the work, which the function is called
+/// with.
 pub fn add(run: impl Fn(usize) + 'static) -> usize {
     let run = Rc::new(run);
     with(|w| {
@@ -65,15 +66,15 @@ pub fn add(run: impl Fn(usize) + 'static) -> usize {
     })
 }
 
-/// Asks for a work to be done: once after this at least, and never twice at a time. Returns whether
-/// it was asked for before.
+/// Queues a work: it runs at least once after this, and not twice at a time. Returns whether it was
+/// queued already.
 pub fn ask(number: usize) -> bool {
     let before = with(|w| std::mem::replace(&mut w.works.works[number].asked, true));
     wake();
     before
 }
 
-/// Waits until all that was asked of a work is done.
+/// Waits until a work is neither queued nor running.
 pub fn flush(number: usize) {
     sleep_until(move |w| {
         let work = &w.works.works[number];
@@ -81,7 +82,7 @@ pub fn flush(number: usize) {
     });
 }
 
-/// Waits until all that was asked of all works is done.
+/// Waits until no work is queued or running.
 pub fn flush_all() {
     sleep_until(|w| {
         let mut works = w.works.works.iter();
@@ -89,7 +90,7 @@ pub fn flush_all() {
     });
 }
 
-/// Waits until somebody has made `condition` true, in a context that may sleep.
+/// Waits until another thread has made `condition` true, in a context that may sleep.
 pub fn sleep_until(condition: impl Fn(&World) -> bool + Clone + 'static) {
     while !panicking() {
         let alone = with(|w| w.works.kworkers.is_empty());
@@ -111,7 +112,7 @@ fn kworker() {
     }
 }
 
-/// Does a work that was asked for, if there is one.
+/// Runs a work that is queued, and returns whether there was one.
 fn do_one() -> bool {
     let next = with(|w| {
         let number = w.works.next()?;

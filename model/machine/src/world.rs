@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! All that an execution has.
+//! The state of an execution.
 
 use crate::{
     engine::{
@@ -40,23 +40,24 @@ use std::{
     thread::panicking, //
 };
 
-/// What an execution starts with.
+/// The setup of an execution.
 #[derive(Copy, Clone)]
 pub struct Setup {
-    /// Who schedules.
+    /// The engine that schedules.
     pub engine: Engine,
-    /// How many kworkers there are. With none, whoever sleeps until something is done does it.
+    /// The number of kworkers. If there is none, a thread that waits for a work runs it.
     pub kworkers: usize,
 }
 
-/// A word in use.
+/// A word that is in use.
 pub(crate) struct Slot {
-    /// Its turn among all of the execution.
+    /// Its number among the words of the execution.
     pub(crate) turn: Cell<usize>,
-    /// The CPUs that have loaded it since somebody changed it last, as bits.
+    /// The CPUs that have loaded it since a CPU last changed it, as bits.
     pub(crate) readers: Cell<u32>,
     pub(crate) word: Word,
-    /// What it was set to last. A thread that panics reads this: it must not be scheduled.
+    /// The value that it was last set to. A thread that panics reads this one, since the engines
+    /// must not switch threads any more.
     pub(crate) last: Cell<u64>,
 }
 
@@ -73,27 +74,28 @@ impl Slot {
 
 /// A CPU: a thread of the execution.
 pub(crate) struct Cpu {
-    /// Blocks that the running read section has loaded pointers to.
+    /// The blocks that the running read section has loaded pointers to.
     pub(crate) loaded: HashSet<usize>,
-    /// How deep it is in read sections, and which one, in the order of all.
+    /// The number of nested read sections, and the number of the outermost one among those of all
+    /// CPUs.
     pub(crate) nesting: u32,
     pub(crate) section: u64,
-    /// What tells loom of its loads and of its read sections: see [`crate::word`].
+    /// The words that tell loom of this CPU's loads and read sections, see [`crate::word`].
     pub(crate) loads: Vec<Rc<Slot>>,
     pub(crate) enter: Rc<Slot>,
-    /// How many read sections have ended.
+    /// The number of read sections that have ended.
     pub(crate) exits: u64,
     pub(crate) exit: Rc<Slot>,
-    /// How many grace periods had begun when it last entered a read section, and how many read
-    /// sections of each other CPU had ended when it last waited for a grace period.
+    /// How many grace periods had begun when this CPU last entered a read section; and, by CPU, how
+    /// many read sections had ended when this CPU last waited for a grace period.
     pub(crate) seen_starts: u64,
     pub(crate) seen_exits: BTreeMap<usize, u64>,
-    /// The locks it holds, and the one it waits for.
+    /// The locks that this CPU holds, and the one that it waits for.
     pub(crate) holds: Vec<usize>,
     pub(crate) wants: Option<usize>,
-    /// How often its interrupts were turned off.
+    /// How often interrupts were turned off and not on again.
     pub(crate) irqs_off: u32,
-    /// How many handlers it runs, one in the middle of the other.
+    /// The number of nested interrupt handlers.
     pub(crate) handlers: u32,
 }
 
@@ -104,11 +106,11 @@ pub struct World {
     pub(crate) setup: Setup,
     pub(crate) memory: Memory,
     pub(crate) slots: BTreeMap<usize, Rc<Slot>>,
-    /// Cells of plain memory, by address, and blocks.
+    /// What loom tracks for plain cells and for blocks, by address.
     cells: BTreeMap<usize, Place>,
     blocks: BTreeMap<usize, Place>,
-    /// Words and places that no address has yet. They are made before there is more than one
-    /// thread, since loom wants the making of one to come before all uses.
+    /// Words and places that have no address yet. They are made while there is one thread: loom
+    /// demands that the making of a word comes before all its uses.
     reserve: Vec<Rc<Slot>>,
     reserve_places: Vec<Place>,
     pub(crate) cpus: Vec<Cpu>,
@@ -116,41 +118,42 @@ pub struct World {
     pub(crate) rcu: Rcu,
     pub(crate) locks: Locks,
     pub(crate) works: Works,
-    /// What comes in between.
+    /// The interrupts that are to come.
     pub(crate) coming: Vec<Coming>,
-    /// Steps so far, of all CPUs.
+    /// The number of steps of all CPUs.
     pub(crate) steps: u64,
-    /// The CPUs that have written to each address, as bits, while that is watched.
+    /// While this is recorded: the CPUs that have written to each address, as bits.
     pub(crate) writers: Option<BTreeMap<usize, u32>>,
-    /// Who waits for what, by CPU.
+    /// The threads that wait, and their conditions, by CPU.
     waiters: BTreeMap<usize, (Thread, Condition)>,
     pauses: u32,
     warnings: u32,
-    /// Whether no thread was started yet.
+    /// Whether no other thread was started yet.
     pub(crate) alone: bool,
     turns: usize,
 }
 
-/// Words and places in reserve for what threads use first: more than any model here needs.
+/// The number of words and places in reserve, for first uses by several threads. More than any
+/// model here needs.
 const RESERVE: usize = 96;
 const RESERVE_PLACES: usize = 96;
 
-/// Words for each CPU's loads, which are shared by the words of many addresses.
+/// The number of words for the loads of one CPU. The words of all addresses share them.
 const LOADS: usize = 16;
 
-/// How often an execution pauses before that is taken for waiting in vain.
+/// The number of pauses after which an execution is taken to hang.
 const PAUSES_MAX: u32 = 1000;
 
 thread_local! {
     static WORLD: RefCell<Option<World>> = const { RefCell::new(None) };
 }
 
-/// Looks at the state, or changes it. Nothing is scheduled meanwhile.
+/// Reads or changes the state. No other thread runs meanwhile.
 pub(crate) fn with<R>(f: impl FnOnce(&mut World) -> R) -> R {
     WORLD.with(|world| f(world.borrow_mut().as_mut().expect("no execution runs")))
 }
 
-/// Starts an execution; the calling thread is its first CPU.
+/// Begins an execution. The calling thread is its first CPU.
 pub fn begin(setup: Setup) {
     let world = World {
         setup,
@@ -182,7 +185,7 @@ pub fn begin(setup: Setup) {
     cpu();
 }
 
-/// Ends an execution, in which nothing is left, and returns how many steps it had.
+/// Ends an execution, checks that nothing is left, and returns the number of its steps.
 pub fn end() -> u64 {
     let leaked = with(|w| {
         assert!(w.locks.all_free(), "a lock is held at the end");
@@ -194,12 +197,12 @@ pub fn end() -> u64 {
     world.map_or(0, |world| world.steps)
 }
 
-/// Who schedules this execution.
+/// The engine that schedules this execution.
 pub fn engine() -> Engine {
     with(|w| w.setup.engine)
 }
 
-/// Steps so far, of all CPUs.
+/// The number of steps of all CPUs so far.
 pub fn steps() -> u64 {
     with(|w| w.steps)
 }
@@ -209,7 +212,7 @@ pub fn cpu() -> usize {
     with(World::cpu)
 }
 
-/// Starts a thread, and before the first one the kworkers.
+/// Starts a thread. Starts the kworkers before the first thread.
 pub fn spawn(f: impl FnOnce() + Send + 'static) -> Handle {
     with(|w| w.alone = false);
     work::start();
@@ -219,7 +222,8 @@ pub fn spawn(f: impl FnOnce() + Send + 'static) -> Handle {
     })
 }
 
-/// How many words more than one CPU writes while `f` runs, and those that it starts and waits for.
+/// The number of words that more than one CPU has written while `f` runs. The CPUs are this one,
+/// and those that `f` starts and waits for.
 pub fn written_by_many(f: impl FnOnce()) -> usize {
     with(|w| w.writers = Some(BTreeMap::new()));
     f();
@@ -234,17 +238,17 @@ pub fn warn(text: fmt::Arguments<'_>) {
     with(|w| w.warnings += 1);
 }
 
-/// How many warnings there were in this execution.
+/// The number of warnings in this execution.
 pub fn warnings() -> u32 {
     with(|w| w.warnings)
 }
 
-/// How often threads of this execution have let others run for a while.
+/// The number of pauses in this execution.
 pub fn pauses() -> u32 {
     with(|w| w.pauses)
 }
 
-/// Lets others run for a while.
+/// Lets other threads run for a while.
 pub fn pause() {
     if panicking() {
         return;
@@ -253,14 +257,14 @@ pub fn pause() {
         w.pauses += 1;
         assert!(
             w.pauses < PAUSES_MAX,
-            "hang: what is waited for does not come"
+            "hang: a condition that is waited for does not become true"
         );
         w.setup.engine
     });
     engine.yield_now();
 }
 
-/// Waits until somebody has made `condition` true.
+/// Waits until another thread has made `condition` true.
 pub fn wait_until(condition: impl Fn(&World) -> bool + Clone + 'static) {
     while !panicking() {
         let engine = with(|w| {
@@ -268,7 +272,7 @@ pub fn wait_until(condition: impl Fn(&World) -> bool + Clone + 'static) {
                 return None;
             }
             let (cpu, thread) = (w.cpu(), w.setup.engine.handle());
-            // Once only: a thread may come back from waiting without having been woken.
+            // Inserted once only: a thread can return from `park` without having been unparked.
             w.waiters.insert(cpu, (thread, Box::new(condition.clone())));
             Some(w.setup.engine)
         });
@@ -279,7 +283,7 @@ pub fn wait_until(condition: impl Fn(&World) -> bool + Clone + 'static) {
     }
 }
 
-/// Wakes those whose condition has come true. To be called after each change of plain state.
+/// Wakes the threads whose condition is true. To be called after each change of plain state.
 pub fn wake() {
     if panicking() {
         return;
@@ -299,8 +303,8 @@ pub fn wake() {
 /// Allocates zeroed memory. `counted` memory must be freed before the execution ends.
 pub fn alloc(layout: Layout, counted: bool) -> *mut u8 {
     let engine = engine();
-    // Memory that comes back at once shows what relies on addresses, and hides what uses it
-    // after it was freed: where chance decides there is both.
+    // Memory that is reused at once shows code that relies on addresses. It hides uses after free.
+    // Where chance decides, both cases occur.
     let reuse = !panicking() && engine.toss();
     with(|w| {
         let addr = w.memory.alloc(layout, counted, reuse);
@@ -311,7 +315,7 @@ pub fn alloc(layout: Layout, counted: bool) -> *mut u8 {
     }) as *mut u8
 }
 
-/// Whether an object is in the machine's memory, in one block of it.
+/// Returns whether an object is in one block of the machine's memory.
 pub fn on_heap<T>(object: &T) -> bool {
     let first = std::ptr::from_ref(object) as usize;
     let last = first + size_of::<T>().max(1) - 1;
@@ -321,7 +325,7 @@ pub fn on_heap<T>(object: &T) -> bool {
     })
 }
 
-/// Frees memory, which nobody can reach any more.
+/// Frees memory. No other CPU may be able to reach it.
 pub fn free(ptr: *mut u8) {
     if panicking() {
         return;
@@ -340,7 +344,7 @@ pub fn free(ptr: *mut u8) {
             Some(cpu) => Err(format!(
                 "CPU {cpu} can still reach {addr:#x}, which is freed"
             )),
-            None if w.locks.forget(addr, size) => Err(format!("a lock in {addr:#x} is held")),
+            None if w.locks.any_held_in(addr, size) => Err(format!("a lock in {addr:#x} is held")),
             None => Ok(()),
         }
     });
@@ -398,7 +402,8 @@ impl World {
         slot
     }
 
-    /// The cell at an address, where races are looked for. Panics if the memory is freed.
+    /// The plain cell at an address, if this execution looks for races. Panics if the memory is
+    /// freed.
     pub(crate) fn cell(&mut self, addr: usize) -> Option<Place> {
         self.check_not_freed(addr);
         if let Some(cell) = self.cells.get(&addr) {
@@ -409,7 +414,7 @@ impl World {
         Some(cell)
     }
 
-    /// The block that is allocated there, if one is, where races are looked for.
+    /// The block that contains the address, if there is one and this execution looks for races.
     pub(crate) fn block(&mut self, addr: usize) -> Option<Place> {
         let (start, _) = self.memory.block_of(addr)?;
         self.blocks.get(&start).cloned()

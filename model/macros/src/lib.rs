@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `#[pin_data]`, whose types the model builds by value: nothing in it depends on an address before
-//! the first use.
+//! `#[pin_data]` for types that the model builds by value. Their fields do not depend on their
+//! address before the first use.
 
 use proc_macro::{
     Group,
@@ -9,13 +9,13 @@ use proc_macro::{
     TokenTree, //
 };
 
-/// Takes `#[pin]` off the fields.
+/// Removes `#[pin]` from the fields.
 #[proc_macro_attribute]
 pub fn pin_data(_attr: TokenStream, item: TokenStream) -> TokenStream {
     item.into_iter().map(strip).collect()
 }
 
-/// The item as it is, but for what is in braces.
+/// The item, with the attribute removed from what is in braces.
 fn strip(tree: TokenTree) -> TokenTree {
     let TokenTree::Group(group) = tree else {
         return tree;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Long sequences of operations on a few owners and maps, and a plain model that knows what each
-//! must return and what must be there after it.
+//! Long sequences of operations on a few owners and maps, and a reference: a simple implementation
+//! that gives the outcome that each operation must have, and the state after it.
 //!
-//! A sequence is replayed on a [`Subject`]: the storage's code on the model of a machine, or the
-//! device with real processes. A seed always gives the same sequences. One that fails is made as
-//! small as it will go, and printed.
+//! A sequence is replayed on a [`Subject`]: the storage's code on the model's machine, or the
+//! device with real processes. A seed always gives the same sequences. A sequence that fails is
+//! reduced as far as possible, and printed.
 
 mod op;
 mod reference;

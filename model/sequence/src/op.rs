@@ -1,35 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The operations, and how likely each is.
+//! The operations, and the likelihood of each.
 
 use proptest::{
     collection::vec,
     prelude::*, //
 };
 
-/// Places for owners. At most one lives at each.
+/// The number of places for owners. At most one owner lives at a place.
 pub const OWNERS: usize = 4;
 
-/// Places for maps. At most one is open at each.
+/// The number of places for maps. At most one map is open at a place.
 pub const MAPS: usize = 3;
 
-/// What an update wants of an element that exists, or does not.
+/// What an update does if the owner has an element, and if it has none.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Mode {
-    /// Replaces it, or creates it.
+    /// Replaces the element, or creates one.
     Any,
-    /// Creates it, or refuses.
+    /// Refuses, or creates an element.
     NoExist,
-    /// Replaces it, or refuses.
+    /// Replaces the element, or refuses.
     Exist,
 }
 
-/// An operation. Owners and maps are named by their places.
+/// An operation. It names owners and maps by their places.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Op {
     /// Looks up the owner's value.
     Get { map: usize, owner: usize },
-    /// Gets the owner's value, or creates it.
+    /// Gets the owner's value, or creates one.
     Create {
         map: usize,
         owner: usize,
@@ -50,19 +50,19 @@ pub enum Op {
     List { map: usize },
     /// Lists all values of an owner.
     ListOwner { owner: usize },
-    /// Lets the owner die.
+    /// Kills the owner.
     Kill { owner: usize },
-    /// Lets the owner die, and another one be born in its place.
+    /// Kills the owner, and makes another one at its place.
     Renew { owner: usize },
     /// Closes a map.
     Close { map: usize },
-    /// Closes a map, and opens another one in its place.
+    /// Closes a map, and opens another one at its place.
     Reopen { map: usize },
-    /// Waits until nothing is left to be freed.
+    /// Waits until everything that is dead was freed.
     Settle,
 }
 
-/// What can fail where the subject knows how to make it fail.
+/// What a step makes fail, if the subject can do that.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Fault {
     /// The lock of a storage, taken to link.
@@ -79,12 +79,13 @@ pub enum Fault {
     StorageAlloc,
 }
 
-/// An operation, in which each of these fails the first time that it is asked.
+/// An operation, and the faults that occur during it. Each occurs when its lock is first taken, or
+/// its memory first allocated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {
     /// The operation.
     pub op: Op,
-    /// What fails.
+    /// The faults.
     pub faults: Vec<Fault>,
 }
 
@@ -126,7 +127,7 @@ fn faults() -> impl Strategy<Value = Vec<Fault>> {
     ]
 }
 
-/// Sequences of up to so many steps.
+/// Sequences of `most` steps at most.
 pub(crate) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
     vec(
         (op(), faults()).prop_map(|(op, faults)| Step { op, faults }),

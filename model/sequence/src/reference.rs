@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What must happen, without a lock, a list or a pointer.
+//! The reference: what each operation must return, without locks, lists and pointers.
 
 use crate::op::{
     Mode,
@@ -10,47 +10,48 @@ use crate::op::{
 };
 use std::collections::BTreeMap;
 
-/// A value as an operation returns it.
+/// The result of a create or update.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Stored {
     /// The value.
     pub value: u64,
-    /// Its element's turn among all that were created in the map, from 1; updates keep it.
+    /// The sequence number of the element. Elements are numbered from 1 in the order in which they
+    /// are created in their map. An update keeps the number.
     pub seq: u64,
-    /// Whether the operation created the element.
+    /// Whether the operation created the element, and did not replace another one.
     pub created: bool,
 }
 
-/// One line of a listing: of a map, where `place` is the owner's; of an owner, where it is the
-/// map's.
+/// An entry of a list: in the list of a map, `place` is that of the owner; in the list of an owner,
+/// it is that of the map.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Entry {
-    /// Where what it belongs to is.
+    /// The place of the owner or map.
     pub place: usize,
-    /// The element's number.
+    /// The sequence number of the element.
     pub seq: u64,
 }
 
-/// What an operation ends with.
+/// The outcome of an operation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// There is nothing to say.
+    /// The operation succeeded, and returns nothing.
     Done,
-    /// The value, if there is one.
+    /// The value of the owner, if it has one.
     Value(Option<u64>),
-    /// What is stored now.
+    /// What is stored.
     Stored(Stored),
-    /// There is an element, and there must not be.
+    /// Refused, since there is an element.
     Exists,
-    /// There is no element, and there must be.
+    /// Refused, since there is no element.
     Missing,
-    /// The owner is dead.
+    /// Refused, since the owner is dead.
     Dead,
-    /// There is no map.
+    /// The map is closed.
     Closed,
-    /// A listing, sorted.
+    /// A list, sorted.
     Listed(Vec<Entry>),
-    /// No lock, or no memory.
+    /// Refused for lack of a lock or memory.
     Refused,
 }
 
@@ -60,21 +61,21 @@ struct Element {
     seq: u64,
 }
 
-/// A map: its elements by their owners' places.
+/// A map: its elements by the places of their owners.
 #[derive(Clone, Default)]
 struct Map {
     created: u64,
     elements: BTreeMap<usize, Element>,
 }
 
-/// All there is.
+/// The reference.
 pub(crate) struct Reference {
     alive: [bool; OWNERS],
     maps: [Option<Map>; MAPS],
 }
 
 impl Reference {
-    /// All owners live, and all maps are open.
+    /// All owners are alive, and all maps are open and empty.
     pub(crate) fn new() -> Self {
         Self {
             alive: [true; OWNERS],
@@ -82,12 +83,12 @@ impl Reference {
         }
     }
 
-    /// How many elements a map has, if it is open.
+    /// The number of elements of a map, if it is open.
     pub(crate) fn elements(&self, map: usize) -> Option<u64> {
         Some(self.maps[map].as_ref()?.elements.len() as u64)
     }
 
-    /// Does it.
+    /// Runs an operation.
     pub(crate) fn apply(&mut self, op: Op) -> Outcome {
         match op {
             Op::Get { map, owner } => self.element(map, owner, |map| {
@@ -133,8 +134,8 @@ impl Reference {
         }
     }
 
-    /// Whether the operation may be refused for a lock or for memory instead: it stores a new
-    /// element.
+    /// Returns whether the operation may also be refused for lack of a lock or memory: it stores a
+    /// new element.
     pub(crate) fn may_be_refused(&self, op: Op) -> bool {
         let has = |map: usize, owner| {
             let map = self.maps[map].as_ref();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Replaying sequences, and comparing.
+//! Replays sequences on a subject, and compares it with the reference.
 
 use crate::{
     op::{
@@ -28,27 +28,27 @@ use std::{
     fmt::Write, //
 };
 
-/// What a sequence is replayed on. It begins with all owners alive, and all maps open and empty.
+/// What a sequence is replayed on. At first all owners are alive, and all maps are open and empty.
 pub trait Subject {
-    /// Makes a step and says how it ended, or what went wrong that has no outcome.
+    /// Makes a step, and returns its outcome. An error is a failure that no outcome stands for.
     fn apply(&mut self, step: &Step) -> Result<Outcome, String>;
 
-    /// How many elements an open map says that it has.
+    /// The number of elements that an open map reports.
     fn elements(&mut self, map: usize) -> Result<u64, String>;
 }
 
-/// How much was replayed.
+/// Counts what was replayed.
 #[derive(Copy, Clone, Default, Debug)]
 pub struct Total {
-    /// Sequences.
+    /// The number of sequences.
     pub sequences: u64,
-    /// Operations.
+    /// The number of operations.
     pub operations: u64,
-    /// Operations that were refused for a lock or for memory.
+    /// The number of operations that were refused for lack of a lock or memory.
     pub refused: u64,
 }
 
-/// Replays a sequence on a subject, which must do as the model does.
+/// Replays a sequence on a subject, and compares each outcome with that of the reference.
 pub fn replay(steps: &[Step], subject: &mut impl Subject) -> Result<Total, String> {
     let (mut reference, mut total) = (Reference::new(), Total::default());
     total.sequences = 1;
@@ -57,7 +57,7 @@ pub fn replay(steps: &[Step], subject: &mut impl Subject) -> Result<Total, Strin
             .step(step, &mut reference, subject)
             .map_err(|why| format!("step {number}, {step:?}: {why}"))?;
     }
-    // At the end it is looked at from all sides.
+    // At the end, list every map and every owner, and look up every value.
     let maps = (0..MAPS).map(|map| Op::List { map });
     let elements = (0..MAPS * OWNERS).map(|n| Op::Get {
         map: n / OWNERS,
@@ -77,7 +77,7 @@ pub fn replay(steps: &[Step], subject: &mut impl Subject) -> Result<Total, Strin
 }
 
 impl Total {
-    /// Adds another one.
+    /// Adds another count.
     pub fn add(&mut self, other: Self) {
         self.sequences += other.sequences;
         self.operations += other.operations;
@@ -92,7 +92,7 @@ impl Total {
     ) -> Result<(), String> {
         self.operations += 1;
         let outcome = subject.apply(step)?;
-        // What is refused has changed nothing.
+        // An operation that was refused has changed nothing.
         if outcome == Outcome::Refused
             && !step.faults.is_empty()
             && reference.may_be_refused(step.op)
@@ -101,7 +101,7 @@ impl Total {
         } else {
             let wanted = reference.apply(step.op);
             if outcome != wanted {
-                return Err(format!("ends with {outcome:?}, and must with {wanted:?}"));
+                return Err(format!("the outcome is {outcome:?}, not {wanted:?}"));
             }
         }
         for map in 0..MAPS {
@@ -117,8 +117,8 @@ impl Total {
     }
 }
 
-/// For each seed, lets so many sequences of up to so many steps be replayed. An error has the
-/// smallest sequence found that fails.
+/// Replays `sequences` sequences for each seed, of `most` steps at most. An error contains the
+/// shortest failing sequence that was found.
 pub fn seeds(
     seeds: impl IntoIterator<Item = u64>,
     sequences: u32,

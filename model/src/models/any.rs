@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Anything at any time: operations that chance chooses, on two owners and two maps.
+//! Operations chosen by chance, on two owners and two maps.
 
 use super::one_lock_fails;
 use crate::{
@@ -32,16 +32,17 @@ use shuttle::rand::{
 };
 use std::sync::Arc;
 
-/// Operations of each thread.
+/// The number of operations of each thread.
 const OPERATIONS: u64 = 6;
 
-/// An interrupt comes before that many steps of an operation, or not at all. Most have fewer.
+/// An interrupt comes before one of so many steps of an operation, or not at all. Most operations
+/// have fewer.
 const STEPS: u64 = 60;
 
 type Maps = [Arc<Fixture>; 2];
 type Owners = [&'static Mock; 2];
 
-/// Any operation but the death of an owner, which comes once at most.
+/// Runs any operation but the death of an owner, which comes at most once.
 fn operate(maps: &Maps, owners: Owners, number: u64) {
     let f = &maps[thread_rng().gen_range(0..2)];
     let at = thread_rng().gen_range(0..2);
@@ -57,7 +58,7 @@ fn operate(maps: &Maps, owners: Owners, number: u64) {
     }
 }
 
-/// Operations one after the other, some of which are interrupted by another one.
+/// Runs operations one after the other. Another operation interrupts some of them.
 fn operate_often(maps: &Maps, owners: Owners) {
     for number in 0..OPERATIONS {
         let inside = maps.clone();
@@ -69,7 +70,7 @@ fn operate_often(maps: &Maps, owners: Owners) {
     }
 }
 
-/// Two threads do anything, and then one owner dies, while another thread does anything.
+/// Two threads run operations, and then one owner dies while another thread runs operations.
 fn anything() {
     let owners = [
         Mock::new(PLACES[0], 1, Some(ROOM)),
@@ -98,7 +99,7 @@ fn anything() {
     assert!(owners[1].charge_now() == 0);
 }
 
-/// In random interleavings.
+/// The scenarios that shuttle runs.
 pub(super) fn random() -> Vec<Random> {
     vec![Random::new("anything", &one_lock_fails(12), anything)]
 }

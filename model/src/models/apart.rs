@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Operations on owners that have nothing to do with each other: no word is written by both CPUs.
+//! Operations on two owners that share nothing: both CPUs write no common word.
 
 use crate::{
     explore::Explore,
@@ -10,12 +10,12 @@ use crate::{
         PLACES,
         ROOM, //
     },
-    storage::owner::Owner,
+    storage::owner::Owner, //
 };
 use std::sync::Arc;
 
-/// Two owners have an element in one map, in different buckets. How many words both CPUs write when
-/// each of them ends one of the two by `end`.
+/// Two owners have an element in one map, in different buckets. Returns the number of words that
+/// both CPUs write when each ends one of the two by `end`.
 fn written_by_both(f: &Arc<Fixture>, end: fn(&Fixture, &'static Mock)) -> usize {
     let [one, two] = PLACES.map(|place| Mock::new(place, 1, Some(ROOM)));
     assert!(!f.0.raw().share_bucket(one.id(), two.id()));

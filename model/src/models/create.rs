@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Creates that meet each other, and the death of their owner.
+//! Creates that race with each other, and with the death of their owner.
 
 use super::{
     any_locks_fail,
@@ -26,7 +26,7 @@ use crate::{
     sync::fault::{
         self,
         Plan,
-        Point, //
+        Site, //
     },
 };
 use std::sync::{
@@ -34,7 +34,7 @@ use std::sync::{
     Mutex, //
 };
 
-/// Two create one element: both get it, and one of them has created it.
+/// Two CPUs create an element of one owner: both get it, and one of them has created it.
 fn both_create() {
     let (f, owner) = (
         Arc::new(Fixture::new()),
@@ -57,7 +57,7 @@ fn both_create() {
     assert!(owner.charge_now() == 0);
 }
 
-/// As above, and nothing fails: so nobody is refused.
+/// As above, and no fault occurs, so neither create is refused.
 fn both_create_and_succeed() {
     let (f, owner) = (Arc::new(Fixture::new()), Mock::new(PLACES[0], 1, None));
     let other = f.clone();
@@ -67,7 +67,7 @@ fn both_create_and_succeed() {
     assert!(f.elements() == 1);
 }
 
-/// As above, and each wants to be the one that creates it: one of them is.
+/// As above with [`Mode::NoExist`]: one create succeeds, and the other one is refused.
 fn both_create_new() {
     let (f, owner) = (Arc::new(Fixture::new()), Mock::new(PLACES[0], 1, None));
     let other = f.clone();
@@ -87,13 +87,13 @@ fn both_create_new() {
     assert!(f.elements() == 1);
 }
 
-/// There is room for one storage with one element: both get that element, and nobody is refused for
-/// what the other one was charged.
+/// The limit allows one storage with one element. Both creates get that element: neither is refused
+/// for what the other one was charged.
 fn both_create_at_the_limit() {
     let f = Arc::new(Fixture::new());
     let owner = Mock::new(PLACES[0], 1, Some(ROOM));
     assert!(f.create(owner, 0).is_ok());
-    owner.close();
+    owner.limit_to_charge();
     assert!(f.delete(owner).is_ok());
     let other = f.clone();
     let thread = machine::spawn(move || assert!(other.create(owner, 1).is_ok()));
@@ -102,8 +102,8 @@ fn both_create_at_the_limit() {
     assert!(f.elements() == 1);
 }
 
-/// A create meets one that is followed by the delete: the storage of a living owner may die at any
-/// moment of it, and is never taken for what another owner has left.
+/// A create races with a create that a delete follows. The storage of the living owner may die at
+/// any step, and is never taken for a stale one.
 fn create_and_create_delete() {
     let f = Arc::new(Fixture::new());
     let owner = Mock::new(PLACES[0], 1, Some(ROOM));
@@ -125,7 +125,8 @@ fn create_and_create_delete() {
     assert!(owner.charge_now() == 0);
 }
 
-/// A create meets the owner's death: it comes before, and its element dies too, or is refused.
+/// A create races with the owner's death. Either it comes first, and its element dies too, or it is
+/// refused.
 fn create_and_death() {
     let (f, owner) = (
         Arc::new(Fixture::new()),
@@ -157,8 +158,8 @@ fn both_create_at_the_limit_loom() {
 
 #[test]
 fn both_create_with_faults_loom() {
-    let points = [Point::LinkLock, Point::ElementAlloc, Point::StorageAlloc];
-    let plans = Plan::all(&points, 2, 6);
+    let sites = [Site::LinkLock, Site::ElementAlloc, Site::StorageAlloc];
+    let plans = Plan::all(&sites, 2, 6);
     let model = Explore::new("create, create, anything fails").preemptions(2);
     model.loom(&plans, both_create);
 }
@@ -178,7 +179,7 @@ fn create_and_death_loom() {
     model.loom(&any_locks_fail(2), create_and_death);
 }
 
-/// In random interleavings.
+/// The scenarios that shuttle runs.
 pub(super) fn random() -> Vec<Random> {
     vec![
         Random::new(

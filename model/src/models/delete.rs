@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Deletes that meet each other, and an update.
+//! Deletes that race with each other, and with an update.
 
 use super::{
     any_locks_fail,
@@ -23,11 +23,11 @@ use crate::{
         create::Mode,
         error::Refusal, //
     },
-    sync::fault,
+    sync::fault, //
 };
 use std::sync::Arc;
 
-/// Two delete one element: one succeeds, whatever locks fail.
+/// Two CPUs delete one element: one succeeds, whatever locks fail.
 fn both_delete() {
     let (f, owner) = (
         Arc::new(Fixture::new()),
@@ -50,27 +50,27 @@ fn both_delete() {
     assert!(owner.charge_now() == 0);
 }
 
-/// An update that may replace or create meets a delete, and the owner has no room to spare.
+/// An update with [`Mode::Any`] races with a delete, and the owner is at its limit.
 fn update_and_delete_without_room() {
     update_and_delete(Mode::Any, false);
 }
 
-/// The same with room.
+/// The same below the limit.
 fn update_and_delete_with_room() {
     update_and_delete(Mode::Any, true);
 }
 
-/// An update that must replace meets a delete.
+/// An update with [`Mode::Exist`] races with a delete, and the owner is at its limit.
 fn exist_and_delete() {
     update_and_delete(Mode::Exist, false);
 }
 
-/// The same with room for another element.
+/// The same below the limit.
 fn exist_and_delete_with_room() {
     update_and_delete(Mode::Exist, true);
 }
 
-/// The same, and the storage dies with the delete.
+/// An update with [`Mode::Exist`] races with a delete of the only element, which ends the storage.
 fn exist_and_delete_of_all() {
     let f = Arc::new(Fixture::new());
     let owner = Mock::new(PLACES[0], 1, Some(ROOM));
@@ -92,13 +92,14 @@ fn update_and_delete(mode: Mode, room: bool) {
     let least = owner.charge_now();
     fault::spare(|| assert!(f.create(owner, 1).is_ok()));
     if !room {
-        owner.close();
+        owner.limit_to_charge();
     }
     let other = f.clone();
     let deleted = Arc::new(std::sync::Mutex::new(None));
     let theirs = deleted.clone();
     let thread = machine::spawn(move || {
-        // There is an element throughout, so one is deleted, and nothing older is found after it.
+        // The owner has an element throughout. So the delete finds one, and no lookup finds an
+        // older one after it.
         let deleted = other.delete(owner);
         let seen = other.get(owner);
         match deleted {
@@ -112,10 +113,13 @@ fn update_and_delete(mode: Mode, room: bool) {
     thread.join();
     let deleted = deleted.lock().unwrap().expect("no outcome");
     match updated {
-        // A replacement has the number of what it replaced, and a new element one of its own.
+        // An element that replaces another one has its number. One that was created has a new one.
         Ok((seq, created)) => {
             assert!(seq == 1 + u64::from(created), "a number is used twice");
-            assert!(!created || mode != Mode::Exist, "created, and must not be");
+            assert!(
+                !created || mode != Mode::Exist,
+                "an update with Mode::Exist has created"
+            );
         }
         Err(Refusal::Missing) => assert!(mode == Mode::Exist),
         Err(Refusal::NoMemory) => assert!(!room),
@@ -123,11 +127,14 @@ fn update_and_delete(mode: Mode, room: bool) {
     }
     let left = f.get(owner);
     assert!(f.elements() == u64::from(left.is_some()));
-    // The delete of what was there first comes after an update that must replace that, and before
-    // one that can create.
+    // A delete of the first element comes after an update with `Mode::Exist`, which must replace
+    // the element. It comes before an update with `Mode::Any`, which can create one.
     if let (Ok((_, created)), Ok(1)) = (updated, deleted) {
         match mode {
-            Mode::Exist => assert!(left.is_none(), "a delete left the update that it followed"),
+            Mode::Exist => assert!(
+                left.is_none(),
+                "a delete has left the value of an update that came before"
+            ),
             _ => assert!(!room || created && left == Some(2), "an update is lost"),
         }
     }
@@ -160,7 +167,7 @@ fn update_and_delete_loom() {
     model.loom(&any_locks_fail(1), update_and_delete_without_room);
 }
 
-/// In random interleavings.
+/// The scenarios that shuttle runs.
 pub(super) fn random() -> Vec<Random> {
     vec![
         Random::new("both delete", &one_lock_fails(4), both_delete),

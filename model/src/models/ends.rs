@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Maps that end in the drop of a value, where nobody waits for them; and the end of the module.
+//! Maps that end in the drop of a value, where no thread waits for the end; and the end of the
+//! module.
 
 use super::NO_FAULTS;
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
         fault::{
             self,
             Plan,
-            Point, //
+            Site, //
         },
         rcu, //
     },
@@ -29,10 +30,10 @@ use std::sync::{
     OnceLock, //
 };
 
-/// A value that ends a map with its drop.
+/// A value whose drop ends a map.
 struct Ender(#[expect(dead_code, reason = "held for its drop")] Fixture);
 
-/// A map of those, with one for the owner.
+/// A map with an [`Ender`] of the owner.
 fn with_ender(owner: &'static Mock, ends: Fixture) -> Map<Ender> {
     let map = Map::new().expect("no map");
     assert!(map
@@ -41,7 +42,7 @@ fn with_ender(owner: &'static Mock, ends: Fixture) -> Map<Ender> {
     map
 }
 
-/// The map that ends has elements, of owners that die or not at the same time.
+/// The map that ends has elements, whose owners die at the same time or not.
 fn end_in_a_drop_and_death() {
     let (one, two) = (
         Mock::new(PLACES[0], 1, Some(ROOM)),
@@ -60,7 +61,8 @@ fn end_in_a_drop_and_death() {
     assert!(runtime().stats.maps.get() == 0);
 }
 
-/// The map that ends has no element any more: whoever frees the last one meets its owner.
+/// The map that ends has no live element. The CPU that frees the last element races with the
+/// holder.
 fn end_in_a_drop_and_last_free() {
     let (one, two) = (Mock::new(PLACES[0], 1, None), Mock::new(PLACES[1], 2, None));
     let ends = Fixture::new();
@@ -78,10 +80,11 @@ fn end_in_a_drop_and_last_free() {
     assert!(runtime().stats.maps.get() == 0);
 }
 
-/// A value with the last reference to its own map.
+/// A value that holds the last reference to its own map.
 struct Own(#[expect(dead_code, reason = "held for its drop")] Arc<OnceLock<Map<Own>>>);
 
-/// The map ends in the drop of its last value: the kworker that drops the value cannot wait for it.
+/// The map ends in the drop of its last value. The kworker that drops the value does not wait for
+/// the end.
 fn end_in_a_drop_of_its_own() {
     let owner = Mock::new(PLACES[0], 1, None);
     let of_test = Arc::new(OnceLock::new());
@@ -96,8 +99,8 @@ fn end_in_a_drop_of_its_own() {
     assert!(runtime().stats.maps.get() == 0);
 }
 
-/// The last element of the map that ends is freed by one kworker while another one ends the map.
-/// Which of the two begins goes by which map was made first.
+/// One kworker frees the last element of the map while another one ends the map. Which of the two
+/// begins depends on which map was made first.
 fn end_beside_the_last_free(ends: Fixture, map: Map<Ender>) {
     let (one, two) = (Mock::new(PLACES[0], 1, None), Mock::new(PLACES[1], 2, None));
     assert!(ends.create(one, 1).is_ok() && ends.delete(one) == Ok(1));
@@ -105,7 +108,7 @@ fn end_beside_the_last_free(ends: Fixture, map: Map<Ender>) {
     assert!(map.get_or_create(two, || Ender(ends), &rcu).is_ok());
     assert!(map.delete(two, &rcu).is_ok());
     drop(rcu);
-    // The kworkers begin with the first thread.
+    // The kworkers start with the first thread.
     machine::spawn(|| ()).join();
     drop(map);
     runtime().flush();
@@ -137,7 +140,7 @@ fn end_in_a_drop_loom() {
     model.loom(NO_FAULTS, end_in_a_drop_beside_the_last_free);
 }
 
-/// The runtime goes while storages wait to be freed, one of which is still in the index.
+/// The runtime is dropped while storages wait to be freed, one of which is in the index still.
 fn unload() {
     let f = Fixture::new();
     for place in PLACES {
@@ -148,19 +151,19 @@ fn unload() {
     let f = Fixture::new();
     let owner = Mock::new(PLACES[0], 1, None);
     assert!(f.create(owner, 1).is_ok());
-    fault::begin(Plan::NONE.fail(Point::IndexLock, 0b11));
+    fault::begin(Plan::NONE.fail(Site::IndexLock, 0b11));
     assert!(f.delete(owner) == Ok(1));
     drop(f);
 }
 
-/// The runtime goes while another CPU ends the last map.
+/// The runtime is dropped while another CPU ends the last map.
 fn unload_and_end() {
     let f = Fixture::new();
     assert!(f.create(Mock::new(PLACES[0], 1, None), 1).is_ok());
     machine::spawn(move || drop(f));
 }
 
-/// The runtime is to go while there is a map. A line of the log tells of that, but not at once.
+/// The runtime is dropped while there is a map. It warns of that, but not at once.
 fn unload_with_map() {
     let f = Fixture::new();
     assert!(f.create(Mock::new(PLACES[0], 1, None), 1).is_ok());

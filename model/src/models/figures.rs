@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What users are told, on one CPU: identities, sizes, errors and counts.
+//! What users are told, on one CPU: identities, sizes, errors and counters.
 
 use crate::{
     explore::{
@@ -22,14 +22,12 @@ use crate::{
         error::Refusal,
         map::ByteMap,
         owner::{
-            Kind,
             Owner,
-            OwnerId, //
+            OwnerId,
+            OwnerOps, //
         },
-        raw_map::{
-            MapShares,
-            RawMap, //
-        },
+        raw_map::RawMap,
+        stats::MapShares,
         store::Storage,
         table::Table,
         walk::Cursor, //
@@ -39,7 +37,7 @@ use crate::{
         fault::{
             self,
             Plan,
-            Point, //
+            Site, //
         },
         rcu::{
             self,
@@ -59,42 +57,42 @@ use std::{
     rc::Rc, //
 };
 
-/// From here on the first calls of these points fail, as many as there are bits.
-fn fail(points: &[(Point, u64)]) {
-    let plan = |plan: Plan, &(point, calls): &(Point, u64)| plan.fail(point, calls);
-    fault::begin(points.iter().fold(Plan::NONE, plan));
+/// Makes calls at these sites fail from here on: the `n`th one if bit `n` is set.
+fn fail(sites: &[(Site, u64)]) {
+    let plan = |plan: Plan, &(site, calls): &(Site, u64)| plan.fail(site, calls);
+    fault::begin(sites.iter().fold(Plan::NONE, plan));
 }
 
-/// Owners are told apart by kind and serial number, and found by kind.
+/// Kind and serial number tell owners apart, and an owner is found by its kind.
 fn identities() {
     let f = Fixture::new();
     let free = Mock::new(PLACES[0], 5, None);
     let charged = Mock::new(PLACES[1], OwnerId::SERIAL_MAX, Some(ROOM));
     assert!(free.id().serial() == 5 && charged.id().serial() == OwnerId::SERIAL_MAX);
     for (owner, other) in [(free, charged), (charged, free)] {
-        let at = |kind: &Kind| runtime().owner_at(owner.id().addr(), kind);
-        assert!(owner.id().is_of(owner.kind()) && !owner.id().is_of(other.kind()));
-        assert!(!runtime().has_storage(owner.id()) && at(owner.kind()).is_none());
+        let at = |ops: &OwnerOps| runtime().owner_at(owner.id().addr(), ops);
+        assert!(owner.id().is_of(owner.ops()) && !owner.id().is_of(other.ops()));
+        assert!(!runtime().has_storage(owner.id()) && at(owner.ops()).is_none());
         let is_found = || f.0.raw().find(owner.id(), &rcu::read_lock()).is_some();
         assert!(!is_found() && f.create(owner, 1).is_ok() && is_found());
         assert!(runtime().has_storage(owner.id()));
-        assert!(at(owner.kind()) == Some(owner.id()) && at(other.kind()).is_none());
+        assert!(at(owner.ops()) == Some(owner.id()) && at(other.ops()).is_none());
     }
     let (mut cursor, rcu) = (Cursor::default(), rcu::read_lock());
     let mut listed: Vec<_> = std::iter::from_fn(|| f.0.raw().next(&mut cursor, &rcu))
         .map(|(_, label)| (label.kind, label.id))
         .collect();
     listed.sort_unstable();
-    let shown = |owner: &Mock| (owner.kind().number, owner.id().serial());
+    let shown = |owner: &Mock| (owner.ops().kind, owner.id().serial());
     assert!(listed == [shown(free), shown(charged)]);
     drop(rcu);
-    // Whoever has no storage has nothing to lose.
+    // The notice of death of an owner without a storage does nothing.
     assert!(f.delete(free).is_ok() && !runtime().has_storage(free.id()));
     assert!(!free.die() && charged.die());
     assert!(runtime().stats.sum(|here| &here.owner_deaths) == 1);
 }
 
-/// An owner gets another identity, which its elements are found by from then on.
+/// An owner gets another identity, and its elements are found by that one.
 fn renamed() {
     let (f, g) = (Fixture::new(), Fixture::new());
     let (from, to) = (Mock::new(PLACES[0], 1, None), Mock::new(PLACES[0], 2, None));
@@ -104,7 +102,7 @@ fn renamed() {
     assert!(runtime().has_storage(to.id()) && !runtime().has_storage(from.id()));
 }
 
-/// Sizes are in bytes, and all that is allocated is in one of them.
+/// All that is allocated is counted in a size in bytes.
 fn sizes() {
     const SIZE: usize = 24;
     let stats = &runtime().stats;
@@ -116,7 +114,7 @@ fn sizes() {
     assert!(clones.id() == one.id() + 1 && clones.clones() && !one.clones());
     assert!(one.value_size() == SIZE && one.element_size() == size_of::<Element>() + SIZE);
     assert!(one.buckets() == 16);
-    // There are two processors.
+    // There are two CPUs.
     let counters = 2 * size_of::<MapShares>();
     let own = (size_of::<RawMap>() + 16 * Table::BUCKET_SIZE + counters) as u64;
     let element = one.element_size() as u64;
@@ -127,33 +125,33 @@ fn sizes() {
     assert!(store(owners[0], Mode::NoExist) && store(owners[1], Mode::NoExist));
     assert!(clones.unfreed() == 2 && clones.bytes() == own + 2 * element);
     assert!(stats.bytes() == 2 * (own + element + storage));
-    // What is replaced stays until it is freed.
+    // An element that was replaced counts until it is freed.
     assert!(store(owners[0], Mode::Exist));
     assert!(clones.unfreed() == 3 && clones.bytes() == own + 3 * element);
     assert!(runtime().pending() == (1, element));
     runtime().flush();
     assert!(clones.unfreed() == 2 && runtime().pending() == (0, 0));
     assert!(stats.bytes() == 2 * (own + element + storage));
-    // A value that is given in part ends with zeroes.
+    // If a value is stored in part, the rest is zeroes.
     let rcu = rcu::read_lock();
     let mut wanted = [0; SIZE];
     wanted[0] = 7;
     assert!(two.get(owners[0], &rcu) == Some(&wanted[..]));
 }
 
-/// What cannot be made is refused, and leaves nothing.
+/// A map that cannot be made is refused, and leaves nothing allocated.
 fn refused_maps() {
     assert!(ByteMap::new(0).err() == Some(EINVAL));
     assert!(ByteMap::new_cloning(VALUE_SIZE_MAX + 1).err() == Some(E2BIG));
     assert!(ByteMap::new(VALUE_SIZE_MAX).is_ok());
-    for point in [Point::TableAlloc, Point::MapAlloc] {
-        fail(&[(point, 1)]);
+    for site in [Site::TableAlloc, Site::MapAlloc] {
+        fail(&[(site, 1)]);
         assert!(ByteMap::new(8).err() == Some(ENOMEM));
     }
     assert!(runtime().stats.maps.get() == 0 && runtime().stats.bytes() == 0);
 }
 
-/// Each refusal is an error of its own.
+/// Each refusal has an errno value of its own.
 fn errors() {
     let errors = [
         (Refusal::from(LockError::Deadlock), EDEADLK),
@@ -169,20 +167,20 @@ fn errors() {
     }
 }
 
-/// What happens in a map is counted there, each in its turn.
+/// Each event in a map is counted.
 fn counts() {
     let f = Fixture::cloning();
     let (counters, stats) = (f.0.raw().counters(), &runtime().stats);
     let owners: Vec<_> = (0..5)
         .map(|n| Mock::new(PLACES[0] + n * 0x1000, 1, Some(ROOM)))
         .collect();
-    // What is not there is not looked for in vain: nothing is allocated.
+    // With `Mode::Exist` and no element, nothing is allocated.
     assert!(f.update(owners[0], Mode::Exist, 0) == Err(Refusal::Missing));
     assert!(stats.sum(|here| &here.allocated) == 0);
     fail(&[
-        (Point::ElementAlloc, 1),
-        (Point::StorageAlloc, 1),
-        (Point::LinkLock, 3),
+        (Site::ElementAlloc, 1),
+        (Site::StorageAlloc, 1),
+        (Site::LinkLock, 3),
     ]);
     let refusals = [
         Refusal::NoMemory,
@@ -195,7 +193,7 @@ fn counts() {
     }
     assert!(counters.nomem.get() == 2 && counters.deadlocks.get() == 1);
     assert!(counters.timeouts.get() == 1);
-    // One is refused before it is allocated.
+    // One of the four was refused before an element was allocated.
     assert!(stats.sum(|here| &here.allocated) == 3);
     assert!(f.create(owners[0], 1) == Ok((1, true)));
     assert!(f.update(owners[0], Mode::Any, 2) == Ok(false));
@@ -204,54 +202,54 @@ fn counts() {
     assert!(counters.elements() == 1);
     assert!(f.delete(owners[0]) == Ok(2));
     assert!(counters.sum(|here| &here.deleted) == 1 && counters.elements() == 0);
-    // What the lock of a list or a table is not to be had for is unlinked later.
+    // If the lock of a list or bucket cannot be taken, the reaper unlinks the element.
     runtime().flush();
     assert!(counters.sum(|here| &here.deferred) == 0 && stats.finished.get() == 0);
-    for point in [Point::UnlinkLock, Point::BucketLock] {
+    for site in [Site::UnlinkLock, Site::BucketLock] {
         assert!(f.create(owners[0], 1).is_ok());
-        fail(&[(point, 1)]);
+        fail(&[(site, 1)]);
         assert!(f.delete(owners[0]) == Ok(1));
     }
     assert!(counters.sum(|here| &here.deferred) == 2 && stats.sum(|here| &here.deferred) == 2);
     runtime().flush();
     assert!(stats.finished.get() == 2);
-    fail(&[(Point::IndexLock, 1)]);
+    fail(&[(Site::IndexLock, 1)]);
     assert!(f.create(owners[0], 1).is_ok() && f.delete(owners[0]) == Ok(1));
     assert!(counters.sum(|here| &here.deferred) == 2 && stats.sum(|here| &here.deferred) == 3);
     runtime().flush();
     assert!(stats.finished.get() == 3);
-    // Two are born, and one of them cannot be given a copy.
+    // Two owners are created from another one, and one of the copies cannot be made.
     assert!(f.create(owners[1], 4).is_ok());
     runtime().inherit(owners[1].id(), owners[2]);
     assert!(
         counters.sum(|here| &here.clones) == 1 && counters.sum(|here| &here.clone_failures) == 0
     );
-    fail(&[(Point::ElementAlloc, 1)]);
+    fail(&[(Site::ElementAlloc, 1)]);
     runtime().inherit(owners[1].id(), owners[3]);
     assert!(
         counters.sum(|here| &here.clones) == 1 && counters.sum(|here| &here.clone_failures) == 1
     );
     assert!(f.get(owners[2]) == Some(4) && f.get(owners[3]).is_none());
-    // Nobody has anything from one who has nothing.
+    // From an owner without values nothing is copied.
     runtime().inherit(owners[3].id(), owners[4]);
     assert!(f.get(owners[4]).is_none() && counters.sum(|here| &here.clones) == 1);
-    // A death takes the locks that nobody holds.
+    // A notice of death takes the locks that are free.
     assert!(owners[1].die());
     assert!(
         counters.sum(|here| &here.owner_deaths) == 1 && stats.sum(|here| &here.owner_deaths) == 1
     );
     assert!(counters.sum(|here| &here.deferred) == 2 && stats.sum(|here| &here.deferred) == 3);
-    // All that was allocated but what lives is dropped and freed.
+    // All elements but the live one were dropped and freed.
     runtime().flush();
     let gone = stats.sum(|here| &here.allocated) - 1;
     assert!(stats.sum(|here| &here.freed) == gone);
-    // The copy lives to the end of the map.
+    // The copy lives until the map ends.
     assert!(counters.elements() == 1);
     f.0.raw().begin_end();
     assert!(counters.elements() == 0);
 }
 
-/// Others may run after each of the dead that is unlinked, and after 32 that are freed.
+/// The reaper reschedules after each object that it unlinks, and after each 32 that it frees.
 fn yields() {
     let f = Fixture::new();
     let owner = |n: usize| Mock::new(PLACES[0] + n * 0x1000, 1, None);
@@ -261,7 +259,7 @@ fn yields() {
         let (before, (objects, _)) = (deferred::yields(), runtime().pending());
         runtime().flush();
         let yields = deferred::yields() - before;
-        // The storages are looked at: the deletes have unlinked the elements.
+        // The deletes have unlinked the elements. Only storages are left to the reaper.
         assert!(
             yields == count as u64 + objects / 32,
             "{yields} for {objects}"
@@ -269,18 +267,19 @@ fn yields() {
     }
 }
 
-/// A flush hurries the lists that something waits on, and no others.
+/// A flush queues the works of the lists that have objects, and no others.
 fn hurries() {
     let (f, owner) = (Fixture::new(), Mock::new(PLACES[0], 1, None));
     assert!(f.create(owner, 1).is_ok());
     runtime().flush();
-    assert!(deferred::hurries() == 0);
+    assert!(deferred::queued_now() == 0);
     assert!(f.delete(owner).is_ok());
     runtime().flush();
-    assert!(deferred::hurries() == 1);
+    assert!(deferred::queued_now() == 1);
 }
 
-/// A delete passes the event of a locked bucket, of its map and not of the owner index.
+/// A delete passes the event of a locked bucket when it locks one of its map, but not when it locks
+/// one of the owner index.
 fn events() {
     let (f, g) = (Fixture::new(), Fixture::new());
     let owner = Mock::new(PLACES[0], 1, None);
@@ -291,11 +290,12 @@ fn events() {
     }
     assert!(f.create(owner, 1).is_ok() && g.create(owner, 2).is_ok());
     assert!(f.delete(owner).is_ok() && passed.get() == 1);
-    // Now the storage leaves the index, too.
+    // This delete unlinks the storage, too.
     assert!(g.delete(owner).is_ok() && passed.get() == 2);
 }
 
-/// What another owner left at the address is ended by whoever finds it, and its charge forgotten.
+/// A create that finds the elements of an earlier owner at the address ends them, and forgets their
+/// charge.
 fn stale() {
     let (f, stats) = (Fixture::new(), &runtime().stats);
     let (old, new) = (
@@ -312,13 +312,13 @@ fn stale() {
     assert!(stats.sum(|here| &here.charged) == 0 && stats.sum(|here| &here.owner_deaths) == 0);
 }
 
-/// An owner that dies is known by either of two identities, and no other is it.
+/// An owner that dies has one of two identities. No owner with a third one dies with it.
 fn known_as() {
     let (f, stats) = (Fixture::new(), &runtime().stats);
     let [one, two, other] = [1, 2, 3].map(|serial| Mock::new(PLACES[0], serial, None));
     for (owner, deaths, stale) in [(one, 1, 0), (two, 2, 0), (other, 2, 1)] {
         assert!(f.create(owner, 1).is_ok());
-        // SAFETY: The mocks are no owners any more.
+        // SAFETY: The mock is not used as an owner again.
         let had_storage = unsafe { runtime().owner_died_as(one.id(), two.id()) };
         assert!(had_storage == (stale == 0) && f.get(owner).is_none());
         assert!(stats.sum(|here| &here.owner_deaths) == deaths);
@@ -326,17 +326,17 @@ fn known_as() {
     }
 }
 
-/// The notice gives back what is charged, and is lost after that.
+/// The notice of death gives back the charge, and is lost after that.
 fn lost() {
     let (f, owner) = (Fixture::new(), Mock::new(PLACES[0], 1, Some(ROOM)));
     assert!(f.create(owner, 1).is_ok() && owner.charge_now() != 0);
-    // SAFETY: The mock is not used as an owner any more.
+    // SAFETY: The mock is not used as an owner again.
     unsafe { runtime().owner_lost(owner.id()) };
     assert!(owner.charge_now() == 0 && runtime().stats.sum(|here| &here.charged) == 0);
     assert!(f.get(owner) == Some(1));
 }
 
-/// Owners whose addresses differ in any bits are spread over the buckets.
+/// Owners are spread over the buckets, whichever bits of their addresses differ.
 fn spread() {
     let f = Fixture::new();
     let id = |addr: usize| Mock::new(addr, 1, None).id();
@@ -352,45 +352,45 @@ fn spread() {
 }
 
 thread_local! {
-    /// What was taken off owners that leave charging as it is.
+    /// The bytes that were taken off owners that do not implement `charge`.
     static TAKEN_OFF: Cell<u32> = const { Cell::new(0) };
 }
 
-static MODEST: Kind = Kind {
-    number: 7,
-    number_of: Modest::number_of,
-    uncharge: Some(Modest::uncharge),
+static MINIMAL_OPS: OwnerOps = OwnerOps {
+    kind: 7,
+    number_of: MinimalOwner::number_of,
+    uncharge: Some(MinimalOwner::uncharge),
 };
 
-/// An owner that has nothing but what it must have.
-struct Modest;
+/// An owner that implements only what it must.
+struct MinimalOwner;
 
-impl Modest {
+impl MinimalOwner {
     /// # Safety
     ///
-    /// As [`Kind::number_of`].
+    /// As for [`OwnerOps::number_of`].
     unsafe fn number_of(id: OwnerId, _rcu: &Guard) -> u64 {
         id.serial()
     }
 
     /// # Safety
     ///
-    /// As [`Kind::uncharge`].
+    /// As for [`OwnerOps::uncharge`].
     unsafe fn uncharge(_id: OwnerId, bytes: u32) {
         TAKEN_OFF.set(TAKEN_OFF.get() + bytes);
     }
 }
 
-// SAFETY: There is one, which does not die, and which no other follows.
-unsafe impl Owner for Modest {
+// SAFETY: There is one such owner. It does not die, and its address is not used for another one.
+unsafe impl Owner for MinimalOwner {
     type Gate<'a> = ();
 
-    fn kind(&self) -> &'static Kind {
-        &MODEST
+    fn ops(&self) -> &'static OwnerOps {
+        &MINIMAL_OPS
     }
 
     fn id(&self) -> OwnerId {
-        OwnerId::new(ptr::without_provenance::<u64>(PLACES[0]), &MODEST, 3)
+        OwnerId::new(ptr::without_provenance::<u64>(PLACES[0]), &MINIMAL_OPS, 3)
     }
 
     fn gate(&self, _rcu: &Guard) -> Result<(), Refusal> {
@@ -398,12 +398,12 @@ unsafe impl Owner for Modest {
     }
 }
 
-/// An owner without a limit is never refused, and all that was charged is taken off it.
-fn modest() {
+/// An owner without a limit is never refused, and all that was charged to it is taken off.
+fn minimal_owner() {
     let map = ByteMap::new(8).expect("no map");
     TAKEN_OFF.set(0);
     assert!(map
-        .put(&Modest, Mode::NoExist, &[1], &rcu::read_lock())
+        .put(&MinimalOwner, Mode::NoExist, &[1], &rcu::read_lock())
         .is_ok());
     let charged = runtime().stats.sum(|here| &here.charged);
     assert!(charged == (size_of::<Storage>() + map.raw().element_size()) as u64);
@@ -427,7 +427,7 @@ fn figures() {
         ("known as", known_as),
         ("lost", lost),
         ("spread", spread),
-        ("modest", modest),
+        ("minimal owner", minimal_owner),
     ];
     for (name, scenario) in scenarios {
         Explore::new(name).once(scenario);

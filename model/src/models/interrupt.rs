@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Any operation in the middle of any other, at each of its steps, on one CPU; and with another CPU
-//! at work on the same owner.
+//! Each operation in the middle of each other one, before each of its steps: on one CPU, and while
+//! another CPU works on the same owner.
 
 use super::{
     one_lock_fails,
@@ -27,7 +27,7 @@ use crate::{
     sync::{
         fault::{
             self,
-            Point, //
+            Site, //
         },
         res_lock::{
             self,
@@ -41,7 +41,8 @@ use machine::interrupt::{
 };
 use std::sync::Arc;
 
-/// An owner with an element in one map of two, and another one that can be its child.
+/// Two maps, an owner that has an element in one of them or none, and another owner that can be
+/// created from it.
 #[derive(Clone)]
 struct Case {
     f: Arc<Fixture>,
@@ -65,7 +66,7 @@ impl Case {
         case
     }
 
-    /// Ends the maps. All that was charged is given back, whatever lock has failed.
+    /// Ends the maps. All that was charged must be given back, whatever locks have failed.
     fn end(self) {
         assert!(self.f.elements() == self.found(self.owner) + self.found(self.child));
         let Self {
@@ -85,7 +86,7 @@ impl Case {
 
 type Operation = fn(&Case);
 
-/// What is interrupted.
+/// The operations that are interrupted.
 const OPERATIONS: [Operation; 8] = [
     |case| ignore(case.f.create(case.owner, 2)),
     |case| ignore(case.f.update(case.owner, Mode::Any, 3)),
@@ -94,17 +95,17 @@ const OPERATIONS: [Operation; 8] = [
     |case| ignore(case.f.delete(case.owner)),
     |case| ignore(case.other.create(case.owner, 6)),
     |case| ignore(case.owner.die()),
-    // What the reaper does, that is.
+    // The reaper's work.
     |case| {
         ignore(case.f.update(case.owner, Mode::Any, 7));
         runtime().flush();
     },
 ];
 
-/// What an operation returns is looked at where it is known.
+/// Ignores the result of an operation. The operations that interrupt it check theirs.
 fn ignore<T>(_outcome: T) {}
 
-/// What comes in between.
+/// The operations that interrupt.
 const INTERRUPTS: [Operation; 6] = [
     |case| ignore(case.f.get(case.owner)),
     |case| locks(case, || case.f.create(case.owner, 11).map(drop)),
@@ -121,37 +122,41 @@ const INTERRUPTS: [Operation; 6] = [
     |case| runtime().inherit(case.owner.id(), case.child),
 ];
 
-/// Whether this CPU holds the lock of a storage.
+/// Returns whether this CPU holds the lock of a storage.
 fn holds_storage() -> bool {
-    [Point::LinkLock, Point::UnlinkLock]
+    [Site::LinkLock, Site::UnlinkLock]
         .into_iter()
         .any(res_lock::holds)
 }
 
-/// An operation that may want the lock of the owner's storage: it is refused for that lock only if
-/// what it interrupts holds it.
+/// Runs an operation that may take the lock of the owner's storage. It must get a lock error only
+/// if the CPU holds such a lock already.
 fn locks(case: &Case, operation: impl FnOnce() -> Result<(), Refusal>) {
     let held = holds_storage();
     match operation() {
         Ok(()) => {}
-        Err(Refusal::Lock(LockError::Deadlock)) => assert!(held, "refused for no lock"),
+        Err(Refusal::Lock(LockError::Deadlock)) => {
+            assert!(held, "a lock error, though no lock is held")
+        }
         Err(Refusal::OwnerDead) => assert!(!case.owner.is_alive()),
         Err(refusal) => panic!("{refusal:?} in an interrupt"),
     }
 }
 
-/// On one CPU, an update in the middle of something is refused exactly if that holds the lock of
-/// the owner's live storage; and a lookup in an update finds what there is.
+/// Runs an update on the only CPU. It must be refused if and only if the CPU holds the lock of the
+/// owner's live storage.
 fn exactly(case: &Case) {
     let held = holds_storage() && runtime().has_storage(case.owner.id());
     match case.f.update(case.owner, Mode::Any, 14) {
-        Ok(_) => assert!(!held, "not refused, though the lock is held"),
-        Err(Refusal::Lock(LockError::Deadlock)) => assert!(held, "refused for no lock"),
+        Ok(_) => assert!(!held, "no lock error, though the lock is held"),
+        Err(Refusal::Lock(LockError::Deadlock)) => {
+            assert!(held, "a lock error, though no lock is held")
+        }
         Err(refusal) => assert!(refusal == Refusal::OwnerDead && !case.owner.is_alive()),
     }
 }
 
-/// Runs `operation`, and `inside` after so many steps of it; returns whether it came.
+/// Runs `operation`, and `inside` after so many of its steps. Returns whether `inside` has run.
 fn interrupted<T: Clone + 'static>(
     case: &T,
     operation: impl FnOnce(&T),
@@ -177,7 +182,7 @@ fn alone(
     }
 }
 
-/// Another CPU updates, deletes or does what is to come in between meanwhile.
+/// Another CPU runs `meanwhile` at the same time.
 fn with_another(
     (operation, inside, meanwhile): (Operation, Operation, Operation),
 ) -> impl Fn(u64) -> bool + Copy {
@@ -192,7 +197,8 @@ fn with_another(
     }
 }
 
-/// What an end of a map is interrupted by: a birth and a death, and what goes on in another map.
+/// What interrupts the end of a map works on: another map, an owner, and one that is created from
+/// it.
 #[derive(Clone)]
 struct Ending {
     other: Arc<Fixture>,
@@ -200,7 +206,7 @@ struct Ending {
     child: &'static Mock,
 }
 
-/// What comes, and what it does.
+/// The kind of an interrupt, and what it does.
 type Interruption = (Kind, fn(&Ending));
 
 const IN_AN_END: [Interruption; 5] = [
@@ -208,7 +214,7 @@ const IN_AN_END: [Interruption; 5] = [
         runtime().inherit(ending.owner.id(), ending.child)
     }),
     (Kind::Nmi, |ending| {
-        // A lock can also be refused by the plan.
+        // The plan can make the lock fail.
         let updated = ending.other.update(ending.owner, Mode::Any, 20);
         assert!(matches!(updated, Ok(false) | Err(Refusal::Lock(_))));
     }),
@@ -218,11 +224,11 @@ const IN_AN_END: [Interruption; 5] = [
     (Kind::Nmi, |ending| {
         assert!(ending.other.get(ending.owner) == Some(20))
     }),
-    // No notice of death comes in an NMI.
+    // A notice of death does not come in an NMI.
     (Kind::Irq, |ending| assert!(ending.owner.notice())),
 ];
 
-/// A map ends, and the reaper does what that leaves.
+/// A map ends, and the reaper frees its elements.
 fn end((kind, inside): Interruption) -> impl Fn(u64) -> bool + Copy {
     move |step| {
         let f = Fixture::cloning();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The death of owners and the end of maps, which meet everything.
+//! The death of owners, and the end of maps, at the same time as other operations.
 
 use super::{
     any_unlinks_fail,
@@ -25,12 +25,13 @@ use crate::{
         error::Refusal,
         owner::Owner, //
     },
-    sync::fault,
+    sync::fault, //
 };
 use machine::engine::Handle;
 use std::sync::Arc;
 
-/// The owner dies while the map ends: the charge is given back once, before the notice is over.
+/// The owner dies while the map ends: the charge is given back once, before the notice of death
+/// returns.
 fn death_and_end() {
     let (f, owner) = (Fixture::new(), Mock::new(PLACES[0], 1, Some(ROOM)));
     fault::spare(|| assert!(f.create(owner, 1).is_ok()));
@@ -42,8 +43,8 @@ fn death_and_end() {
     assert!(!runtime().has_storage(owner.id()));
 }
 
-/// Only the notice of death comes while the map ends, of an owner that nobody has let through for a
-/// grace period: so it can come in the middle of the end's read section.
+/// Only the notice of death comes while the map ends. The gate of the owner was closed a grace
+/// period before. So the notice can come in the middle of a read section of the end.
 fn notice_and_end() {
     let (f, owner) = (Fixture::new(), Mock::new(PLACES[0], 1, Some(ROOM)));
     fault::spare(|| assert!(f.create(owner, 1).is_ok()));
@@ -56,7 +57,7 @@ fn notice_and_end() {
     assert!(!runtime().has_storage(owner.id()));
 }
 
-/// The same with an element in a second map, which stays until both are over.
+/// As [`death_and_end`], with an element in a second map, which is not ended meanwhile.
 fn death_and_end_of_one() {
     let (f, keep) = (Fixture::new(), Fixture::new());
     let owner = Mock::new(PLACES[0], 1, Some(ROOM));
@@ -78,7 +79,8 @@ fn death_and_delete() {
     let thread = machine::spawn(move || {
         owner.die();
     });
-    // Who deletes has the owner, so its memory stays as long as the guard.
+    // The caller of the delete has a reference to the owner, so the owner's memory stays while the
+    // guard lives.
     let deleted = f.delete(owner);
     assert!(matches!(deleted, Ok(1) | Err(Refusal::Missing)));
     assert!(f.get(owner).is_none());
@@ -87,8 +89,8 @@ fn death_and_delete() {
     assert!(f.elements() == 0);
 }
 
-/// The owner dies while one of its two elements is deleted: who still has to unlink that one finds
-/// the storage there.
+/// The owner dies while one of its two elements is deleted: a CPU that has yet to unlink that one
+/// can still access the storage.
 fn death_and_delete_of_one() {
     let (f, keep) = (Arc::new(Fixture::new()), Fixture::new());
     let owner = Mock::new(PLACES[0], 1, Some(ROOM));
@@ -104,7 +106,8 @@ fn death_and_delete_of_one() {
     assert!(f.elements() == 0 && keep.elements() == 0);
 }
 
-/// All at once: one owner dies, elements of two are updated and deleted, a map ends.
+/// At the same time, one owner dies, elements of two owners are updated and deleted, and a map
+/// ends.
 fn death_delete_and_end() {
     let (f, ends) = (Arc::new(Fixture::new()), Fixture::new());
     let (one, two) = (
@@ -138,7 +141,8 @@ fn death_delete_and_end() {
     assert!(two.charge_now() == 0);
 }
 
-/// A child inherits a value while the map ends: the end does not wait for the child's death.
+/// A child gets a copy while the map ends: the end claims the copy, and does not wait for the
+/// child's death.
 fn inherit_and_end() {
     let f = Fixture::cloning();
     let (parent, child) = (
@@ -152,7 +156,7 @@ fn inherit_and_end() {
     assert!(child.charge_now() == 0);
 }
 
-/// A child inherits while its parent dies.
+/// A child gets a copy while the parent dies.
 fn inherit_and_death() {
     let f = Fixture::cloning();
     let (parent, child) = (
@@ -169,7 +173,7 @@ fn inherit_and_death() {
     assert!(child.charge_now() == 0);
 }
 
-/// The owner dies while the map ends, and a third one holds the lock of the owner's storage.
+/// The owner dies while the map ends, and a third CPU holds the lock of the owner's storage.
 fn death_end_and_holder_of_the_storage() {
     let (f, keep) = (Fixture::new(), Arc::new(Fixture::new()));
     let owner = Mock::new(PLACES[0], 1, Some(ROOM));
@@ -190,8 +194,8 @@ fn death_end_and_holder_of_the_storage() {
     assert!(keep.get(owner).is_none() && keep.elements() == 0);
 }
 
-/// The same, and the third one holds the lock of the element's bucket: it unlinks what another
-/// dead owner has there.
+/// As above, but the third CPU holds the lock of the element's bucket: it unlinks the dead element
+/// of another owner.
 fn death_end_and_holder_of_the_bucket() {
     let f = Fixture::new();
     let (owner, neighbour) = (
@@ -253,7 +257,7 @@ fn inherit_loom() {
     Explore::new("inherit, death").loom(NO_FAULTS, inherit_and_death);
 }
 
-/// In random interleavings.
+/// The scenarios that shuttle runs.
 pub(super) fn random() -> Vec<Random> {
     vec![
         Random::new("death and end", &one_lock_fails(4), death_and_end),

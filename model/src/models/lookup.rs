@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Lookups, which find what is there and never another owner's value.
+//! Lookups, which find the owner's live element, and never another owner's.
 
 use super::{
     any_locks_fail,
@@ -22,11 +22,11 @@ use crate::{
         create::Mode,
         error::Refusal, //
     },
-    sync::fault,
+    sync::fault, //
 };
 use std::sync::Arc;
 
-/// Lookups meet an owner's death, and the life of the next owner at the address.
+/// Lookups race with an owner's death, and with the life of the next owner at the address.
 fn lookup_and_death() {
     let f = Arc::new(Fixture::new());
     let (old, new) = (
@@ -56,7 +56,8 @@ fn lookup_and_death() {
     assert!(f.get(new) == left && f.elements() == u64::from(left.is_some()));
 }
 
-/// The notice of the first owner's death was missed: the next one's create ends what it left.
+/// The first owner's notice of death was missed. The create of the next owner at the address ends
+/// its element.
 fn lookup_and_missed_death() {
     let f = Arc::new(Fixture::new());
     let (old, new) = (Mock::new(PLACES[0], 1, None), Mock::new(PLACES[0], 2, None));
@@ -71,7 +72,8 @@ fn lookup_and_missed_death() {
     assert!(f.elements() == 1);
 }
 
-/// A lookup meets a delete, and a kworker that frees at once: what is found stays.
+/// A lookup races with a delete, and with a kworker that frees: the element stays while the reader
+/// holds it.
 fn lookup_and_delete() {
     let (f, owner) = (Arc::new(Fixture::new()), Mock::new(PLACES[0], 1, None));
     assert!(f.create(owner, 1).is_ok());
@@ -82,7 +84,7 @@ fn lookup_and_delete() {
     assert!(f.get(owner).is_none() && f.elements() == 0);
 }
 
-/// An update replaces the element while somebody looks: he finds one of the two.
+/// A lookup races with an update: it finds one of the two elements.
 fn lookup_and_update() {
     let (f, owner) = (Arc::new(Fixture::new()), Mock::new(PLACES[0], 1, None));
     assert!(f.create(owner, 1).is_ok());
@@ -97,7 +99,7 @@ fn lookup_and_update() {
     assert!(f.get(owner) == Some(2) && f.elements() == 1);
 }
 
-/// The same, and a neighbour in the bucket comes and goes.
+/// As above, while a neighbour in the bucket is deleted and created.
 fn lookup_update_and_neighbour() {
     let f = Arc::new(Fixture::new());
     let (owner, neighbour) = (Mock::new(PLACES[0], 1, None), neighbour_of(PLACES[0], &f));
@@ -150,7 +152,7 @@ fn lookup_and_update_loom() {
     model.loom(NO_FAULTS, lookup_update_and_neighbour);
 }
 
-/// In random interleavings.
+/// The scenarios that shuttle runs.
 pub(super) fn random() -> Vec<Random> {
     vec![
         Random::new("lookup and death", NO_FAULTS, lookup_and_death),

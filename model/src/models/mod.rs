@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The models: what runs at the same time, and what must be true whatever comes first.
+//! The scenarios: operations that run at the same time, and assertions that hold whatever the order
+//! is.
 
 mod any;
 mod apart;
@@ -11,13 +12,13 @@ mod figures;
 mod interrupt;
 mod life;
 mod lookup;
-mod marks;
 mod nested;
 mod overtaken;
 mod random;
 mod seen;
 mod sequence;
 mod walk;
+mod watermarks;
 
 use crate::{
     mock::{
@@ -28,43 +29,43 @@ use crate::{
     storage::owner::Owner,
     sync::fault::{
         Plan,
-        Point, //
+        Site, //
     },
 };
 
-/// No lock and no allocation fails.
+/// The plan in which no call fails.
 const NO_FAULTS: &[Plan] = &[Plan::NONE];
 
-/// Any one of the first locks fails, or none.
+/// The plans in which one of the first calls for a lock fails, or none.
 fn one_lock_fails(calls: u32) -> Vec<Plan> {
     Plan::all(&LOCKS, calls, 1)
 }
 
-/// Any of the first locks fail, in all combinations.
+/// The plans in which any of the first calls for a lock fail, in all combinations.
 fn any_locks_fail(calls: u32) -> Vec<Plan> {
     Plan::all(&LOCKS, calls, LOCKS.len() as u32 * calls)
 }
 
-/// Any of the first locks that are taken to unlink fail, in all combinations.
+/// The plans in which any of the first calls for a lock to unlink fail, in all combinations.
 fn any_unlinks_fail(calls: u32) -> Vec<Plan> {
     let [_, unlinks @ ..] = LOCKS;
     Plan::all(&unlinks, calls, unlinks.len() as u32 * calls)
 }
 
-const LOCKS: [Point; 4] = [
-    Point::LinkLock,
-    Point::UnlinkLock,
-    Point::BucketLock,
-    Point::IndexLock,
+const LOCKS: [Site; 4] = [
+    Site::LinkLock,
+    Site::UnlinkLock,
+    Site::BucketLock,
+    Site::IndexLock,
 ];
 
-/// An owner in the same bucket of the map as one at this place.
+/// An owner whose bucket in the map is that of the owner at `place`.
 fn neighbour_of(place: usize, f: &Fixture) -> &'static Mock {
     neighbours_of(place, f).next().expect("no neighbour")
 }
 
-/// Owners in the same bucket as one at this place, in the map and in the index, whose table is as
-/// large.
+/// Owners whose bucket is that of the owner at `place`, in the map and in the owner index. The two
+/// tables have the same size.
 fn neighbours_of(place: usize, f: &Fixture) -> impl Iterator<Item = &'static Mock> + '_ {
     let id = Mock::new(place, 0, Some(ROOM)).id();
     (1..)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Operations inside others, as an NMI or a tracepoint makes them, while another CPU is at it too.
+//! Operations inside others, as an NMI or a tracepoint's probe runs them, while another CPU works
+//! on the same owners.
 
 use super::NO_FAULTS;
 use crate::{
@@ -28,8 +29,8 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// An update inside the owner's own section fails at once, unless that is the section of a storage
-/// that has just died; a delete there succeeds.
+/// An update inside the critical section of the owner's storage fails at once, unless that storage
+/// is dead. A delete there succeeds.
 fn inside_the_owners_section() {
     let (f, g) = (Arc::new(Fixture::new()), Arc::new(Fixture::new()));
     let owner = Mock::new(PLACES[0], 1, Some(ROOM));
@@ -54,8 +55,9 @@ fn inside_the_owners_section() {
     assert!(owner.charge_now() == 0);
 }
 
-/// Two CPUs, each in the section of one owner, want the other one's: nobody waits for ever.
-fn crosswise() {
+/// Each of two CPUs is in the critical section of one owner, and wants the lock of the other one's:
+/// no CPU waits for ever.
+fn abba() {
     let f = Arc::new(Fixture::new());
     let (one, two) = (
         Mock::new(PLACES[0], 1, Some(ROOM)),
@@ -84,11 +86,11 @@ fn crosswise() {
 fn nested_loom() {
     let model = Explore::new("delete, and inside the owner's section").preemptions(2);
     model.loom(NO_FAULTS, inside_the_owners_section);
-    let model = Explore::new("crosswise").preemptions(2);
-    model.loom(NO_FAULTS, crosswise);
+    let model = Explore::new("abba").preemptions(2);
+    model.loom(NO_FAULTS, abba);
 }
 
-/// In random interleavings.
+/// The scenarios that shuttle runs.
 pub(super) fn random() -> Vec<Random> {
     vec![
         Random::new(
@@ -96,6 +98,6 @@ pub(super) fn random() -> Vec<Random> {
             NO_FAULTS,
             inside_the_owners_section,
         ),
-        Random::new("crosswise", NO_FAULTS, crosswise),
+        Random::new("abba", NO_FAULTS, abba),
     ]
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Walks of one chain that are overtaken: what they see, and how long they take. And members that
-//! leave a chain: how long they keep others away.
+//! Walks of a chain to which members are pushed and from which members leave: what a walk sees, and
+//! how long it takes. And the time for which a CPU that takes a member out holds the lock.
 
 use super::{
     neighbours_of,
@@ -20,6 +20,7 @@ use crate::{
     },
     storage::{
         create::Mode,
+        lock_mode::Spin,
         owner::{
             Owner,
             OwnerId, //
@@ -28,10 +29,9 @@ use crate::{
             Node,
             Table, //
         },
-        unlink::Waits, //
     },
     sync::{
-        fault::Point,
+        fault::Site,
         hlist::{
             HListHead,
             HNode, //
@@ -56,24 +56,24 @@ use std::{
     }, //
 };
 
-/// Memory for a member. It stays to the end of the execution.
+/// A member that stays to the end of the execution.
 fn member<T>(new: T) -> &'static T {
     let memory = machine::alloc(Layout::new::<T>(), false).cast::<T>();
-    // SAFETY: Allocated for it.
+    // SAFETY: The memory was allocated for a `T`, and is not freed.
     unsafe {
         memory.write(new);
         &*memory
     }
 }
 
-/// A table of one bucket, and members of it to be.
+/// A table of one bucket, and the members for it.
 struct Bucket {
     table: Table,
     nodes: Vec<&'static Node>,
 }
 
 impl Bucket {
-    /// Members for owners of these serial numbers, of which the first `members` are pushed.
+    /// Members for owners with these serial numbers. The first `members` of them are pushed.
     fn new(serials: &[u64], members: usize) -> Arc<Self> {
         let new = |&serial| member(Node::new(Self::id(serial)));
         let bucket = Self {
@@ -90,26 +90,32 @@ impl Bucket {
 
     fn push(&self, n: usize) {
         let rcu = rcu::read_lock();
-        // SAFETY: Each is pushed once, and stays to the end.
+        // SAFETY: Each member is pushed once, and stays to the end of the execution.
         unsafe { self.table.push(NonNull::from(self.nodes[n]), &rcu) };
     }
 
     fn kill(&self, n: usize) {
-        assert!(self.nodes[n].claim(Point::ElementClaim));
+        assert!(self.nodes[n].claim(Site::ElementClaim));
     }
 
-    /// Takes out a member that is dead.
+    /// Takes out a dead member.
     fn unlink(&self, n: usize) {
         let (node, rcu) = (NonNull::from(self.nodes[n]), rcu::read_lock());
-        // SAFETY: A member, killed by the one who calls this.
-        let unlinked = unsafe { self.table.unlink::<Waits>(node, Point::BucketLock, &rcu) };
+        // SAFETY: The node is a member, and the caller has claimed it.
+        let unlinked = unsafe {
+            self.table
+                .unlink::<Spin>(node, Site::BucketLock, || (), &rcu)
+        };
         assert!(unlinked);
     }
 
-    /// The place of a member.
+    /// The index of a member.
     fn place(&self, node: &Node) -> usize {
         let this = |other: &&Node| ptr::eq(*other, node);
-        self.nodes.iter().position(this).expect("a stranger")
+        self.nodes
+            .iter()
+            .position(this)
+            .expect("no member of this test")
     }
 
     /// Looks for an owner that is not there, and returns how often each member was visited.
@@ -125,7 +131,7 @@ impl Bucket {
         visits.iter().map(Cell::get).collect()
     }
 
-    /// The members, from the one that was pushed last.
+    /// The members, from the one that was pushed last on.
     fn members(&self) -> Vec<usize> {
         let rcu = rcu::read_lock();
         let members = self.table.iter(0, &rcu);
@@ -133,7 +139,7 @@ impl Bucket {
     }
 }
 
-/// Others are pushed. Nothing is visited twice.
+/// Members are pushed: no member is visited twice.
 fn walk_and_pushes() {
     let bucket = Bucket::new(&[1, 2, 3, 4], 2);
     let other = bucket.clone();
@@ -147,7 +153,7 @@ fn walk_and_pushes() {
     thread.join();
 }
 
-/// The member that the walk began at is taken out while others are pushed. Only that one is visited
+/// The member at which the walk began is taken out while others are pushed: no other one is visited
 /// twice.
 fn walk_and_first_leaves() {
     let bucket = Bucket::new(&[1, 2, 3, 4], 2);
@@ -165,8 +171,8 @@ fn walk_and_first_leaves() {
     assert!(bucket.members() == [3, 2, 0]);
 }
 
-/// All that the walk began with are taken out, the first ones first, while others are pushed. What
-/// stays is visited once.
+/// Members are pushed, and the first members of the walk are taken out, the first one first: a
+/// member that stays is visited once.
 fn walk_and_all_leave() {
     let bucket = Bucket::new(&[1, 2, 3, 4], 3);
     let other = bucket.clone();
@@ -184,7 +190,7 @@ fn walk_and_all_leave() {
     assert!(bucket.members() == [3, 0]);
 }
 
-/// One owner's member is replaced twice. A lookup finds one of the three, whatever has left.
+/// The member of one owner is replaced twice: a lookup finds one of the three.
 fn lookup_and_replacements() {
     let bucket = Bucket::new(&[7, 1, 1, 1], 2);
     let other = bucket.clone();
@@ -204,18 +210,18 @@ fn lookup_and_replacements() {
     assert!(bucket.members() == [3, 0]);
 }
 
-/// A list under a lock that one thread has; its members leave and others come.
+/// A list whose members leave, and to which others are pushed, all by one thread.
 fn list_and_changes() {
     let list = Arc::new(HListHead::new());
     let nodes: Vec<_> = (0..4).map(|_| member(HNode::new())).collect();
-    // SAFETY: One thread at a time changes the list.
+    // SAFETY: One thread at a time changes the list, and each node is pushed once.
     let push = |list: &HListHead, node| unsafe { list.assume_locked().push(NonNull::from(node)) };
     push(&list, nodes[0]);
     push(&list, nodes[1]);
     let (other, theirs) = (list.clone(), nodes.clone());
     let thread = machine::spawn(move || {
         push(&other, theirs[2]);
-        // SAFETY: As above, and a member.
+        // SAFETY: As above, and the node is a member.
         unsafe { other.assume_locked().remove(NonNull::from(theirs[1])) };
         push(&other, theirs[3]);
     });
@@ -230,7 +236,7 @@ fn list_and_changes() {
     thread.join();
 }
 
-/// Two neighbours are taken out at once, in a chain that grows.
+/// Two neighbours are taken out at the same time, from a chain that grows.
 fn neighbours_leave() {
     let bucket = Bucket::new(&[1, 2, 3, 4], 3);
     let (one, two) = (bucket.clone(), bucket.clone());
@@ -246,7 +252,7 @@ fn neighbours_leave() {
     assert!(bucket.members() == [3, 0], "a member is lost, or left");
 }
 
-/// How many steps the longest section has in which one member of so many is taken out.
+/// The number of steps of the longest critical section while one of so many members is taken out.
 fn section(members: usize) -> u64 {
     let serials: Vec<_> = (0..members as u64).collect();
     let bucket = Bucket::new(&serials, serials.len());
@@ -256,8 +262,8 @@ fn section(members: usize) -> u64 {
     res_lock::longest()
 }
 
-/// The same of an owner that comes and goes, and whose element is replaced, deleted and created, when
-/// so many others have come to its buckets since the last step.
+/// The same for an owner that is created and dies, and whose element is replaced, deleted and
+/// created. Before each operation so many other owners get an element in its buckets.
 fn sections_of_an_owner(others: usize) -> u64 {
     let (f, keep) = (Fixture::new(), Fixture::new());
     let owner = Mock::new(PLACES[0], 1, Some(ROOM));
@@ -314,7 +320,7 @@ fn sections_do_not_grow() {
     }
 }
 
-/// In random interleavings.
+/// The scenarios that shuttle runs.
 pub(super) fn random() -> Vec<Random> {
     vec![
         Random::new("walk and all leave", NO_FAULTS, walk_and_all_leave),

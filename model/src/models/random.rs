@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! All scenarios in turn in random interleavings, on all of the host's processors.
+//! Runs all scenarios in turn in random interleavings, on all CPUs of the host.
 
 use super::{
     any,
@@ -36,13 +36,13 @@ use std::{
     },
 };
 
-/// Steps to make in all, if `SHUTTLE_STEPS` does not say.
+/// The number of steps in all, unless `SHUTTLE_STEPS` is set.
 const STEPS: u64 = 3_000_000;
 
-/// Interleavings of a scenario before it is the next one's turn.
+/// The number of interleavings of a scenario before the next one's turn.
 const TURN: usize = 50;
 
-/// How often it is said how far they have come.
+/// How often progress is printed.
 const PROGRESS: Duration = Duration::from_secs(10);
 
 fn scenarios() -> Vec<Random> {
@@ -59,7 +59,7 @@ fn scenarios() -> Vec<Random> {
     modules.into_iter().flat_map(|module| module()).collect()
 }
 
-/// Says on standard error how far they have come, now and then.
+/// Prints the progress on standard error from time to time.
 struct Progress(Mutex<Instant>);
 
 impl Progress {
@@ -75,7 +75,7 @@ impl Progress {
     }
 }
 
-/// Tells the other threads that a scenario has failed, and the reader which one.
+/// Prints the name of a scenario that has failed, and stops the other threads.
 struct Watch<'a>(&'a AtomicBool, &'static str);
 
 impl Drop for Watch<'_> {

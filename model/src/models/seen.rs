@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the test flavour sees: how old what is held gets, and values that keep their owners.
+//! What the test flavour detects: the age of objects that readers hold, and values that keep their
+//! own owner.
 
 use crate::{
     explore::{
@@ -14,9 +15,9 @@ use crate::{
     },
     storage::{
         held::Held,
-        kept::maps_in,
         map::Map,
-        owner::Owner, //
+        owner::Owner,
+        value_keeps_owner::count_maps, //
     },
     sync::rcu, //
 };
@@ -25,7 +26,7 @@ use std::{
     thread::panicking, //
 };
 
-/// What is dead and held gets an age of 1.
+/// A dead object that a reader holds gets age 1, and no more.
 fn ages() {
     let owner = Mock::new(PLACES[0], 1, None);
     let f = Arc::new(Fixture::new());
@@ -44,7 +45,7 @@ fn ages() {
     };
     assert!(ages() == [Some(0); 2]);
     let thread = machine::spawn(move || assert!(deleter.delete(owner).is_ok()));
-    // The reaper takes what has come by when it begins: one of the two at least.
+    // The reaper takes the objects that were handed over when it began: one of the two at least.
     while ages() == [Some(0); 2] {
         machine::pause();
     }
@@ -52,7 +53,7 @@ fn ages() {
     assert!(ages().iter().all(|age| matches!(age, Some(0 | 1))));
 }
 
-/// A walk comes to each member once, with whichever bucket it begins.
+/// A walk visits each member once, whichever bucket it begins with.
 fn walks() {
     let f = Fixture::new();
     let owners: Vec<_> = (0..40)
@@ -85,8 +86,8 @@ impl Drop for Keeper {
     }
 }
 
-/// A map is told of once if its values have kept their own owners, and not if they have kept
-/// others.
+/// A map is reported once if its values have kept their own owners, and not if they have kept other
+/// owners.
 fn keepers() {
     let owner = |place: usize| Mock::new(place, 1, None);
     let map = |kept: &[(&'static Mock, &'static Mock)]| {
@@ -103,9 +104,9 @@ fn keepers() {
             .map(|owner| (owner, owner))
     };
     let (one, two) = (map(&own(PLACES[0])), map(&own(PLACES[1])));
-    assert!(maps_in(|| drop((one, two))) == 2);
+    assert!(count_maps(|| drop((one, two))) == 2);
     let other = map(&[(owner(PLACES[0]), owner(PLACES[1]))]);
-    assert!(maps_in(|| drop(other)) == 0);
+    assert!(count_maps(|| drop(other)) == 0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Long sequences on one CPU, compared with a plain model after each operation.
+//! Long sequences on one CPU. After each operation, the storage is compared with the reference.
 
 use crate::{
     explore::{
@@ -26,7 +26,7 @@ use crate::{
         fault::{
             self,
             Plan,
-            Point, //
+            Site, //
         },
         rcu::{
             self,
@@ -51,16 +51,17 @@ use std::sync::{
     Mutex, //
 };
 
-/// Seeds, if `SEQUENCE_SEEDS` does not say; each has [`SEQUENCES`] of up to [`STEPS`].
+/// The number of seeds, unless `SEQUENCE_SEEDS` is set. Each gives [`SEQUENCES`] sequences of
+/// [`STEPS`] steps at most.
 const SEEDS: u64 = 4;
 const SEQUENCES: u32 = 64;
 const STEPS: usize = 400;
 
-/// The storage's code, with owners at as many addresses as there are places.
+/// The storage's code, with an address for each place of an owner.
 struct Machine {
     owners: [&'static Mock; OWNERS],
     maps: [Option<ByteMap>; MAPS],
-    /// Owners so far, which tells those at one address apart.
+    /// The number of owners that were made. It is their serial number.
     born: u64,
 }
 
@@ -151,7 +152,7 @@ impl Machine {
         if owner.is_alive() {
             return Outcome::Listed(entries);
         }
-        assert!(entries.is_empty(), "something of a dead owner is listed");
+        assert!(entries.is_empty(), "an element of a dead owner is listed");
         Outcome::Dead
     }
 
@@ -162,7 +163,7 @@ impl Machine {
     }
 }
 
-/// That nothing is found of a dead owner is an outcome of its own.
+/// Turns the outcome that a dead owner has no element into [`Outcome::Dead`].
 fn of_living(owner: &Mock, outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Value(None) | Outcome::Missing if !owner.is_alive() => Outcome::Dead,
@@ -190,15 +191,15 @@ fn refused(refusal: Refusal) -> Outcome {
 
 fn plan(faults: &[Fault]) -> Plan {
     faults.iter().fold(Plan::NONE, |plan, fault| {
-        let point = match fault {
-            Fault::LinkLock => Point::LinkLock,
-            Fault::UnlinkLock => Point::UnlinkLock,
-            Fault::BucketLock => Point::BucketLock,
-            Fault::IndexLock => Point::IndexLock,
-            Fault::ElementAlloc => Point::ElementAlloc,
-            Fault::StorageAlloc => Point::StorageAlloc,
+        let site = match fault {
+            Fault::LinkLock => Site::LinkLock,
+            Fault::UnlinkLock => Site::UnlinkLock,
+            Fault::BucketLock => Site::BucketLock,
+            Fault::IndexLock => Site::IndexLock,
+            Fault::ElementAlloc => Site::ElementAlloc,
+            Fault::StorageAlloc => Site::StorageAlloc,
         };
-        plan.fail(point, 1)
+        plan.fail(site, 1)
     })
 }
 
@@ -274,10 +275,10 @@ impl Subject for Machine {
     }
 }
 
-/// Replays a sequence in an execution of its own, at whose end nothing may be left.
+/// Replays a sequence in an execution of its own. At its end nothing may be left.
 fn replay(steps: &[Step]) -> Result<Total, String> {
     let steps = steps.to_vec();
-    let result = Arc::new(Mutex::new(Err("it did not come to its end".into())));
+    let result = Arc::new(Mutex::new(Err("the execution has not ended".into())));
     let results = result.clone();
     Explore::new("sequence").once(move || {
         let result = sequence::replay(&steps, &mut Machine::new());

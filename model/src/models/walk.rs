@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Walks while elements come, go and are updated: what lives throughout is listed once.
+//! Walks while elements are created, deleted and updated: an element that is live throughout is
+//! listed once.
 
 use super::NO_FAULTS;
 use crate::{
@@ -19,11 +20,11 @@ use crate::{
         owner::Owner,
         walk::Cursor, //
     },
-    sync::rcu,
+    sync::rcu, //
 };
 use std::sync::Arc;
 
-/// How often a walk of the map in single steps lists the owner.
+/// How often a walk of the map, one element per read section, lists the owner.
 fn listed(f: &Fixture, owner: &Mock) -> u32 {
     let (mut cursor, mut count) = (Cursor::default(), 0);
     loop {
@@ -35,7 +36,7 @@ fn listed(f: &Fixture, owner: &Mock) -> u32 {
     }
 }
 
-/// A walk of a map meets updates.
+/// A walk of a map races with updates.
 fn walk_and_update() {
     let (f, owner) = (Arc::new(Fixture::new()), Mock::new(PLACES[0], 1, None));
     assert!(f.create(owner, 1).is_ok());
@@ -46,13 +47,13 @@ fn walk_and_update() {
     });
     assert!(
         listed(&f, owner) == 1,
-        "a walk lists what lives throughout once"
+        "an element that is live throughout is listed once"
     );
     thread.join();
     assert!(listed(&f, owner) == 1);
 }
 
-/// A walk of an owner's elements meets an update of one and the delete of another.
+/// A walk of an owner's elements races with an update of one element and the delete of another.
 fn owner_walk_and_update() {
     let (f, gone) = (Arc::new(Fixture::new()), Fixture::new());
     let owner = Mock::new(PLACES[0], 1, None);
@@ -71,7 +72,10 @@ fn owner_walk_and_update() {
         after = elem.map().id();
         seen += u32::from(after == map);
     }
-    assert!(seen == 1, "a walk lists what lives throughout once");
+    assert!(
+        seen == 1,
+        "an element that is live throughout is listed once"
+    );
     thread.join();
 }
 
@@ -83,7 +87,7 @@ fn walk_loom() {
     model.preemptions(1).loom(NO_FAULTS, owner_walk_and_update);
 }
 
-/// In random interleavings.
+/// The scenarios that shuttle runs.
 pub(super) fn random() -> Vec<Random> {
     vec![
         Random::new("walk and update", NO_FAULTS, walk_and_update),

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Ages: the reaper writes them, and nothing goes by them.
+//! Ages: the reaper writes them, and no operation decides by them.
 
 use std::cell::Cell;
 
-/// The age of an object. It is no memory of the machine: a reader looks at it when the reaper may
-/// write it, whatever is ordered.
+/// The age of an object. The machine does not check accesses to it: a reader may load it at the
+/// same time as the reaper writes it.
 pub(crate) struct Age(Cell<i8>);
 
 impl Age {
-    /// Of an object that is not linked yet.
+    /// The age of an object that is not linked yet.
     pub(crate) const fn new() -> Self {
         Self(Cell::new(0))
     }
 
-    /// One more.
+    /// Adds one.
     pub(crate) fn advance(&self) {
         self.0.set(self.0.get() + 1);
     }
 
-    /// The age now.
+    /// The age.
     pub(crate) fn get(&self) -> i8 {
         self.0.get()
     }

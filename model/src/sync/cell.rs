@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Cells of plain memory, on which the machine sees races.
+//! Cells of plain memory, on which the machine detects races.
 
 use machine::plain;
 
@@ -8,7 +8,7 @@ use machine::plain;
 pub(crate) struct Cell<T>(std::cell::Cell<T>);
 
 impl<T: Copy> Cell<T> {
-    /// A cell with this value. It may be moved until it is used.
+    /// A cell with this value. It may be moved until its first use.
     pub(crate) const fn new(value: T) -> Self {
         Self(std::cell::Cell::new(value))
     }
@@ -29,7 +29,7 @@ impl<T: Copy> Cell<T> {
         self.0.set(value);
     }
 
-    /// Sets the value, and returns the one before.
+    /// Sets the value, and returns the previous one.
     pub(crate) fn replace(&self, value: T) -> T {
         plain::write(self.addr());
         self.0.replace(value)

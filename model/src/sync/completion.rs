@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel crate's completion.
+//! Stands in for the kernel crate's completion.
 
 use super::{
     Atomic,
@@ -12,15 +12,15 @@ use std::{
     rc::Rc, //
 };
 
-/// What somebody waits for until somebody else completes it.
+/// An event that threads wait for.
 pub(crate) struct Completion {
-    /// What the engine sees.
+    /// The word that the engines schedule.
     word: Atomic<u64>,
     done: Rc<Cell<bool>>,
 }
 
 impl Completion {
-    /// One that is not complete.
+    /// A completion that is not complete.
     pub(crate) fn new() -> impl PinInit<Self> {
         kernel::init::Build(|| {
             Ok::<_, core::convert::Infallible>(Self {
@@ -34,7 +34,7 @@ impl Completion {
     pub(crate) fn complete_all(&self) {
         let done = self.done.clone();
         self.word.add(1, Full);
-        // Who waits may be gone with the completion from here on.
+        // A thread that waits may free the completion from here on.
         done.set(true);
         machine::wake();
     }
@@ -46,7 +46,7 @@ impl Completion {
         self.word.add(0, Full);
     }
 
-    /// Waits until it is complete; nobody is killed here.
+    /// As [`Completion::wait_for_completion`]: no task is killed here.
     pub(crate) fn wait_unless_killed(&self) -> bool {
         self.wait_for_completion();
         true

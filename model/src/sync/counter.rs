@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counters that many count on and nobody decides by.
+//! Counters by which no operation decides.
 //!
-//! So the engines need not know of them: each would double the interleavings.
+//! So the engines need not schedule them. Each would double the number of interleavings.
 
 use machine::word::note_write;
 use std::cell::Cell;
@@ -20,19 +20,19 @@ impl Counter {
         Self(Cell::new(0))
     }
 
-    /// Counts `n` up, and returns how far it had counted before.
+    /// Adds `n`, and returns the previous sum.
     pub(crate) fn fetch_add(&self, n: u64) -> u64 {
         self.add(n);
         self.get() - n
     }
 
-    /// Counts `n` up.
+    /// Adds `n`.
     pub(crate) fn add(&self, n: u64) {
         note_write(self.0.as_ptr() as usize);
         self.0.set(self.0.get() + n);
     }
 
-    /// Counts `n` down, which must be there: what is counted may not go below nothing.
+    /// Subtracts `n`. The sum must not become negative.
     pub(crate) fn sub(&self, n: u64) {
         note_write(self.0.as_ptr() as usize);
         let before = self.0.get();
@@ -40,7 +40,7 @@ impl Counter {
         self.0.set(before.wrapping_sub(n));
     }
 
-    /// How far it has counted.
+    /// The sum.
     pub(crate) fn get(&self) -> u64 {
         self.0.get()
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Bells that the machine's kworkers answer, and errands that they run.
+//! Work for the machine's kworkers.
 
 use kernel::prelude::*;
 use machine::{
@@ -18,13 +18,13 @@ use std::{
 };
 
 thread_local! {
-    /// The CPUs that run errands, and what each of them runs.
+    /// The CPUs that run a [`Work`], each with its item.
     static RUNNING: RefCell<Vec<(usize, Rc<dyn Any>)>> = const { RefCell::new(Vec::new()) };
-    /// Whether the last ring was urgent.
+    /// Whether the last work that was queued was urgent.
     static URGENT: Cell<bool> = const { Cell::new(false) };
-    /// How often a bell was hurried.
-    static HURRIES: Cell<u64> = const { Cell::new(0) };
-    /// How often work has let others run.
+    /// How often work was queued to run now.
+    static QUEUED_NOW: Cell<u64> = const { Cell::new(0) };
+    /// How often work called `cond_resched()`.
     static YIELDS: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -32,142 +32,142 @@ thread_local! {
 pub(crate) fn begin() {
     RUNNING.with(|running| running.borrow_mut().clear());
     URGENT.set(false);
-    HURRIES.set(0);
+    QUEUED_NOW.set(0);
     YIELDS.set(0);
 }
 
-/// How often a bell was hurried.
-pub(crate) fn hurries() -> u64 {
-    HURRIES.get()
+/// How often work was queued to run now.
+pub(crate) fn queued_now() -> u64 {
+    QUEUED_NOW.get()
 }
 
-/// How often work has let others run.
+/// How often work called `cond_resched()`.
 pub(crate) fn yields() -> u64 {
     YIELDS.get()
 }
 
-/// Whether the last ring was urgent.
+/// Whether the last work that was queued was urgent.
 pub(crate) fn was_urgent() -> bool {
     URGENT.get()
 }
 
-/// The kworkers. Dropping it waits for all work.
-pub(crate) struct Queue(());
+/// The kworkers. The drop waits for all work.
+pub(crate) struct Workqueue(());
 
-impl Queue {
-    /// Kworkers, which start with the execution's first thread.
+impl Workqueue {
+    /// The kworkers, which start with the execution's first thread.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self(()))
     }
 
-    /// Waits until all work that was asked for so far is done. May sleep.
+    /// Waits for all work that is queued. May sleep.
     pub(crate) fn flush(&self) {
         work::flush_all();
     }
 }
 
-impl Drop for Queue {
+impl Drop for Workqueue {
     fn drop(&mut self) {
         work::close();
     }
 }
 
-/// What a [`Bell`] calls.
-pub(crate) trait Listener: Sync + Sized + 'static {
-    /// Answers rings: at least once after each [`Bell::ring`], never twice at a time.
-    fn answer(bell: &Bell<Self>);
+/// The function of a [`DeferredWork`], and its data.
+pub(crate) trait WorkFn: Sync + Sized + 'static {
+    /// Runs at least once after each [`DeferredWork::queue`]. Never runs twice at a time.
+    fn run(work: &DeferredWork<Self>);
 
-    /// Whether the answer may not wait long, which here is up to who schedules.
+    /// Whether the work must not wait long, which here the engine decides.
     fn is_urgent(&self) -> bool;
 }
 
-/// Rung in any context, answered in a kworker.
-pub(crate) struct Bell<L: Listener> {
+/// Work that any context can queue, and that a kworker runs.
+pub(crate) struct DeferredWork<F: WorkFn> {
     work: usize,
-    listener: Rc<L>,
+    func: Rc<F>,
 }
 
 // SAFETY: All threads of an execution are one thread of the host.
-unsafe impl<L: Listener> Sync for Bell<L> {}
+unsafe impl<F: WorkFn> Sync for DeferredWork<F> {}
 // SAFETY: As above.
-unsafe impl<L: Listener> Send for Bell<L> {}
+unsafe impl<F: WorkFn> Send for DeferredWork<F> {}
 
-impl<L: Listener> Deref for Bell<L> {
-    type Target = L;
+impl<F: WorkFn> Deref for DeferredWork<F> {
+    type Target = F;
 
-    fn deref(&self) -> &L {
-        &self.listener
+    fn deref(&self) -> &F {
+        &self.func
     }
 }
 
-impl<L: Listener> Bell<L> {
-    /// A bell.
-    pub(crate) fn new(_queue: &Queue, listener: L) -> impl PinInit<Self> {
+impl<F: WorkFn> DeferredWork<F> {
+    /// Work that calls `func`.
+    pub(crate) fn new(_queue: &Workqueue, func: F) -> impl PinInit<Self> {
         kernel::init::Build(move || {
-            let listener = Rc::new(listener);
-            let heard = listener.clone();
+            let func = Rc::new(func);
+            let called = func.clone();
             let work = work::add(move |work| {
-                let listener = heard.clone();
-                L::answer(&Self { work, listener });
+                let func = called.clone();
+                F::run(&Self { work, func });
             });
-            Ok::<_, core::convert::Infallible>(Self { work, listener })
+            Ok::<_, core::convert::Infallible>(Self { work, func })
         })
     }
 
-    /// Asks for an answer, soon.
-    pub(crate) fn ring(&self) {
+    /// Queues the work.
+    pub(crate) fn queue(&self) {
         URGENT.set(self.is_urgent());
         work::ask(self.work);
     }
 
-    /// Asks for an answer later; how much later is up to who schedules.
-    pub(crate) fn ring_later(&self, _jiffies: usize) {
+    /// Queues the work. The engine decides how much later it runs.
+    pub(crate) fn queue_delayed(&self, _jiffies: usize) {
         work::ask(self.work);
     }
 
-    /// Asks for an answer now.
-    pub(crate) fn hurry(&self) {
-        HURRIES.set(HURRIES.get() + 1);
+    /// Queues the work, and counts that.
+    pub(crate) fn queue_now(&self) {
+        QUEUED_NOW.set(QUEUED_NOW.get() + 1);
         work::ask(self.work);
     }
 
-    /// Waits until all rings so far are answered. May sleep.
+    /// Waits for the work if it is queued. May sleep.
     pub(crate) fn flush(&self) {
         work::flush(self.work);
     }
 }
 
-/// What an [`Errand`] does.
-pub(crate) trait Runner: Sync + 'static {
-    /// Does it: once after each [`Errand::ask`], never twice at a time.
+/// What a [`Work`] runs.
+pub(crate) trait WorkItem: Sync + 'static {
+    /// Runs once after each [`Work::queue`]. Never runs twice at a time.
     fn run(&self);
 }
 
-/// Work for a kworker that is asked for where queueing it is safe.
-pub(crate) struct Errand<R: Runner> {
+/// Work that a kworker runs, for callers that may queue work themselves.
+pub(crate) struct Work<T: WorkItem> {
     work: usize,
-    runner: Rc<R>,
+    item: Rc<T>,
 }
 
 // SAFETY: All threads of an execution are one thread of the host.
-unsafe impl<R: Runner> Sync for Errand<R> {}
+unsafe impl<T: WorkItem> Sync for Work<T> {}
 // SAFETY: As above.
-unsafe impl<R: Runner> Send for Errand<R> {}
+unsafe impl<T: WorkItem> Send for Work<T> {}
 
-impl<R: Runner> Deref for Errand<R> {
-    type Target = R;
+impl<T: WorkItem> Deref for Work<T> {
+    type Target = T;
 
-    fn deref(&self) -> &R {
-        &self.runner
+    fn deref(&self) -> &T {
+        &self.item
     }
 }
 
-impl<R: Runner> Errand<R> {
-    /// An errand.
-    pub(crate) fn new(_queue: &Queue, runner: R) -> impl PinInit<Self> {
+impl<T: WorkItem> Work<T> {
+    /// Work that runs `item`.
+    pub(crate) fn new(_queue: &Workqueue, item: T) -> impl PinInit<Self> {
         kernel::init::Build(move || {
-            let runner = Rc::new(runner);
-            let runs = runner.clone();
+            let item = Rc::new(item);
+            let runs = item.clone();
             let work = work::add(move |_| {
                 let cpu = machine::cpu();
                 RUNNING.with(|running| running.borrow_mut().push((cpu, runs.clone())));
@@ -179,43 +179,46 @@ impl<R: Runner> Errand<R> {
                 });
                 drop(ended);
             });
-            Ok::<_, core::convert::Infallible>(Self { work, runner })
+            Ok::<_, core::convert::Infallible>(Self { work, item })
         })
     }
 
-    /// Asks for a run. Panics if it is asked for already.
+    /// Queues the work. Panics if it is queued already.
     ///
     /// # Safety
     ///
-    /// The errand must stay until the run has begun.
-    pub(crate) unsafe fn ask(&self) {
-        assert!(!work::ask(self.work), "asked for a second time");
+    /// The work must be valid until its run begins.
+    pub(crate) unsafe fn queue(&self) {
+        assert!(
+            !work::ask(self.work),
+            "work is queued that is queued already"
+        );
     }
 
-    /// Calls `f` if this is the run of an errand of this type, with what runs.
-    pub(crate) fn here<T>(f: impl FnOnce(&R) -> T) -> Option<T> {
+    /// Calls `f` with the item that the calling kworker runs, if that is a `T`.
+    pub(crate) fn with_current<R>(f: impl FnOnce(&T) -> R) -> Option<R> {
         if !interrupt::in_task() {
             return None;
         }
-        let runner = RUNNING.with(|running| {
+        let item = RUNNING.with(|running| {
             let cpu = machine::cpu();
             let running = running.borrow();
             let mine = running.iter().rfind(|(other, _)| *other == cpu);
-            mine.and_then(|(_, runner)| runner.clone().downcast::<R>().ok())
+            mine.and_then(|(_, item)| item.clone().downcast::<T>().ok())
         });
-        runner.map(|runner| f(&runner))
+        item.map(|item| f(&item))
     }
 }
 
-/// Counts only: others run whenever they want.
+/// Counts. The engine decides when another thread runs.
 pub(crate) fn cond_resched() {
     YIELDS.set(YIELDS.get() + 1);
 }
 
-/// Nothing: no code goes away.
-pub(crate) fn wait_for_text() {}
+/// Nothing: no code is unloaded.
+pub(crate) fn synchronize_rcu_tasks() {}
 
-/// Sleeps for a moment. An execution that does so too often hangs.
-pub(crate) fn pause() {
+/// Sleeps. An execution that does so too often hangs.
+pub(crate) fn sleep_10ms() {
     machine::pause();
 }

@@ -39,7 +39,7 @@ pub(crate) use kernel::sync::atomic::{
     Release, //
 };
 
-/// Lets another CPU come to where this one waits for it.
+/// Lets another CPU run, for which this one waits.
 pub(crate) fn cpu_relax() {
     machine::pause();
 }

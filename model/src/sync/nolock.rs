@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory, of which the machine keeps account.
+//! Allocates memory of the machine.
 
 use super::{
     fault::{
         self,
-        Point, //
+        Site, //
     },
     rcu::Guard, //
 };
@@ -16,35 +16,35 @@ use core::{
 };
 use std::cell::Cell;
 
-/// Largest allocation in bytes.
+/// The largest size of an allocation in bytes.
 pub(crate) const MAX_SIZE: usize = 8192;
 
-/// Largest alignment in bytes.
+/// The largest alignment in bytes.
 pub(crate) const MAX_ALIGN: usize = 8;
 
-/// Who pays; nobody does here.
+/// The memory cgroup that pays: none here.
 #[derive(Copy, Clone)]
 pub(crate) struct Payer<'a>(PhantomData<&'a Guard>);
 
 impl Payer<'_> {
-    /// Nobody pays.
-    pub(crate) const NOBODY: Self = Self(PhantomData);
+    /// No memory cgroup pays.
+    pub(crate) const NONE: Self = Self(PhantomData);
 }
 
-/// Where memory comes from, and who pays for it.
+/// The source of memory, and the memory cgroup that pays for it.
 #[derive(Copy, Clone)]
-pub(crate) struct Source<'a>(PhantomData<&'a Guard>);
+pub(crate) struct AllocSource<'a>(PhantomData<&'a Guard>);
 
-impl<'a> Source<'a> {
-    /// From the machine.
+impl<'a> AllocSource<'a> {
+    /// The machine's memory.
     pub(crate) fn new(_payer: Payer<'a>, _rcu: &Guard) -> Self {
         Self(PhantomData)
     }
 }
 
-/// Allocates memory, or returns [`None`] where the plan says so.
-pub(crate) fn alloc(layout: Layout, point: Point, _source: Source<'_>) -> Option<NonNull<u8>> {
-    if fault::alloc(point) {
+/// Allocates memory. Returns [`None`] if the plan of faults demands it.
+pub(crate) fn alloc(layout: Layout, site: Site, _source: AllocSource<'_>) -> Option<NonNull<u8>> {
+    if fault::alloc(site) {
         return None;
     }
     NonNull::new(machine::alloc(layout, true))
@@ -54,7 +54,7 @@ pub(crate) fn alloc(layout: Layout, point: Point, _source: Source<'_>) -> Option
 ///
 /// # Safety
 ///
-/// None: the machine sees who is wrong.
+/// None: the machine detects each misuse.
 pub(crate) unsafe fn free_in_task(ptr: NonNull<u8>) {
     machine::free(ptr.as_ptr());
 }
@@ -68,12 +68,12 @@ pub(crate) fn begin() {
     set_memory(1 << 30);
 }
 
-/// The machine has so much memory, in bytes.
+/// Sets the size of the machine's memory in bytes.
 pub(crate) fn set_memory(bytes: u64) {
     MEMORY.set(bytes);
 }
 
-/// The machine's memory, in bytes.
-pub(crate) fn memory() -> u64 {
+/// The size of the machine's memory in bytes.
+pub(crate) fn totalram() -> u64 {
     MEMORY.get()
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One of something for each processor: two of them where chance schedules, and one where all
-//! interleavings are gone through.
+//! Per-CPU objects: two of each for shuttle, and one for loom, which explores all interleavings.
 
 use kernel::prelude::*;
 use machine::{
@@ -10,11 +9,11 @@ use machine::{
 };
 use std::cell::Cell;
 
-/// A `T` for each processor.
+/// A `T` per CPU.
 pub(crate) struct PerCpu<T>(Vec<Pin<KBox<T>>>);
 
 impl<T> PerCpu<T> {
-    /// Makes them.
+    /// Makes a `T` for each CPU.
     pub(crate) fn new<E>(mut new: impl FnMut() -> Result<Pin<KBox<T>>, E>) -> Result<Self>
     where
         Error: From<E>,
@@ -27,58 +26,58 @@ impl<T> PerCpu<T> {
         Ok(Self(all?))
     }
 
-    /// That of this processor.
-    pub(crate) fn here(&self) -> &T {
+    /// The `T` of this CPU.
+    pub(crate) fn this_cpu(&self) -> &T {
         &self.0[machine::cpu() % self.0.len()]
     }
 
-    /// All of them.
+    /// The `T` of each CPU.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|each| &**each)
     }
 }
 
-/// What one processor has counted of something, which may be less than nothing.
+/// The sum of what one CPU has counted. It can be negative.
 #[derive(Default)]
-pub(crate) struct Share(Cell<u64>);
+pub(crate) struct LocalCounter(Cell<u64>);
 
 // SAFETY: All threads of an execution are one thread of the host.
-unsafe impl Sync for Share {}
+unsafe impl Sync for LocalCounter {}
 
-impl Share {
-    /// Counts `n` up.
+impl LocalCounter {
+    /// Adds `n`.
     pub(crate) fn add(&self, n: u64) {
         note_write(self.0.as_ptr() as usize);
         self.0.set(self.0.get().wrapping_add(n));
     }
 
-    /// Counts `n` down.
+    /// Subtracts `n`.
     pub(crate) fn sub(&self, n: u64) {
         self.add(n.wrapping_neg());
     }
 }
 
-/// Counters of which each processor has its share.
-pub(crate) struct Shares<T>(PerCpu<T>);
+/// Counters of which each CPU has its own.
+pub(crate) struct PerCpuCounters<T>(PerCpu<T>);
 
-impl<T: Default> Shares<T> {
+impl<T: Default> PerCpuCounters<T> {
     /// Counters at 0.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self(PerCpu::new(|| KBox::pin(T::default(), GFP_KERNEL))?))
     }
 
-    /// The shares of this processor.
-    pub(crate) fn here(&self) -> &T {
-        self.0.here()
+    /// The counters of this CPU.
+    pub(crate) fn this_cpu(&self) -> &T {
+        self.0.this_cpu()
     }
 
-    /// Bytes that they take.
+    /// Their size in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.0.iter().count() * size_of::<T>()
     }
 
-    /// The sum of one counter: that of one instant, which is not less than nothing.
-    pub(crate) fn sum(&self, which: impl Fn(&T) -> &Share) -> u64 {
+    /// The sum of one counter over all CPUs, at one instant. It is not negative.
+    pub(crate) fn sum(&self, which: impl Fn(&T) -> &LocalCounter) -> u64 {
         let share = |line| which(line).0.get();
         let sum = self.0.iter().map(share).fold(0, u64::wrapping_add);
         assert!(sum as i64 >= 0 || std::thread::panicking(), "a sum below 0");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! RCU. What is loaded under a guard is noted, and must not be freed as long as the guard is there.
+//! RCU. The machine records each pointer that is loaded under a guard. What it points to must not
+//! be freed before the guard is dropped.
 
 use super::{
     Acquire,
@@ -19,7 +20,7 @@ pub(crate) use kernel::sync::{
 pub(crate) use machine::rcu::synchronize as synchronize_rcu;
 
 thread_local! {
-    /// Grace periods that were hurried.
+    /// The number of grace periods that were expedited.
     static EXPEDITED: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -28,12 +29,12 @@ pub(crate) fn begin() {
     EXPEDITED.set(0);
 }
 
-/// How many grace periods were hurried.
+/// The number of grace periods that were expedited.
 pub(crate) fn expedited() -> u32 {
     EXPEDITED.get()
 }
 
-/// As [`synchronize_rcu`], which takes no time here.
+/// As [`synchronize_rcu`]. Neither takes time here.
 pub(crate) fn synchronize_rcu_expedited() {
     EXPEDITED.set(EXPEDITED.get() + 1);
     synchronize_rcu();
@@ -41,9 +42,9 @@ pub(crate) fn synchronize_rcu_expedited() {
 
 /// A pointer that readers follow under an RCU guard.
 ///
-/// In the kernel a load is relaxed and ordered by its address dependency, which no engine knows:
-/// here it acquires. For the same reason all stores release: whoever links past an object that
-/// he has found passes on what he has seen of the next one.
+/// In the kernel a load is relaxed, and its address dependency orders it. The engines do not know
+/// these, so a load acquires here. For the same reason all stores release: a CPU that changes a
+/// link to lead around an object passes on what it has seen of the next one.
 #[repr(transparent)]
 pub(crate) struct RcuPtr<T>(Atomic<*mut T>);
 
@@ -60,7 +61,7 @@ impl<T> RcuPtr<T> {
         target
     }
 
-    /// Whether the pointer is null; nobody follows it.
+    /// Returns whether the pointer is null. It is not followed.
     pub(crate) fn is_null(&self) -> bool {
         self.0.load(Relaxed).is_null()
     }
@@ -70,13 +71,12 @@ impl<T> RcuPtr<T> {
         self.0.store(new, Release);
     }
 
-    /// Sets the pointer of an object that nobody else can reach yet, or that is only being taken
-    /// out.
+    /// Sets the pointer of an object that no other CPU can reach yet, or that is being taken out.
     pub(crate) fn set(&self, new: *mut T) {
         self.0.store(new, Release);
     }
 
-    /// Publishes `new` if the pointer still is `old`. Fully ordered on success.
+    /// Publishes `new` if the pointer is `old`. Fully ordered on success.
     pub(crate) fn replace(&self, old: *mut T, new: *mut T) -> bool {
         self.0.cmpxchg(old, new, Full).is_ok()
     }

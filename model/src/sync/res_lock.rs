@@ -5,7 +5,7 @@
 use super::{
     fault::{
         self,
-        Point, //
+        Site, //
     },
     irq::with_irqs_off, //
 };
@@ -17,9 +17,9 @@ use std::cell::{
 };
 
 thread_local! {
-    /// Which locks each CPU holds, by the points at which it took them.
-    static HELD: RefCell<Vec<(usize, Point)>> = const { RefCell::new(Vec::new()) };
-    /// Steps of the longest section so far.
+    /// The locks that each CPU holds, as the sites at which it took them.
+    static HELD: RefCell<Vec<(usize, Site)>> = const { RefCell::new(Vec::new()) };
+    /// The number of steps of the longest critical section so far.
     static LONGEST: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -29,23 +29,23 @@ pub(crate) fn begin() {
     LONGEST.set(0);
 }
 
-/// Steps of the longest section so far, those of all CPUs.
+/// The number of steps of the longest critical section so far, counted over all CPUs.
 pub(crate) fn longest() -> u64 {
     LONGEST.get()
 }
 
-/// Whether this CPU holds a lock that it took at `point`.
-pub(crate) fn holds(point: Point) -> bool {
-    let wanted = (machine::cpu(), point);
+/// Returns whether this CPU holds a lock that it took at `site`.
+pub(crate) fn holds(site: Site) -> bool {
+    let wanted = (machine::cpu(), site);
     HELD.with(|held| held.borrow().contains(&wanted))
 }
 
-/// Why a lock could not be had.
+/// Why a lock was not taken.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum LockError {
     /// This CPU holds the lock already, or holds one that the lock's holder waits for.
     Deadlock,
-    /// The holder did not let go in time; here only the plan says so.
+    /// The holder did not release the lock in time. Only a plan causes this here.
     Timeout,
 }
 
@@ -58,17 +58,17 @@ impl From<LockError> for Error {
     }
 }
 
-/// A `T` behind a lock, which the machine knows by its address.
+/// A `T` behind a lock. The machine knows the lock by its address.
 pub(crate) struct ResLock<T> {
     word: UnsafeCell<u64>,
     data: UnsafeCell<T>,
 }
 
-// SAFETY: The lock hands the `T` to one CPU at a time; nothing else is shared.
+// SAFETY: Only the CPU that holds the lock accesses the `T`.
 unsafe impl<T: Send> Sync for ResLock<T> {}
 
 impl<T> ResLock<T> {
-    /// A lock that nobody holds.
+    /// A lock that is free.
     pub(crate) fn new(data: T) -> Self {
         Self {
             word: UnsafeCell::new(0),
@@ -76,31 +76,27 @@ impl<T> ResLock<T> {
         }
     }
 
-    /// Runs `f` with the lock held and interrupts off; an error means that `f` was not run.
-    pub(crate) fn with<R>(
-        &self,
-        point: Point,
-        f: impl FnOnce(&mut T) -> R,
-    ) -> Result<R, LockError> {
-        if let Some(err) = fault::lock(point) {
+    /// Runs `f` with the lock held and interrupts off. After an error, `f` was not run.
+    pub(crate) fn with<R>(&self, site: Site, f: impl FnOnce(&mut T) -> R) -> Result<R, LockError> {
+        if let Some(err) = fault::lock(site) {
             return Err(err);
         }
-        self.run(machine::lock::acquire, point, f)
+        self.run(machine::lock::acquire, site, f)
             .ok_or(LockError::Deadlock)
     }
 
-    /// Runs `f` with the lock held and interrupts off, if nobody holds it.
-    pub(crate) fn try_with<R>(&self, point: Point, f: impl FnOnce(&mut T) -> R) -> Option<R> {
-        if fault::lock(point).is_some() {
+    /// Runs `f` with the lock held and interrupts off, if the lock is free.
+    pub(crate) fn try_with<R>(&self, site: Site, f: impl FnOnce(&mut T) -> R) -> Option<R> {
+        if fault::lock(site).is_some() {
             return None;
         }
-        self.run(machine::lock::try_acquire, point, f)
+        self.run(machine::lock::try_acquire, site, f)
     }
 
     fn run<R>(
         &self,
         acquire: fn(usize) -> bool,
-        point: Point,
+        site: Site,
         f: impl FnOnce(&mut T) -> R,
     ) -> Option<R> {
         let addr = self.word.get() as usize;
@@ -108,7 +104,7 @@ impl<T> ResLock<T> {
             if !acquire(addr) {
                 return None;
             }
-            let holds = (machine::cpu(), point);
+            let holds = (machine::cpu(), site);
             HELD.with(|held| held.borrow_mut().push(holds));
             let before = machine::steps();
             // SAFETY: The lock is held.

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Places inside operations where a test can run another one, as an NMI or a tracepoint would.
+//! Events inside operations, at which a test can run another operation, as an NMI or a tracepoint's
+//! probe would.
 
 use std::cell::RefCell;
 
 /// An event.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// A create, update or delete begins; it holds no lock.
+    /// A create, update or delete begins. It holds no lock.
     Enter,
     /// This CPU has just taken the lock of an owner's storage.
     StorageLocked,
@@ -40,7 +41,7 @@ pub(crate) fn event(event: Event, _addr: usize) {
     }
 }
 
-/// Runs `inside` at the next `event` that this CPU comes to.
+/// Runs `inside` at the next `event` on this CPU.
 pub(crate) fn probe(event: Event, inside: impl FnOnce() + 'static) {
     let probe = Probe {
         cpu: machine::cpu(),

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What happens at each point: as files of debugfs, for the device, and for tests.
+//! The settings of each site: for debugfs, for the device and for KUnit.
 //!
-//! Each point is a directory, `owner_storage/fault/NAME/`, with files as those of the kernel's own
-//! fault injection, which cannot be used here: it draws random numbers under a lock.
+//! A site is a directory of debugfs, `owner_storage/fault/NAME/`, with files as the kernel's fault
+//! injection has. That cannot be used here: it draws random numbers under a lock.
 
-use super::Point;
+use super::Site;
 use crate::sync::{
     Atomic,
     Relaxed, //
@@ -24,26 +24,26 @@ use kernel::{
     uaccess::UserSliceReader, //
 };
 
-/// Most microseconds that a point can stand still.
+/// Most microseconds of a delay.
 const DELAY_MAX: u32 = 1000;
 
-/// What is to happen at a point.
+/// The settings of a site.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
     /// Chance of a failure in percent; 0 is off.
     pub(crate) probability: u32,
-    /// Of all that pass, one in so many may fail.
+    /// One in so many calls may fail.
     pub(crate) interval: u32,
-    /// How many still pass before the first may fail.
+    /// How many calls pass before the first that may fail.
     pub(crate) space: u32,
-    /// How many failures are left; negative for any number.
+    /// How many calls may still fail; any number if it is negative.
     pub(crate) times: i32,
-    /// Microseconds that all who pass spend here, with interrupts as they come.
+    /// Microseconds that each call spins. Interrupts are left on or off as they are.
     pub(crate) delay_us: u32,
 }
 
 impl Settings {
-    /// Nothing happens.
+    /// No failure, and no delay.
     pub(crate) const OFF: Self = Self {
         probability: 0,
         interval: 1,
@@ -53,7 +53,11 @@ impl Settings {
     };
 }
 
-/// A number that a file takes only if it is in bounds.
+/// A number within bounds. Its file refuses any other one.
+///
+/// # Invariants
+///
+/// The value is one that [`Bounded::allows`].
 struct Bounded<const MIN: u32, const MAX: u32>(Atomic<u32>);
 
 impl<const MIN: u32, const MAX: u32> Bounded<MIN, MAX> {
@@ -69,7 +73,7 @@ impl<const MIN: u32, const MAX: u32> Bounded<MIN, MAX> {
         self.0.load(Relaxed)
     }
 
-    /// Sets a value that is allowed.
+    /// Sets `value`, which must be allowed.
     fn store(&self, value: u32) {
         self.0.store(value, Relaxed);
     }
@@ -98,27 +102,27 @@ type Percent = Bounded<0, 100>;
 type Interval = Bounded<1, { u32::MAX }>;
 type Delay = Bounded<0, DELAY_MAX>;
 
-/// What happens at one point. All but `turn` are files, so that nothing is kept in step with
-/// anything.
+/// The settings and counts of one site. Each field but `turn` is a file that user space may write
+/// at any time, so no two fields are consistent with each other.
 pub(crate) struct Knobs {
     probability: Percent,
     interval: Interval,
     space: Atomic<u32>,
     times: Atomic<i32>,
     delay_us: Delay,
-    /// How many came by, with a chance, when `space` was used up.
+    /// Calls so far that could fail: `probability` was not 0, and `space` was used up.
     turn: Atomic<u64>,
-    /// How many came by while there was a chance or a delay.
+    /// Calls so far while `probability` or `delay_us` was not 0.
     passed: Atomic<u64>,
-    /// How many of them failed.
+    /// How many of these failed.
     failed: Atomic<u64>,
 }
 
-static KNOBS: [Knobs; Point::ALL.len()] = [const { Knobs::new() }; Point::ALL.len()];
+static KNOBS: [Knobs; Site::ALL.len()] = [const { Knobs::new() }; Site::ALL.len()];
 
-/// The knobs of `point`.
-pub(crate) fn of(point: Point) -> &'static Knobs {
-    &KNOBS[point as usize]
+/// The knobs of `site`.
+pub(crate) fn of(site: Site) -> &'static Knobs {
+    &KNOBS[site as usize]
 }
 
 impl Knobs {
@@ -135,7 +139,7 @@ impl Knobs {
         }
     }
 
-    /// What is set now.
+    /// The settings now.
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             probability: self.probability.load(),
@@ -146,17 +150,17 @@ impl Knobs {
         }
     }
 
-    /// How many came by while there was a chance or a delay.
+    /// Calls since [`set`] while there was a probability or a delay.
     pub(crate) fn passed(&self) -> u64 {
         self.passed.load(Relaxed)
     }
 
-    /// How many of them failed.
+    /// How many of these failed.
     pub(crate) fn failed(&self) -> u64 {
         self.failed.load(Relaxed)
     }
 
-    /// The chance comes last, so that nobody fails by one of these settings and one of the old.
+    /// Stores `new`, the probability last: no call fails by a mix of old and new settings.
     fn set(&self, new: Settings) {
         self.probability.store(0);
         self.interval.store(new.interval);
@@ -169,6 +173,7 @@ impl Knobs {
         self.probability.store(new.probability);
     }
 
+    /// Applies the settings to a call. Returns whether it is to fail.
     pub(super) fn hit(&self) -> bool {
         let delay = self.delay_us.load();
         let probability = self.probability.load();
@@ -184,6 +189,7 @@ impl Knobs {
         fails
     }
 
+    /// Whether `space`, `interval` and `probability` choose this call.
     fn is_chosen(&self, probability: u32) -> bool {
         if self.is_spared() {
             return false;
@@ -193,7 +199,7 @@ impl Knobs {
         turn.checked_rem(interval) == Some(0) && scatter(turn) % 100 < probability.into()
     }
 
-    /// Takes one of those that still pass.
+    /// Counts `space` down. Returns false if it was 0.
     fn is_spared(&self) -> bool {
         let mut left = self.space.load(Relaxed);
         while left > 0 {
@@ -205,7 +211,7 @@ impl Knobs {
         false
     }
 
-    /// Takes one of the failures that are left.
+    /// Counts `times` down, unless it is negative. Returns false if it was 0.
     fn take_one(&self) -> bool {
         let mut left = self.times.load(Relaxed);
         while left > 0 {
@@ -218,8 +224,8 @@ impl Knobs {
     }
 }
 
-/// A number that looks random, of `n`: the finalizer of SplitMix64 (Steele, Lea, Flood, 2014).
-/// It needs no state, so it can be had in NMI.
+/// A pseudo-random number from `n`: the finalizer of SplitMix64 (Steele, Lea, Flood, 2014). It has
+/// no state, so an NMI can call it.
 fn scatter(n: u64) -> u64 {
     let n = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let n = (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -227,33 +233,33 @@ fn scatter(n: u64) -> u64 {
     n ^ n >> 31
 }
 
-/// Sets what happens at `point`, and counts anew. Fails with `EINVAL`, and changes nothing, if a
-/// setting is out of bounds or the point cannot fail but is to.
-pub(crate) fn set(point: Point, new: Settings) -> Result {
+/// Sets `new` at `site`, and its counts to 0. Fails with `EINVAL`, and changes nothing, if a
+/// setting is out of bounds, or if a probability is set for a site that cannot fail.
+pub(crate) fn set(site: Site, new: Settings) -> Result {
     if !Percent::allows(new.probability)
         || !Interval::allows(new.interval)
         || !Delay::allows(new.delay_us)
-        || new.probability != 0 && !point.can_fail()
+        || new.probability != 0 && !site.can_fail()
     {
         return Err(EINVAL);
     }
-    of(point).set(new);
+    of(site).set(new);
     Ok(())
 }
 
-/// The points as files of debugfs, until it is dropped.
+/// The files of debugfs, until it is dropped.
 pub(crate) type Files = Scope<()>;
 
 /// Makes the files.
 pub(crate) fn files() -> impl PinInit<Files> {
     Scope::dir((), c"owner_storage", |_, dir| {
         let dir = dir.dir(c"fault");
-        for point in Point::ALL {
-            let knobs = of(*point);
-            let dir = dir.dir(point.name());
+        for site in Site::ALL {
+            let knobs = of(*site);
+            let dir = dir.dir(site.name());
             dir.read_write_file(c"delay_us", &knobs.delay_us);
             dir.read_write_file(c"passed", &knobs.passed);
-            if point.can_fail() {
+            if site.can_fail() {
                 dir.read_write_file(c"probability", &knobs.probability);
                 dir.read_write_file(c"interval", &knobs.interval);
                 dir.read_write_file(c"space", &knobs.space);

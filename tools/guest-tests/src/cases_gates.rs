@@ -6,7 +6,7 @@
 //! kernel has finished it: a pidfd finds a task once it is a member of its number, an
 //! id a cgroup once its directory is active, a descriptor the others. So what a fork, a
 //! `mkdir` of a cgroup, a new namespace or `socket()` that fails leaves behind cannot be
-//! tested from user space; the KUnit suite `ostor_half_made` has forks and cgroups.
+//! tested from user space; the KUnit suite `ostor_unfinished_owners` has forks and cgroups.
 
 use std::hint;
 use std::os::fd::{AsFd, OwnedFd};

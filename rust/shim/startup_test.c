@@ -12,29 +12,29 @@
 
 #include "shim.h"
 
-static int ostor_proof_thread(void *data)
+static int ostor_startup_thread(void *data)
 {
 	return 0;
 }
 
-/* It never runs: kthread_stop() ends it. */
-struct task_struct *ostor_proof_task(void)
+/* The thread never runs its function: kthread_stop() comes first. */
+struct task_struct *ostor_startup_task(void)
 {
-	return kthread_create(ostor_proof_thread, NULL, "ostor_proof");
+	return kthread_create(ostor_startup_thread, NULL, "ostor_startup");
 }
 
 /*
- * A socket of no family, which no protocol needs to be there for. It is freed by
- * what puts its last reference, in the way that all sockets go.
+ * A socket of no family, so that no protocol has to be there. The last put frees it
+ * as it frees any socket.
  */
-static struct proto ostor_proof_proto = {
-	.name = "OSTOR_PROOF",
+static struct proto ostor_startup_proto = {
+	.name = "OSTOR_STARTUP",
 	.obj_size = sizeof(struct sock),
 };
 
-struct sock *ostor_proof_sock(void)
+struct sock *ostor_startup_sock(void)
 {
-	struct sock *sk = sk_alloc(&init_net, AF_UNSPEC, GFP_KERNEL, &ostor_proof_proto, 1);
+	struct sock *sk = sk_alloc(&init_net, AF_UNSPEC, GFP_KERNEL, &ostor_startup_proto, 1);
 
 	if (!sk)
 		return ERR_PTR(-ENOMEM);
@@ -43,26 +43,26 @@ struct sock *ostor_proof_sock(void)
 }
 
 #ifdef CONFIG_INET
-static struct socket *ostor_proof_tcp(void)
+static struct socket *ostor_startup_tcp(void)
 {
 	struct socket *sock;
 	int ret = sock_create_kern(&init_net, AF_INET, SOCK_STREAM, IPPROTO_TCP, &sock);
 
 	if (ret)
 		return ERR_PTR(ret);
-	/* A filter may drop the packets: no step takes longer than a second. */
+	/* A packet filter may drop the packets. Each step ends after a second. */
 	WRITE_ONCE(sock->sk->sk_rcvtimeo, HZ);
 	WRITE_ONCE(sock->sk->sk_sndtimeo, HZ);
 	return sock;
 }
 
-void *ostor_proof_listen(void)
+void *ostor_startup_listen(void)
 {
 	struct sockaddr_in addr = {
 		.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
-	struct socket *sock = ostor_proof_tcp();
+	struct socket *sock = ostor_startup_tcp();
 	int ret;
 
 	if (IS_ERR(sock))
@@ -76,7 +76,7 @@ void *ostor_proof_listen(void)
 	return ERR_PTR(ret);
 }
 
-void *ostor_proof_connect(void *listener)
+void *ostor_startup_connect(void *listener)
 {
 	struct sockaddr_storage addr = {};
 	struct socket *sock;
@@ -85,7 +85,7 @@ void *ostor_proof_connect(void *listener)
 	ret = kernel_getsockname(listener, (struct sockaddr *)&addr);
 	if (ret < 0)
 		return ERR_PTR(ret);
-	sock = ostor_proof_tcp();
+	sock = ostor_startup_tcp();
 	if (IS_ERR(sock))
 		return sock;
 	ret = kernel_connect(sock, (struct sockaddr_unsized *)&addr,
@@ -96,7 +96,7 @@ void *ostor_proof_connect(void *listener)
 	return ERR_PTR(ret);
 }
 
-void *ostor_proof_accept(void *listener)
+void *ostor_startup_accept(void *listener)
 {
 	struct socket *sock;
 	int ret = kernel_accept(listener, &sock, 0);
@@ -104,24 +104,24 @@ void *ostor_proof_accept(void *listener)
 	return ret ? ERR_PTR(ret) : sock;
 }
 #else
-void *ostor_proof_listen(void)
+void *ostor_startup_listen(void)
 {
 	return ERR_PTR(-EAFNOSUPPORT);
 }
 
-void *ostor_proof_connect(void *listener)
+void *ostor_startup_connect(void *listener)
 {
 	return ERR_PTR(-EAFNOSUPPORT);
 }
 
-void *ostor_proof_accept(void *listener)
+void *ostor_startup_accept(void *listener)
 {
 	return ERR_PTR(-EAFNOSUPPORT);
 }
 #endif
 
-/* A reference. */
-struct sock *ostor_proof_socket_sk(void *socket)
+/* Takes a reference. */
+struct sock *ostor_startup_socket_sk(void *socket)
 {
 	struct sock *sk = ((struct socket *)socket)->sk;
 
@@ -129,8 +129,8 @@ struct sock *ostor_proof_socket_sk(void *socket)
 	return sk;
 }
 
-/* At once, with a reset: nothing of the connection waits for the time to pass. */
-void ostor_proof_socket_end(void *socket)
+/* Resets the connection, so that no timewait socket is left. */
+void ostor_startup_socket_end(void *socket)
 {
 	struct socket *sock = socket;
 
@@ -138,32 +138,32 @@ void ostor_proof_socket_end(void *socket)
 	sock_release(sock);
 }
 
-/* Nothing exported makes a cgroup but its file system, which is never a module. */
-void *ostor_proof_cgroup_mount(void)
+/* Of all that makes cgroups, only the file system is exported. It is never a module. */
+void *ostor_startup_cgroup_mount(void)
 {
 	struct file_system_type *type = get_fs_type("cgroup2");
 
 	return type ? kern_mount(type) : ERR_PTR(-ENODEV);
 }
 
-void ostor_proof_cgroup_unmount(void *mount)
+void ostor_startup_cgroup_unmount(void *mount)
 {
 	kern_unmount(mount);
 }
 
-/* Of one thread, always the same: it makes one at a time. */
-static struct qstr ostor_proof_name(char buf[static 40])
+/* The same name for each call of a thread, which makes one cgroup at a time. */
+static struct qstr ostor_startup_name(char buf[static 40])
 {
-	int len = scnprintf(buf, 40, "owner_storage_proof.%d", current->pid);
+	int len = scnprintf(buf, 40, "owner_storage_startup.%d", current->pid);
 
 	return (struct qstr)QSTR_INIT(buf, len);
 }
 
-struct cgroup *ostor_proof_cgroup(void *mount)
+struct cgroup *ostor_startup_cgroup(void *mount)
 {
 	struct dentry *root = ((struct vfsmount *)mount)->mnt_root;
 	char buf[40];
-	struct qstr name = ostor_proof_name(buf);
+	struct qstr name = ostor_startup_name(buf);
 	struct kernfs_node *kn;
 	struct cgroup *cgrp;
 	struct dentry *dir;
@@ -175,7 +175,7 @@ struct cgroup *ostor_proof_cgroup(void *mount)
 	if (IS_ERR(dir))
 		return ERR_CAST(dir);
 	end_creating(dir);
-	/* This file system leaves it to a lookup to give the entry an inode. */
+	/* In this file system, mkdir() makes no inode. A lookup does. */
 	dir = lookup_noperm_positive_unlocked(&name, root);
 	if (IS_ERR(dir)) {
 		cgrp = ERR_CAST(dir);
@@ -185,15 +185,15 @@ struct cgroup *ostor_proof_cgroup(void *mount)
 		dput(dir);
 	}
 	if (IS_ERR(cgrp))
-		ostor_proof_cgroup_remove(mount);
+		ostor_startup_cgroup_remove(mount);
 	return cgrp;
 }
 
-int ostor_proof_cgroup_remove(void *mount)
+int ostor_startup_cgroup_remove(void *mount)
 {
 	struct dentry *root = ((struct vfsmount *)mount)->mnt_root;
 	char buf[40];
-	struct qstr name = ostor_proof_name(buf);
+	struct qstr name = ostor_startup_name(buf);
 	struct dentry *dir;
 	int ret;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How much may wait to be freed, on one CPU but where it says so.
+//! The bounds on what waits to be freed. On one CPU, except where a second one is started.
 
 use crate::{
     explore::{
@@ -19,14 +19,14 @@ use crate::{
             ByteMap,
             Map, //
         },
-        pending::Marks, //
+        pending::Watermarks, //
     },
     sync::{
         deferred,
         fault::{
             self,
             Plan,
-            Point, //
+            Site, //
         },
         nolock,
         rcu, //
@@ -41,34 +41,34 @@ use std::{
     sync::Arc, //
 };
 
-/// Bytes of an element here. Sixteen are what is counted in one piece.
+/// The size of an element in bytes. 16 of these are a step of [`Pending`](crate::storage::pending).
 const ELEMENT: usize = 4096;
 
 const KIB: u64 = 1024;
 
-/// Grace periods are hurried from 16 elements on, and nothing is created from 32 on.
-fn marks() -> Marks {
-    Marks::new(64, 128)
+/// Grace periods are expedited from 16 elements on, and nothing is created from 32 on.
+fn watermarks() -> Watermarks {
+    Watermarks::new(64, 128)
 }
 
-/// The marks are parts of memory, not too small ones, or what is wanted.
+/// Default watermarks are fractions of the memory, with a minimum. Others are as they were set.
 fn defaults() {
     let of = |memory, hurry, limit| {
         nolock::set_memory(memory);
-        let marks = Marks::new(hurry, limit);
-        (marks.hurry, marks.limit)
+        let watermarks = Watermarks::new(hurry, limit);
+        (watermarks.expedite, watermarks.limit)
     };
     assert!(of(1 << 34, 0, 0) == (1 << 24, 1 << 27));
     assert!(of(1 << 20, 0, 0) == (1 << 20, 4 << 20));
     assert!(of(1 << 34, 64, 0) == (64 * KIB, 1 << 27));
     assert!(of(1 << 34, 0, 1 << 20) == (1 << 24, 1 << 30));
     assert!(of(1 << 34, 16, 64) == (16 * KIB, 64 * KIB));
-    // Nothing is refused before it is hurried.
+    // The limit is not below the watermark from which grace periods are expedited.
     assert!(of(1 << 34, 64, 16) == (64 * KIB, 64 * KIB));
 }
 
-/// A map whose elements are as large as it says above, an owner, and an element of that which keeps
-/// its storage.
+/// A map whose elements have the size [`ELEMENT`], an owner, and an element of the owner in another
+/// map, which keeps its storage.
 struct Case {
     map: ByteMap,
     _keep: ByteMap,
@@ -93,7 +93,7 @@ impl Case {
         Ok(self.map.put(self.owner, mode, &[], &rcu)?.created)
     }
 
-    /// Replaces the element so often.
+    /// Replaces the element so many times.
     fn replace(&self, times: usize) {
         for _ in 0..times {
             assert!(self.put(Mode::Exist) == Ok(false));
@@ -105,12 +105,13 @@ impl Case {
     }
 }
 
-/// Lets the reaper do what it was asked for, which nobody waits for.
+/// Lets the reaper run the works that are queued. A wait in [`runtime`]'s flush would expedite
+/// them.
 fn reap() {
     machine::work::flush_all();
 }
 
-/// Nothing is created while too much waits, and what is there can still be had.
+/// While too much waits nothing is created, but an element that exists is returned.
 fn full() {
     let case = Case::new();
     assert!(case.put(Mode::NoExist) == Ok(true));
@@ -124,8 +125,8 @@ fn full() {
     assert!(runtime().pending() == (0, 0));
     case.replace(32);
     assert!(case.put(Mode::Exist) == Err(Refusal::NoMemory));
-    // What waits is counted in whole steps of 16, from the first element on that there ever was: 71
-    // of them are gone, and with 25 more the second step above the 64th is passed.
+    // What waits is counted in steps of 16 elements, from the first one that was handed over: 71
+    // were freed, and 25 more pass the second multiple of 16 above 64.
     reap();
     case.replace(7);
     reap();
@@ -135,90 +136,92 @@ fn full() {
     reap();
 }
 
-/// Whoever waits, and what waits above the first mark, hurries the reaper.
+/// A waiter, and what waits above the first watermark, expedites grace periods.
 fn hurried() {
     let case = Arc::new(Case::new());
     assert!(case.put(Mode::NoExist).is_ok());
     case.replace(15);
-    assert!(!deferred::was_urgent(), "hurried too early");
+    assert!(!deferred::was_urgent(), "expedited too early");
     reap();
-    assert!(rcu::expedited() == 0, "hurried too early");
+    assert!(rcu::expedited() == 0, "expedited too early");
     case.replace(1);
     runtime().flush();
-    assert!(rcu::expedited() == 1, "a waiter does not hurry");
+    assert!(rcu::expedited() == 1, "a waiter does not expedite");
     case.replace(16);
     assert!(!deferred::was_urgent());
-    // Another CPU's list is empty yet.
+    // The list of the other CPU is empty.
     let other = case.clone();
     machine::spawn(move || other.replace(1)).join();
-    assert!(deferred::was_urgent(), "not hurried");
-    // The first CPU's grace period is hurried, and with that over little waits.
+    assert!(deferred::was_urgent(), "not expedited");
+    // The grace period of the first CPU is expedited. After it little waits.
     reap();
-    assert!(rcu::expedited() == 2, "not hurried");
+    assert!(rcu::expedited() == 2, "not expedited");
     case.replace(1);
     assert!(!deferred::was_urgent());
     reap();
     assert!(rcu::expedited() == 2);
 }
 
-/// Runs `op` with patience, and returns its result and how often it ran.
-fn patiently(case: &Case, mut op: impl FnMut() -> Result<bool, Refusal>) -> (Result<bool>, u32) {
+/// Runs `op` by [`RawMap::retry_after_reap`], and returns its result and how often it was run.
+///
+/// [`RawMap::retry_after_reap`]: crate::storage::raw_map::RawMap::retry_after_reap
+fn retried(case: &Case, mut op: impl FnMut() -> Result<bool, Refusal>) -> (Result<bool>, u32) {
     let mut runs = 0;
-    let result = case.map.raw().with_patience(|| {
+    let result = case.map.raw().retry_after_reap(|| {
         runs += 1;
         Ok(op()?)
     });
     (result, runs)
 }
 
-/// Who may sleep waits for room.
-fn patience() {
+/// A caller that may sleep waits until memory was freed.
+fn retry() {
     let case = Case::new();
-    let fail = |calls| fault::begin(Plan::NONE.fail(Point::ElementAlloc, calls));
-    assert!(patiently(&case, || case.put(Mode::NoExist)) == (Ok(true), 1));
-    // Another reason than memory is no reason to wait.
+    let fail = |calls| fault::begin(Plan::NONE.fail(Site::ElementAlloc, calls));
+    assert!(retried(&case, || case.put(Mode::NoExist)) == (Ok(true), 1));
+    // No other refusal is retried.
     case.replace(1);
-    assert!(patiently(&case, || case.put(Mode::NoExist)) == (Err(EEXIST), 1));
+    assert!(retried(&case, || case.put(Mode::NoExist)) == (Err(EEXIST), 1));
     assert!(runtime().pending().0 == 1 && case.nomem() == 0);
-    // Room comes by waiting, and the first refusal is none.
+    // The reaper frees memory, and the refusal before is not counted.
     case.replace(31);
-    assert!(patiently(&case, || case.put(Mode::Exist)) == (Ok(false), 2));
+    assert!(retried(&case, || case.put(Mode::Exist)) == (Ok(false), 2));
     assert!(case.nomem() == 0 && runtime().pending().0 == 1);
     fail(1);
-    assert!(patiently(&case, || case.put(Mode::Exist)) == (Ok(false), 2));
-    // Memory is not to be had at all: it is tried once more if something was dead.
+    assert!(retried(&case, || case.put(Mode::Exist)) == (Ok(false), 2));
+    // There is no memory at all. There is one more try if something was dead.
     fail(u64::MAX);
-    assert!(patiently(&case, || case.put(Mode::Exist)) == (Err(ENOMEM), 2));
+    assert!(retried(&case, || case.put(Mode::Exist)) == (Err(ENOMEM), 2));
     assert!(case.nomem() == 1 && runtime().pending() == (0, 0));
-    assert!(patiently(&case, || case.put(Mode::Exist)) == (Err(ENOMEM), 1));
+    assert!(retried(&case, || case.put(Mode::Exist)) == (Err(ENOMEM), 1));
     assert!(case.nomem() == 2);
     fail(0);
-    // Something is dead each time, but it is not too much.
+    // Something is dead at each try, but less than the limit.
     let litter = || {
         case.replace(1);
         fail(1);
         case.put(Mode::Exist)
     };
-    assert!(patiently(&case, litter) == (Err(ENOMEM), 2));
+    assert!(retried(&case, litter) == (Err(ENOMEM), 2));
     assert!(case.nomem() == 3);
-    // Others use up all that is freed.
+    // Each try uses up all that was freed.
     fail(0);
     let refill = || loop {
         case.put(Mode::Exist)?;
     };
-    assert!(patiently(&case, refill) == (Err(ENOMEM), 9));
+    assert!(retried(&case, refill) == (Err(ENOMEM), 9));
     assert!(case.nomem() == 4);
 }
 
 thread_local! {
-    /// The map of the values below, and for each that was dropped whether there was room for another
-    /// one then.
+    /// The map of the values below. For each value that was dropped: whether there was room for
+    /// another one.
     static LARGE: RefCell<Option<Arc<Map<Large>>>> = const { RefCell::new(None) };
     static ROOM_SEEN: RefCell<Vec<bool>> = const { RefCell::new(Vec::new()) };
     static LOOKS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Makes an element as large as it says above, and looks for room when it is dropped.
+/// A value that makes its element [`ELEMENT`] bytes large. Its drop checks whether there is room.
 struct Large(
     #[expect(dead_code, reason = "it is to be large")] [u8; ELEMENT - size_of::<Element>()],
 );
@@ -234,7 +237,7 @@ impl Drop for Large {
         if !LOOKS.get() {
             return;
         }
-        // What is refused is dropped as well.
+        // A value that could not be stored is dropped, too.
         LOOKS.set(false);
         let map = LARGE.with(|large| large.borrow().clone()).expect("no map");
         let owner = Mock::new(PLACES[1], 9, None);
@@ -249,7 +252,7 @@ impl Drop for Large {
     }
 }
 
-/// What waits for the drops of a map keeps that map from growing, and no other one.
+/// What waits for the drops of a map bounds that map, and no other one.
 fn drops() {
     let map = Arc::new(Map::<Large>::new().expect("no map"));
     LARGE.with(|large| *large.borrow_mut() = Some(map.clone()));
@@ -267,7 +270,7 @@ fn drops() {
     drop(rcu);
     LOOKS.set(true);
     runtime().flush();
-    // With the first one dropped there are 32 left, and then one less.
+    // After the first drop 32 elements wait, and after the second one 31.
     ROOM_SEEN.with(|seen| assert!(*seen.borrow() == [false, true]));
     LARGE.with(|large| large.borrow_mut().take());
 }
@@ -278,10 +281,10 @@ fn bounds() {
         ("defaults", defaults),
         ("full", full),
         ("hurried", hurried),
-        ("patience", patience),
+        ("retry", retry),
         ("drops", drops),
     ];
     for (name, scenario) in scenarios {
-        Explore::new(name).marks(marks).once(scenario);
+        Explore::new(name).watermarks(watermarks).once(scenario);
     }
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tasks and cgroups that are still being made, and tasks that never end.
+//! The gates of tasks and cgroups that the kernel has not finished, and of idle tasks.
 //!
-//! Forks are made to fail where `copy_process()` calls a function that is in the symbols of every
-//! test kernel, takes the new task, and reports errors. Not tried: `copy_exec_state()`, which comes
-//! before the task has its name, and `copy_creds()`, which arms the fault; and the failures under the
-//! lock of the task list.
-//! Without kprobes and ftrace, as in user-mode Linux, there is no such test.
+//! A kprobe makes forks fail in the functions that `copy_process()` calls, that take the new task
+//! and report errors, and that every test kernel has a symbol of. Left out are `copy_exec_state()`,
+//! which is called before the task has its name, `copy_creds()`, which arms the fault, and the
+//! failures under the lock of the task list. Kernels without kprobes or ftrace, as user-mode Linux,
+//! do not have the test.
 
 use kernel::prelude::*;
 
@@ -14,7 +14,7 @@ use kernel::prelude::*;
     not(all(CONFIG_KPROBES, CONFIG_DYNAMIC_FTRACE_WITH_ARGS)),
     allow(dead_code, unused_imports)
 )]
-#[kunit_tests(ostor_half_made)]
+#[kunit_tests(ostor_unfinished_owners)]
 mod tests {
     use super::super::{
         inject::inject,
@@ -23,15 +23,15 @@ mod tests {
     use super::*;
     use crate::{
         owner::hook::{
-            Entry,
-            Tracepoint, //
+            FtraceHook,
+            TracepointProbe, //
         },
         shim,
         storage::runtime::Runtime,
         sync::{
             counter::Counter,
             deferred,
-            fault::Point,
+            fault::Site,
             rcu,
             Atomic,
             Relaxed, //
@@ -57,14 +57,14 @@ mod tests {
         task::Task, //
     };
 
-    /// The name of the tasks that the suite makes, by which hooks tell them from others.
-    const NAME: &CStr = c"ostor-half-made";
+    /// The name of the suite's tasks, by which the hooks know them. It fills `comm`.
+    const NAME: &CStr = c"ostor-new-tasks";
 
-    /// Threads that are made for a place.
+    /// Threads to make for each function that fails.
     const TURNS: u64 = 8;
 
-    /// Functions of `copy_process()` that get the new task as their first argument. All are called
-    /// before the last failure, and after `copy_creds()`.
+    /// Functions that `copy_process()` calls with the new task as first argument, after
+    /// `copy_creds()` and before its last failure.
     const FIRST: [&CStr; 5] = [
         c"cgroup_fork",
         c"perf_event_init_task",
@@ -73,7 +73,7 @@ mod tests {
         c"sched_cgroup_fork",
     ];
 
-    /// The same, as their second argument.
+    /// The same, with the new task as second argument.
     const SECOND: [&CStr; 7] = [
         c"sched_fork",
         c"copy_files",
@@ -84,7 +84,7 @@ mod tests {
         c"copy_namespaces",
     ];
 
-    /// Functions whose failure makes the fork fail, in the order in which they are called.
+    /// Functions whose error `copy_process()` returns, in the order of the calls.
     const FAILING: [&CStr; 12] = [
         c"sched_fork",
         c"perf_event_init_task",
@@ -100,15 +100,15 @@ mod tests {
         c"sched_cgroup_fork",
     ];
 
-    /// The fixture that hooks store into, and what became of it.
+    /// The map that the hooks store into, and what they saw.
     struct Seen {
         fixture: Fixture,
-        /// Unfinished tasks that were refused, or let through.
+        /// Stores for unfinished tasks that the gate refused, or let through.
         refused: Counter,
         stored: Counter,
-        /// Unfinished tasks that had a value before anybody stored one.
+        /// Unfinished tasks that had a value before a hook stored one.
         stale: Counter,
-        /// Finished tasks that were refused, or let through.
+        /// Stores for finished tasks that the gate refused, or let through.
         finished_refused: Counter,
         finished_stored: Counter,
     }
@@ -126,10 +126,10 @@ mod tests {
             Ok(KBox::new(seen, GFP_KERNEL)?)
         }
 
-        /// Stores a value for `task`.
+        /// Stores a value for `task`. Returns whether the gate let it through.
         fn store(&self, task: &Task) -> bool {
             let rcu = rcu::read_lock();
-            let new = || self.fixture.tally.value(1);
+            let new = || self.fixture.values.value(1);
             self.fixture.map.get_or_create(task, new, &rcu).is_ok()
         }
 
@@ -157,78 +157,79 @@ mod tests {
         }
     }
 
-    /// Where the [`Seen`] of the test that has hooks attached is.
+    /// Address of the [`Seen`] of the test whose hooks are attached.
     static SEEN: Atomic<usize> = Atomic::new(0);
 
-    /// Calls `see` with what the test has seen so far and with the task at `task`, if that is one
-    /// of the suite's.
+    /// Calls `see` with the test's [`Seen`] and the task at `task`, if that is one of the suite's.
     ///
     /// # Safety
     ///
-    /// The task must be valid, and the hooks of a test be attached.
+    /// The task must be valid, and the hooks of a test must be attached.
     unsafe fn with_ours(task: usize, see: impl FnOnce(&Seen, &Task)) {
         let task = ptr::with_exposed_provenance::<bindings::task_struct>(task);
-        // SAFETY: Valid by the contract. The name was written by the caller of the hook.
+        // SAFETY: The task is valid by the contract. `copy_process()`, which calls the hooked
+        // function, has written the name.
         let comm = unsafe { (*task).comm };
         let name = comm.iter().map(|&c| c as u8);
         if !name.eq(NAME.to_bytes_with_nul().iter().copied()) {
             return;
         }
         let seen = ptr::with_exposed_provenance::<Seen>(SEEN.load(Relaxed));
-        // SAFETY: Set before the hooks were attached, and freed after they are detached. A
-        // `task_struct` is what a `Task` is.
+        // SAFETY: `SEEN` was set before the hooks were attached, and what it points to is freed
+        // after they are detached. A `Task` is a transparent `task_struct`.
         unsafe { see(&*seen, &*task.cast::<Task>()) };
     }
 
     /// # Safety
     ///
-    /// The hook of `copy_creds()`, which is called before what fails, and after the name was set.
+    /// May only be called as the hook of `copy_creds()`, which is called after the task has its
+    /// name, and before each of [`FAILING`].
     unsafe extern "C" fn on_creds(task: usize, _: usize) {
         let arm_and_see = |seen: &Seen, task: &Task| {
             // SAFETY: An FFI call with no requirement.
             unsafe { shim::ostor_fork_fault_arm() };
             seen.unfinished(task);
         };
-        // SAFETY: The task that `copy_process()` is making.
+        // SAFETY: `copy_process()` is making the task, so it is valid.
         unsafe { with_ours(task, arm_and_see) };
     }
 
     /// # Safety
     ///
-    /// A hook of one of [`FIRST`].
+    /// May only be called as a hook of one of [`FIRST`].
     unsafe extern "C" fn on_first(task: usize, _: usize) {
-        // SAFETY: The task that `copy_process()` is making.
+        // SAFETY: `copy_process()` is making the task, so it is valid.
         unsafe { with_ours(task, Seen::unfinished) };
     }
 
     /// # Safety
     ///
-    /// A hook of one of [`SECOND`].
+    /// May only be called as a hook of one of [`SECOND`].
     unsafe extern "C" fn on_second(_: usize, task: usize) {
-        // SAFETY: The task that `copy_process()` is making.
+        // SAFETY: `copy_process()` is making the task, so it is valid.
         unsafe { with_ours(task, Seen::unfinished) };
     }
 
     /// # Safety
     ///
-    /// The hook of `wake_up_new_task()`.
+    /// May only be called as the hook of `wake_up_new_task()`.
     unsafe extern "C" fn on_wake(task: usize, _: usize) {
-        // SAFETY: The task that was made.
+        // SAFETY: `kernel_clone()` has made the task and not woken it yet, so it is valid.
         unsafe { with_ours(task, Seen::finished) };
     }
 
     /// # Safety
     ///
-    /// The probe of the tracepoint `task_newtask`.
+    /// May only be called as the probe of the tracepoint `task_newtask`.
     unsafe extern "C" fn on_new(_: *mut c_void, task: *mut bindings::task_struct, _: u64) {
-        // SAFETY: The task that was made.
+        // SAFETY: `kernel_clone()` has made the task and not woken it yet, so it is valid.
         unsafe { with_ours(task.expose_provenance(), Seen::finished) };
     }
 
-    /// All hooks, attached until it is dropped.
+    /// The hooks of the suite, attached until it is dropped.
     struct Hooks<'a> {
-        _entries: KVec<Entry>,
-        _new: Tracepoint,
+        _entries: KVec<FtraceHook>,
+        _new: TracepointProbe,
         _seen: PhantomData<&'a Seen>,
     }
 
@@ -237,21 +238,21 @@ mod tests {
             SEEN.store(ptr::from_ref(seen).expose_provenance(), Relaxed);
             let mut entries = KVec::new();
             // SAFETY: The hook of this function.
-            let creds = unsafe { Entry::attach(c"copy_creds", on_creds) }?;
+            let creds = unsafe { FtraceHook::attach(c"copy_creds", on_creds) }?;
             entries.push(creds, GFP_KERNEL)?;
             for name in FIRST {
                 // SAFETY: A hook of this function.
-                entries.push(unsafe { Entry::attach(name, on_first) }?, GFP_KERNEL)?;
+                entries.push(unsafe { FtraceHook::attach(name, on_first) }?, GFP_KERNEL)?;
             }
             for name in SECOND {
                 // SAFETY: A hook of this function.
-                entries.push(unsafe { Entry::attach(name, on_second) }?, GFP_KERNEL)?;
+                entries.push(unsafe { FtraceHook::attach(name, on_second) }?, GFP_KERNEL)?;
             }
             // SAFETY: The hook of this function.
-            let wake = unsafe { Entry::attach(c"wake_up_new_task", on_wake) }?;
+            let wake = unsafe { FtraceHook::attach(c"wake_up_new_task", on_wake) }?;
             entries.push(wake, GFP_KERNEL)?;
             // SAFETY: The probe of this tracepoint.
-            let new = unsafe { Tracepoint::attach(c"task_newtask", on_new as *mut c_void) }?;
+            let new = unsafe { TracepointProbe::attach(c"task_newtask", on_new as *mut c_void) }?;
             Ok(Self {
                 _entries: entries,
                 _new: new,
@@ -260,12 +261,12 @@ mod tests {
         }
     }
 
-    /// A function that fails, until it is dropped.
+    /// A kprobe that makes a function fail for the task that armed it, until it is dropped.
     struct Failing(NonNull<c_void>);
 
     impl Failing {
         fn attach(function: &'static CStr) -> Result<Self> {
-            // SAFETY: The name is static.
+            // SAFETY: The name is static, so it stays until the detach.
             let probe = unsafe { shim::ostor_fork_fault_attach(function.as_char_ptr()) };
             Ok(Self(NonNull::new(from_err_ptr(probe)?).ok_or(ENOMEM)?))
         }
@@ -282,9 +283,10 @@ mod tests {
         0
     }
 
-    /// Has `kthreadd` make a thread of the suite's name, and ends it.
+    /// Has `kthreadd` fork a thread with the suite's name, and stops the thread.
     fn make_thread() -> Result {
-        // SAFETY: The name is a format without arguments; the thread, which never runs, is stopped.
+        // SAFETY: The name is a format without conversions. The thread has not run, so it stays
+        // until `kthread_stop()`.
         unsafe {
             let name = NAME.as_char_ptr();
             let task = bindings::kthread_create_on_node(Some(idle), ptr::null_mut(), -1, name);
@@ -293,8 +295,8 @@ mod tests {
         Ok(())
     }
 
-    /// Makes threads while each of [`FAILING`] fails, and then some with which nothing does.
-    /// Returns how many forks of the former failed, as they have to.
+    /// Makes threads while each of [`FAILING`] in turn fails, and then threads whose forks succeed.
+    /// Returns how many of the first failed; all must.
     fn fork_and_fail(_hooks: &Hooks<'_>) -> Result<u64> {
         let mut failed = 0;
         for function in FAILING {
@@ -319,12 +321,12 @@ mod tests {
         let late_free = &Runtime::get().ok_or(ENODEV)?.stats.late_free;
         let before = late_free.get();
         let seen = Seen::new()?;
-        let no_backstop = inject(Point::Backstop, -1)?;
+        let no_backstop = inject(Site::Backstop, -1)?;
         let hooks = Hooks::attach(&seen)?;
         let failed = fork_and_fail(&hooks);
         drop(hooks);
-        // The values of the threads that were finished go with them.
-        let left = !seen.fixture.tally.wait_for(0);
+        // The finished threads have died, and their values with them.
+        let left = !seen.fixture.values.wait_for(0);
         drop(no_backstop);
         pr_info!(
             "unfinished: {} refused, {} stored, {} stale; finished: {} refused, {} stored\n",
@@ -346,22 +348,23 @@ mod tests {
         Ok(())
     }
 
-    /// As `cgroup_create()` and `cgroup_setup_root()` make a cgroup: from zeroed memory, with its
-    /// list empty, then linked.
+    /// A cgroup in the states that `cgroup_create()` and `cgroup_setup_root()` take it through:
+    /// zeroed, with an empty list, linked.
     #[test]
     fn a_cgroup_is_refused_until_it_is_linked() -> Result {
-        // A power of two, which the allocator aligns to itself.
+        // The allocator aligns a power of two to its size.
         let words = size_of::<bindings::cgroup_root>().next_power_of_two() / size_of::<u64>();
         let mut root = KVec::from_elem(0u64, words, GFP_KERNEL)?;
         let mut child = KVec::from_elem(0u64, words, GFP_KERNEL)?;
         let mut head = bindings::list_head::default();
-        // SAFETY: Reads the cgroup, whose root is missing or lives, and its list's first member.
+        // SAFETY: The cgroup is valid, and so are its root and the first member of its list, where
+        // they are not null.
         let is_alive = |cgroup: *mut bindings::cgroup| unsafe { shim::ostor_cgroup_alive(cgroup) };
         let root = root.as_mut_ptr().cast::<bindings::cgroup_root>();
         let child = child.as_mut_ptr().cast::<bindings::cgroup>();
         let head = &raw mut head;
         let mut seen = [false; 6];
-        // SAFETY: All three live until the end, and nothing else has them.
+        // SAFETY: All three are valid until the test ends, and no other code knows them.
         unsafe {
             seen[0] = is_alive(child);
             (*child).root = root;
@@ -383,12 +386,12 @@ mod tests {
         Ok(())
     }
 
-    /// The idle tasks that were switched to, by address; as many as fit.
+    /// The addresses of the idle tasks that a CPU switched to, by CPU.
     static IDLE: [Atomic<usize>; 8] = [const { Atomic::new(0) }; 8];
 
     /// # Safety
     ///
-    /// The probe of the tracepoint `sched_switch`.
+    /// May only be called as the probe of the tracepoint `sched_switch`.
     unsafe extern "C" fn on_switch(
         _: *mut c_void,
         _: bool,
@@ -396,7 +399,8 @@ mod tests {
         next: *mut bindings::task_struct,
         _: c_uint,
     ) {
-        // SAFETY: The task that is switched to is valid. `de_thread()` may write the pid.
+        // SAFETY: The task that the CPU switches to is valid. The read is volatile, as
+        // `de_thread()` may write the pid.
         if unsafe { (&raw const (*next).pid).read_volatile() } != 0 {
             return;
         }
@@ -412,9 +416,9 @@ mod tests {
         {
             let probe = on_switch as *mut c_void;
             // SAFETY: The probe of this tracepoint.
-            let _probe = unsafe { Tracepoint::attach(c"sched_switch", probe) }?;
+            let _probe = unsafe { TracepointProbe::attach(c"sched_switch", probe) }?;
             for _ in 0..40 {
-                deferred::pause();
+                deferred::sleep_10ms();
             }
         }
         let init = (&raw const bindings::init_task).expose_provenance();
@@ -432,9 +436,9 @@ mod tests {
         Ok(())
     }
 
-    /// The idle task at `address`.
+    /// The idle task at `address`, which must be one's.
     fn ptr_to_task(address: usize) -> &'static Task {
-        // SAFETY: The callers have the address of an idle task, which never goes.
+        // SAFETY: An idle task is never freed.
         unsafe { &*ptr::with_exposed_provenance::<Task>(address) }
     }
 }
