@@ -7,11 +7,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::{GetArgs, MapCommand, SetArgs, Target};
-use crate::exit::Exit;
 use crate::holder;
 use crate::lists;
-use crate::output::Output;
 use crate::value::{self, Shown};
+use ostor::exit::Exit;
+use ostor::output::Output;
 
 /// `ostor map …`
 pub(crate) fn map(command: MapCommand, output: &Output) -> Result<Exit> {

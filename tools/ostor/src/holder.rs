@@ -17,7 +17,7 @@ use ostor::device::{self, Map};
 use ostor::sys::pass;
 use ostor::sys::process::inherited;
 
-use crate::exit::{Exit, NoSuchMap, UsageError};
+use ostor::exit::{Exit, NoSuchMap, UsageError};
 
 /// Where the sockets are.
 const DIRECTORY: &str = "/run/ostor";

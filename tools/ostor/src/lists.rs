@@ -12,11 +12,12 @@ use ostor::device::{self, Item, Kind, list_owner};
 use serde::Serialize;
 
 use crate::cli::ListArgs;
-use crate::exit::Exit;
 use crate::holder::{self, Held};
-use crate::output::{Output, table};
 use crate::owner_name::{OwnerName, written};
 use crate::value::Shown;
+use ostor::exit::Exit;
+use ostor::output::Output;
+use ostor::text::table;
 
 /// A map that has a name.
 #[derive(Serialize)]
@@ -235,7 +236,7 @@ fn cgroups_by_id() -> HashMap<u64, PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::assert_fits;
+    use ostor::text::assert_fits;
 
     #[test]
     fn the_maps_fit() {

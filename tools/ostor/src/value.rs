@@ -4,7 +4,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::exit::UsageError;
+use ostor::exit::UsageError;
 
 const HEX: &str = "hex:";
 
