@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The command line of `ostor`.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ostor::device::Kind;
 use ostor::text::COLUMNS;
 
 use crate::owner_name::OwnerName;
@@ -78,6 +79,8 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Print the module's statistics
     Stats,
+    /// Print statistics or a list again and again
+    Watch(WatchArgs),
     /// Show what the module does, on real processes, cgroups, sockets and network
     /// namespaces, and unload it
     Demo(DemoArgs),
@@ -169,6 +172,63 @@ pub(crate) struct ListArgs {
     /// List the values of this owner in all maps
     #[arg(long, group = "what")]
     pub(crate) owner: Option<OwnerName>,
+    /// Only owners of this kind; may be given more than once
+    #[arg(long, conflicts_with = "owner")]
+    pub(crate) kind: Vec<Kind>,
+    /// Only rows whose owner, name or value contains this text
+    #[arg(long, value_name = "TEXT", conflicts_with = "owner")]
+    pub(crate) contains: Option<String>,
+    /// Sort the rows
+    #[arg(long, value_name = "COLUMN", conflicts_with = "owner")]
+    pub(crate) sort: Option<SortKey>,
+    /// Print the rows in reverse order
+    #[arg(long, conflicts_with = "owner")]
+    pub(crate) reverse: bool,
+    /// Print at most N rows
+    #[arg(long, value_name = "N", conflicts_with = "owner")]
+    pub(crate) limit: Option<usize>,
+}
+
+/// A column to sort by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SortKey {
+    /// Kind and id of the owner
+    Owner,
+    /// Name of the owner
+    Name,
+    /// Order of creation
+    Seq,
+    /// Bytes of the value
+    Value,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// Seconds from one time to the next
+    #[arg(long, short = 'n', value_name = "SECONDS", default_value_t = 2,
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) interval: u64,
+    /// End after this many times
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+    #[command(subcommand)]
+    pub(crate) command: WatchCommand,
+}
+
+/// With --json each time is one line.
+#[derive(Debug, Subcommand)]
+pub(crate) enum WatchCommand {
+    /// The module's statistics, with their change per second
+    Stats,
+    /// A map's sizes and counts, with their change per second
+    Map {
+        /// Name of the map
+        name: String,
+    },
+    /// The list of maps
+    Maps,
+    /// The values in a map, or those of an owner
+    List(ListArgs),
 }
 
 #[derive(Debug, Args)]
@@ -224,10 +284,19 @@ mod tests {
             "list --owner socket:1/2",
             "list -m m",
             "map create m --value-size 8064",
+            "watch stats -n 5",
+            "watch list -m m --sort value --limit 5",
         ] {
             parse(words).expect(words);
         }
-        for words in ["set -m m self x --noexist --exist", "get -m m 7", "recurse"] {
+        for words in [
+            "set -m m self x --noexist --exist",
+            "get -m m 7",
+            "recurse",
+            "list --owner self --sort seq",
+            "watch",
+            "watch stats --interval 0",
+        ] {
             parse(words).expect_err(words);
         }
     }

@@ -4,11 +4,13 @@
 mod cli;
 mod commands;
 mod demo;
+mod figures;
 mod found_owner;
 mod holder;
 mod lists;
 mod owner_name;
 mod value;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -30,8 +32,9 @@ fn run(command: Command, output: &Output) -> Result<Exit> {
         Command::Set(args) => commands::set(&args, output),
         Command::Delete(target) => commands::delete(&target, output),
         Command::Take(target) => commands::take(&target, output),
-        Command::List(args) => lists::list(&args, output),
+        Command::List(args) => commands::list(&args, output),
         Command::Stats => commands::stats(output),
+        Command::Watch(args) => watch::run(&args, output),
         Command::Demo(args) => demo::run(&args, output),
         Command::Hold(args) => holder::serve(&args.name),
     }

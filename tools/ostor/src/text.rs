@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
-use terminal_size::{Width, terminal_size_of};
+use terminal_size::{Height, Width, terminal_size_of};
 use textwrap::{Options, WordSplitter};
 
 /// The columns of a stream that is not a terminal or does not tell its size.
@@ -15,6 +15,24 @@ pub const COLUMNS: usize = 80;
 /// The columns of a stream.
 pub fn columns(stream: impl AsFd) -> usize {
     terminal_size_of(stream).map_or(COLUMNS, |(Width(columns), _)| columns.into())
+}
+
+/// The rows of a stream, if it is a terminal that tells its size.
+pub fn rows(stream: impl AsFd) -> Option<usize> {
+    terminal_size_of(stream).map(|(_, Height(rows))| rows.into())
+}
+
+/// The lines of a text that fit into a terminal, with a note on those that do not. One row
+/// is left for the cursor.
+pub fn first_lines(text: &str, rows: usize) -> String {
+    let all = text.lines().count();
+    if all < rows {
+        return text.to_owned();
+    }
+    let shown = rows.saturating_sub(2);
+    let mut lines: Vec<_> = text.lines().take(shown).map(str::to_owned).collect();
+    lines.push(format!("({} more lines)", all - shown));
+    lines.join("\n")
 }
 
 /// Breaks lines that are too long between words. The rest of a line is indented by two
@@ -213,6 +231,13 @@ mod tests {
     fn a_file_has_eighty_columns() {
         let file = std::fs::File::open("/dev/null").unwrap();
         assert_eq!(columns(file), 80);
+    }
+
+    #[test]
+    fn only_the_lines_of_a_terminal_are_shown() {
+        assert_eq!(first_lines("a\nb\nc", 4), "a\nb\nc");
+        assert_eq!(first_lines("a\nb\nc", 3), "a\n(2 more lines)");
+        assert_eq!(first_lines("a\nb\nc", 0), "(3 more lines)");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The driver of measurements.
+//! The driver that measures operations.
 
 use std::os::fd::AsFd;
 
@@ -21,7 +21,7 @@ crate::suite![
     refused
 ];
 
-/// Those that use the map come first.
+/// The first four use the map.
 const KINDS: [BenchKind; 6] = [
     BenchKind::GetHit,
     BenchKind::GetMiss,
@@ -50,7 +50,7 @@ fn every_kind_is_measured_and_leaves_nothing() -> Result<()> {
     let map = new_map()?;
     for kind in KINDS {
         for maps in [1, 2, 64] {
-            // A host that is busy elsewhere during the empty loop makes a run look free.
+            // If the host runs other work during the empty loop, the result is 0.
             let mut costs = (0..20).map(|_| measure(&map, Owner::Current, kind, maps));
             let costly = costs.find(|cost| !matches!(cost, Ok(cost) if cost.ns == 0));
             assert!(costly.transpose()?.is_some(), "{kind:?} costs nothing");
@@ -61,7 +61,7 @@ fn every_kind_is_measured_and_leaves_nothing() -> Result<()> {
     Ok(())
 }
 
-/// Each kind of owners, found in each way, is measured as it is.
+/// Each kind of owners can be measured.
 fn every_kind_of_owner() -> Result<()> {
     let (map, stats) = (new_map()?, device::stats()?);
     for owners in Kind::ALL.into_iter().filter(|kind| kind.is_served(&stats)) {

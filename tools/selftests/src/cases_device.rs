@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the device promises of numbers and of commands that fail, while other
-//! threads do their worst; and that 32-bit callers get the same.
+//! What the device promises about numbers and failed commands, with concurrent threads that
+//! interfere; and the same for 32-bit callers.
 
 use std::collections::HashSet;
 use std::fs;
@@ -16,6 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::unistd::getpid;
 use ostor::device::{self, Map, Mode, Owner};
+use ostor::output::complain;
 use ostor::process::Child;
 use ostor::settle;
 use ostor::sys::ioctl::{self, Buffer, ElemCommand};
@@ -35,11 +36,11 @@ crate::suite![
     a_32_bit_caller,
 ];
 
-/// How long threads race where nothing else ends it.
+/// Duration of races without another end.
 const RACE: Duration = Duration::from_secs(3);
 
-/// Two threads delete what a third one stores. An element that replaces none has
-/// a number of its own.
+/// Two threads delete what a third one stores. An element that replaces none gets a new
+/// number.
 fn a_number_is_given_once() -> Result<()> {
     needs::two_cpus()?;
     let map = new_map()?;
@@ -82,8 +83,8 @@ fn a_number_is_given_once() -> Result<()> {
     Ok(())
 }
 
-/// Threads create a map of one file at once: one does, and only that one takes a
-/// number.
+/// Threads create a map of the same file concurrently: one succeeds, and only that one uses
+/// up a number.
 fn map_numbers_have_no_gap() -> Result<()> {
     const THREADS: usize = 4;
     const ROUNDS: u64 = 2000;
@@ -121,10 +122,10 @@ fn map_numbers_have_no_gap() -> Result<()> {
     Ok(())
 }
 
-/// Bytes of a value that takes a while to copy.
+/// Bytes of a value that takes long to copy.
 const LARGE: u32 = 4000;
 
-/// A command whose value is in `page`.
+/// A command with its value in `page`.
 fn at_page(map: &Map, command: ElemCommand, page: &Page) -> nix::Result<ostor_elem> {
     let mut arg = ostor_elem {
         owner: Owner::Current.to_uapi(),
@@ -135,8 +136,7 @@ fn at_page(map: &Map, command: ElemCommand, page: &Page) -> nix::Result<ostor_el
     Ok(arg)
 }
 
-/// Runs `body` while another thread takes write access to a page away and gives
-/// it back, over and over.
+/// Runs `body` while another thread repeatedly makes a page read-only and writable.
 fn with_flickering_page(body: impl FnOnce(&Page) -> Result<()>) -> Result<()> {
     needs::two_cpus()?;
     let page = Page::new()?;
@@ -210,8 +210,8 @@ fn a_create_that_fails_creates_nothing() -> Result<()> {
     })
 }
 
-/// A take that loses its element to an update takes the new one: one element is
-/// deleted for each take that succeeds.
+/// If a concurrent update replaces the element, a take takes the new one: each take that
+/// succeeds deletes one element.
 fn a_take_returns_what_it_deletes() -> Result<()> {
     needs::two_cpus()?;
     let map = new_map()?;
@@ -248,8 +248,8 @@ fn a_take_returns_what_it_deletes() -> Result<()> {
     Ok(())
 }
 
-/// A 32-bit program calls the device in every way. It prints a line for each of
-/// its checks, and how many there were last.
+/// A 32-bit program calls every command. It prints a line for each check, and their number
+/// at the end.
 fn a_32_bit_caller() -> Result<()> {
     if !cfg!(target_arch = "x86_64") {
         return needs::unable("there is no 32-bit program for this architecture");
@@ -275,22 +275,22 @@ fn a_32_bit_caller() -> Result<()> {
     Ok(())
 }
 
-/// The first argument of the program for [`force_unload`].
+/// First argument of this program that runs [`force_unload`].
 pub(crate) const FORCE_UNLOAD: &str = "force-unload";
 
-/// `rmmod -f` while a process holds a map waits for the process, and notices
-/// still come. To be run by itself: no module is left.
+/// `rmmod -f` waits for a process that holds a map, and owners' deaths are still noticed
+/// meanwhile. Runs alone, since no module is left.
 pub(crate) fn force_unload() -> ExitCode {
     match unload_by_force() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:#}");
+            complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Whether the kernel lists the module as one that is on its way out.
+/// Whether the kernel lists the module as being unloaded.
 fn is_unloading() -> bool {
     let modules = fs::read_to_string("/proc/modules").unwrap_or_default();
     let mut lines = modules.lines();

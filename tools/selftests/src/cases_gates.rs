@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Tasks that change their number while values are stored for them: the gate must let
-//! them through.
+//! Tasks whose id changes while values are stored for them: the gate must accept them.
 //!
-//! No command names a task, a cgroup, a network namespace or a socket before the
-//! kernel has finished it: a pidfd finds a task once it is a member of its number, an
-//! id a cgroup once its directory is active, a descriptor the others. So what a fork, a
-//! `mkdir` of a cgroup, a new namespace or `socket()` that fails leaves behind cannot be
-//! tested from user space; the KUnit suite `ostor_half_made` has forks and cgroups.
+//! A command can name a task, cgroup, network namespace or socket only after the kernel has
+//! completed it: a pidfd finds a task that is attached to its pid, an id a cgroup with an
+//! active directory, a descriptor the others. User space therefore cannot test a failed
+//! fork, `mkdir` of a cgroup, new namespace or `socket()`; the KUnit suite `ostor_half_made`
+//! tests forks and cgroups.
 
 use std::hint;
 use std::os::fd::{AsFd, OwnedFd};
@@ -35,20 +34,20 @@ use crate::slowed::Slowed;
 
 crate::suite![an_exec_never_loses_a_task, an_exec_never_loses_a_value];
 
-/// What this program is called with to execute itself when it is told to.
+/// First argument of this program that runs [`execute_when_told`].
 pub(crate) const EXECUTE: &str = "execute-when-told";
 
-/// How often the process executes, for each context.
+/// Number of execs for each context.
 const ROUNDS: usize = 15;
 
-/// How long operations run in another context, while the process executes once.
+/// Duration of the operations in another context, during which the process executes once.
 const TIME: Duration = Duration::from_millis(300);
 
-/// Time from batch to batch: the shortest that there is.
+/// Time from one batch to the next, the shortest possible.
 const PERIOD: Duration = Duration::from_micros(100);
 
-/// A process whose second thread tells its number, and executes this program anew in
-/// the same way when it is told to. It ends with the other end of its standard input.
+/// Sends the id of a second thread, and lets that thread execute this program again with
+/// the same argument on request. Ends when its standard input is closed.
 pub(crate) fn execute_when_told() -> ExitCode {
     let thread = || -> Result<()> {
         let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
@@ -63,14 +62,14 @@ pub(crate) fn execute_when_told() -> ExitCode {
     }
 }
 
-/// This program, as such a process.
+/// The command that starts this program so.
 fn this_program() -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg(EXECUTE);
     command
 }
 
-/// Such a process.
+/// A process that runs [`execute_when_told`].
 struct Executing {
     process: std::process::Child,
     pidfd: OwnedFd,
@@ -90,13 +89,13 @@ impl Executing {
         })
     }
 
-    /// The thread that will execute next.
+    /// The thread that executes next.
     fn next_thread(&mut self) -> Result<OwnedFd> {
         let tid = Pid::from_raw(self.link.receive()?.parse()?);
         Ok(pidfd_open(tid, Names::Thread)?)
     }
 
-    /// Has that thread execute, and returns the one that will do so next.
+    /// Lets that thread execute, and returns the one that executes next.
     fn execute(&mut self) -> Result<OwnedFd> {
         self.link.send("execute")?;
         self.next_thread()
@@ -109,20 +108,20 @@ impl Executing {
     }
 }
 
-/// What came out while the process executed once.
+/// The results of operations during one exec.
 struct Seen {
-    /// In the other context, for the thread that executed.
+    /// In the other context, with the executing thread as owner.
     inside: OpStats,
-    /// In a thread on each CPU, for the same one.
+    /// In a thread on each CPU, with the same owner.
     below: OpStats,
-    /// Whether these went on until the process had executed.
+    /// Whether the operations ran until the exec was done.
     is_whole: bool,
 }
 
-/// A thread that is not the leader executes, over and over. It takes the leader's
-/// number, and for some instructions each of the two is found by the other's. The gate
-/// looks there. It must never take the thread for one whose fork may fail, on any CPU,
-/// and the process never has no task.
+/// A thread that is not the leader executes repeatedly. It takes over the leader's pid, and
+/// for some instructions each of the two threads is found by the other's pid. The gate reads
+/// the pid. It must never take the thread for one whose fork may still fail, on any CPU, and
+/// the process must always have a task.
 fn an_exec_never_loses_a_task() -> Result<()> {
     needs::two_cpus()?;
     let _slowed = Slowed::start("exchange_tids")?;
@@ -135,14 +134,14 @@ fn an_exec_never_loses_a_task() -> Result<()> {
     Ok(())
 }
 
-/// The leader has a value, and so has the thread that executes. A lookup by the process
-/// finds the one or the other, though the leader that it named when the lookup began may
-/// be dead, and its value gone, when the lookup comes to it.
+/// The leader and the executing thread have a value. A lookup by the process finds one of
+/// them, although the leader at the beginning of the lookup may be dead, and its value gone,
+/// when the lookup reads it.
 fn an_exec_never_loses_a_value() -> Result<()> {
     needs::two_cpus()?;
     let cpu = *cpus()?.last().context("there is no CPU")?;
-    // What a lookup does last before it looks. There it is preempted, and has to wait
-    // for so many others that a dead leader's grace period is over when it goes on.
+    // The last function before the lookup reads the storage. The lookup is preempted there,
+    // and waits for so many other threads that the grace period of a dead leader ends first.
     let _slowed = Slowed::start("fput")?;
     let busy = (0..BUSY).map(|_| Child::start(move || spin_on(cpu)));
     let _busy = busy.collect::<Result<Vec<_>, _>>()?;
@@ -170,7 +169,7 @@ fn an_exec_never_loses_a_value() -> Result<()> {
 /// Processes that keep a CPU busy.
 const BUSY: usize = 16;
 
-/// Has the calling thread run on one CPU only.
+/// Binds the calling thread to one CPU.
 fn stay_on(cpu: usize) -> nix::Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu)?;
@@ -186,7 +185,7 @@ fn spin_on(cpu: usize) -> i32 {
     }
 }
 
-/// Looks for the owner's value until told to stop: it is always there.
+/// Looks up the owner's value until `stop` is set. It must always be found.
 fn look(map: &Map, owner: Owner<'_>, cpu: usize, stop: &AtomicBool) -> Result<()> {
     stay_on(cpu)?;
     while !stop.load(Ordering::Relaxed) {
@@ -220,7 +219,7 @@ fn execute_beside(context: Context) -> Result<()> {
         below.failures().is_empty() && below.deadlocks() == 0,
         "in a thread: {below:?}"
     );
-    // The allocator tries no lock twice in NMI.
+    // The allocator tries each lock once in an NMI.
     let may_lack_memory = !has_memory || context == Context::Nmi;
     let failures = inside.failures();
     ensure!(
@@ -234,8 +233,8 @@ fn is_no_memory(failure: &(Errno, u64)) -> bool {
     failure.0 == Errno::ENOMEM
 }
 
-/// Has `thread` execute, while values are stored for it in `context`, and for its
-/// process by system calls. Returns the thread that will execute next.
+/// Lets `thread` execute while values are stored for it in `context`, and for its process by
+/// system calls. Returns the thread that executes next.
 fn execute_once(
     context: Context,
     map: &Map,
@@ -296,8 +295,7 @@ fn execute_once(
     Ok((result, next))
 }
 
-/// Stores, reads and deletes the owner's value until told to stop. Only to find nothing
-/// is no fault.
+/// Stores, reads and deletes the owner's value until `stop` is set. Only ENOENT may occur.
 fn call(map: &Map, owner: Owner<'_>, stop: &AtomicBool) -> device::Result<()> {
     let found = |result: device::Result<()>| match result {
         Err(error) if error.errno() == Errno::ENOENT => Ok(()),

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Sockets that fail after they have been given values. User space sees to that of
-//! copies of a listener only: a socket of `socket()` has no descriptor before it is
-//! finished.
+//! Sockets that fail after they have got values. User space can test that only with copies
+//! of a listener: a socket of `socket()` has no descriptor until it is complete.
 
 use std::io::ErrorKind;
 use std::iter;
@@ -21,16 +20,16 @@ use crate::needs;
 
 crate::suite![a_failing_socket_leaves_nothing];
 
-/// How long operations run in another context, while connections fail.
+/// Duration of the operations in another context, during which connections fail.
 const TIME: Duration = Duration::from_millis(300);
 
-/// Time from batch to batch: the shortest that there is.
+/// Time from one batch to the next, the shortest possible.
 const PERIOD: Duration = Duration::from_micros(100);
 
-/// Connections whose socket fails when the kernel has copied the listener and has given
-/// the copy a value, since there is no room for a copy of the listener's BPF storage. The
-/// socket ends before it has a cookie of its own, and its value must end with it, while
-/// the listener's is read and replaced.
+/// Connections fail after the kernel has copied the listener's socket and the module has
+/// copied its value, because a copy of the listener's BPF storage exceeds the limit. The new
+/// socket ends before it has a cookie, and its value must end with it. Meanwhile the
+/// listener's value is read and replaced.
 fn a_failing_socket_leaves_nothing() -> Result<()> {
     let (map, listener) = (needs::cloning_map()?, TcpListener::bind("127.0.0.1:0")?);
     listener.set_nonblocking(true)?;
@@ -42,7 +41,7 @@ fn a_failing_socket_leaves_nothing() -> Result<()> {
     let of_bpf = option_memory(&listener)? - room;
     ensure!(of_bpf > 1, "{of_bpf} bytes of BPF storage");
 
-    // A copy of ours fits, and not one of BPF's beside it.
+    // The limit has room for a copy of the module's value, but not for BPF's as well.
     let limit = optmem::OtherLimit::set(room + of_bpf)?;
     let op = |kind| Op {
         kind,
@@ -87,7 +86,7 @@ fn a_failing_socket_leaves_nothing() -> Result<()> {
     let accepted = listener.accept().map(drop).map_err(|error| error.kind());
     assert_eq!(accepted, Err(ErrorKind::WouldBlock));
     drop(clients?);
-    // A connection that closes is tried once more.
+    // A client that closes sends again, so another copy may be made and end.
     let all_ended = settle::until(|| {
         let now = map.info()?;
         Ok(now.elements == 1 && now.owner_deaths == now.clones)

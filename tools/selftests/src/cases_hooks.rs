@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The hooks of the module, and others at the same functions.
+//! The hooks of the module beside other hooks of the same functions.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,8 @@ pub(crate) fn suite() -> Vec<Trial> {
     trials
 }
 
-/// The kernel's function tracer on the function that tells of a socket's end.
+/// The kernel's function tracer on the function that the module hooks for the end of
+/// sockets.
 struct Tracer;
 
 impl Tracer {
@@ -59,14 +60,13 @@ impl Tracer {
 
 impl Drop for Tracer {
     fn drop(&mut self) {
-        // A tracer that stays is seen by the tests that follow.
+        // If the tracer stayed on, later tests would see it.
         let _ = Self::write("current_tracer", "nop");
         let _ = Self::write("set_ftrace_filter", "");
     }
 }
 
-/// Ends so many sockets that have values, and returns how many notices of ends
-/// were shared meanwhile.
+/// Ends `count` sockets with values, and returns the number of shared notices meanwhile.
 fn end_sockets(count: usize) -> Result<u64> {
     let (map, before) = (new_map()?, device::stats()?);
     for socket in Object::several(Kind::Socket, count)? {

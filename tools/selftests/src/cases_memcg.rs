@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Owners whose memory cgroup is at a limit, stored for in every context. A
-//! charge could wait there for a lock that its own CPU holds, so none is made.
+//! Values for owners whose memory cgroup is at a limit, stored in every context. Outside
+//! task context a charge could wait for a lock that its own CPU holds, so none is made.
 
 use std::hint::black_box;
 use std::os::fd::OwnedFd;
@@ -21,26 +21,26 @@ use crate::harness::trial;
 use crate::memcg::accounted;
 use crate::needs;
 
-/// How long operations run in one context.
+/// Duration of the operations in one context.
 const TIME: Duration = Duration::from_millis(1500);
 
-/// Time from batch to batch: the shortest that there is.
+/// Time from one batch to the next, the shortest possible.
 const PERIOD: Duration = Duration::from_micros(100);
 
 /// Operations of a batch.
 const BATCH: usize = 16;
 
-/// What the owner's process has in memory.
+/// Bytes of memory of the owner's process.
 const FILL: usize = 4 << 20;
 
-/// Which limit the owner's cgroup is at.
+/// The limit that the owner's cgroup has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Limit {
-    /// `memory.high`: charges succeed and ask for reclaim, which by a worker
-    /// would take the run queue's lock.
+    /// `memory.high`: charges succeed and request reclaim, for which waking a worker would
+    /// take the run queue's lock.
     High,
-    /// `memory.max`: charges fail and free what was allocated, under a lock of
-    /// the slab allocator.
+    /// `memory.max`: charges fail, and freeing the allocated object takes a lock of the slab
+    /// allocator.
     Max,
 }
 
@@ -52,7 +52,7 @@ impl Limit {
         }
     }
 
-    /// Bytes per value: nearly a page, or so small that a slab holds many.
+    /// Bytes per value: nearly a page, or so few that a slab has many objects.
     fn value_size(self) -> u32 {
         match self {
             Self::High => 3900,
@@ -75,7 +75,7 @@ pub(crate) fn suite() -> Vec<Trial> {
         .collect()
 }
 
-/// The CPUs that operations can be run on.
+/// The CPUs that the driver can use.
 pub(crate) fn cpus() -> nix::Result<Vec<usize>> {
     let set = sched_getaffinity(Pid::from_raw(0))?;
     Ok((0..CpuSet::count().min(64))
@@ -83,7 +83,7 @@ pub(crate) fn cpus() -> nix::Result<Vec<usize>> {
         .collect())
 }
 
-/// A process in a cgroup of its own that is at the limit.
+/// A process in a new cgroup that has reached the limit.
 fn owner_at(limit: Limit) -> Result<(Cgroup, Child)> {
     let cgroup = accounted()?;
     let (owner, mut link) = Child::linked(|link| {
@@ -112,11 +112,11 @@ fn owner_at(limit: Limit) -> Result<(Cgroup, Child)> {
     Ok((cgroup, owner))
 }
 
-/// Two processes that wake each other on one CPU, so that the lock of its run
-/// queue is taken all the time.
+/// Two processes that wake each other on one CPU, so that the lock of its run queue is taken
+/// frequently.
 fn wakers(cpu: usize) -> Result<[Child; 2]> {
     let (first, second) = (pipe()?, pipe()?);
-    let player = |from: &OwnedFd, to: &OwnedFd| {
+    let waker = |from: &OwnedFd, to: &OwnedFd| {
         Child::start(|| {
             let mut byte = [0];
             let mut set = CpuSet::new();
@@ -127,9 +127,9 @@ fn wakers(cpu: usize) -> Result<[Child; 2]> {
             0
         })
     };
-    let players = [player(&first.0, &second.1)?, player(&second.0, &first.1)?];
+    let wakers = [waker(&first.0, &second.1)?, waker(&second.0, &first.1)?];
     write(&first.1, &[0])?;
-    Ok(players)
+    Ok(wakers)
 }
 
 fn stored_at_the_limit(limit: Limit, context: Context) -> Result<()> {
@@ -150,8 +150,8 @@ fn stored_at_the_limit(limit: Limit, context: Context) -> Result<()> {
         ops: &ops,
         cpus: &cpus,
         period: PERIOD,
-        // What allocates and frees below takes the allocator's locks, and comes
-        // past probes.
+        // The thread below allocates and frees, which takes the allocator's locks and passes
+        // probes.
         below: context != Context::Task,
     };
     let wakers = cpus.iter().map(|&cpu| wakers(cpu));
@@ -176,17 +176,17 @@ fn stored_at_the_limit(limit: Limit, context: Context) -> Result<()> {
     }
     let runs: u64 = seen.iter().map(|one| one.runs).sum();
     if runs == 0 && context == Context::Nmi && seen.iter().any(|one| one.elsewhere != 0) {
-        return needs::unable("what should be an NMI comes as an interrupt here");
+        return needs::unable("this machine delivers NMIs as interrupts");
     }
-    ensure!(runs > 0, "never there");
+    ensure!(runs > 0, "no batch ran in the context");
     judge(limit, context, has_memory, &inside)?;
     let only_memory = below.failures().iter().all(|(e, _)| *e == Errno::ENOMEM);
     ensure!(only_memory && below.deadlocks() == 0, "below: {below:?}");
     match context {
         Context::Task => ensure!(uncharged == 0, "{uncharged} were not charged"),
-        // With no lock held, an allocation begins like any other in task context.
+        // Without a lock held, an allocation is the same as in task context.
         Context::Alloc => {}
-        // As an int3 it has none, and as a jump it has.
+        // A kprobe can allocate if it was optimized to a jump.
         Context::Kprobe if !has_memory => {}
         _ => ensure!(
             (uncharged > 0) == has_memory,
@@ -196,9 +196,9 @@ fn stored_at_the_limit(limit: Limit, context: Context) -> Result<()> {
     Ok(())
 }
 
-/// Judges what came out in the context.
+/// Checks the results in the context.
 fn judge(limit: Limit, context: Context, has_memory: bool, inside: &OpStats) -> Result<()> {
-    // A task is charged, and memory.high does not refuse.
+    // In task context allocations are charged, and memory.high does not refuse them.
     let is_refused = context != Context::Task || limit == Limit::Max;
     for (errno, count) in inside.failures() {
         ensure!(

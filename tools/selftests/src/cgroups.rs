@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Cgroups as owners: found by directory and by id, removed while something
-//! still holds them, in the hierarchies of v2 and v1.
+//! Cgroups as owners: named by directory and by id, removed while references are left, in
+//! hierarchies of v2 and v1.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -58,7 +58,7 @@ fn directory_and_id_are_one_owner() -> Result<()> {
     Ok(cgroup.remove()?)
 }
 
-/// The root is never removed, so its values go with their maps only.
+/// The root is never removed, so its values end only with their maps.
 fn the_root_owns_values() -> Result<()> {
     needs::kind(Kind::Cgroup)?;
     let (map, root) = (new_map()?, open_directory(Path::new(MOUNT))?);
@@ -125,8 +125,8 @@ fn an_open_directory_does_not_keep_it() -> Result<()> {
     Ok(())
 }
 
-/// A cgroup that was removed with a value in the map, its still open directory,
-/// and the socket that pins it.
+/// A cgroup that was removed while it had a value in the map, its open directory, and a
+/// socket that pins it.
 fn removed_and_pinned() -> Result<(Map, OwnedFd, OwnedFd)> {
     needs::kind(Kind::Cgroup)?;
     let mut maker = SocketMaker::start()?;
@@ -135,7 +135,7 @@ fn removed_and_pinned() -> Result<(Map, OwnedFd, OwnedFd)> {
     let socket = maker.socket_in(&cgroup)?;
     let id = cgroup.id();
     cgroup.remove()?;
-    // Whatever would take its values away needs a moment.
+    // A wrong end of its values would come after a moment.
     thread::sleep(Duration::from_millis(200));
     let info = map.info()?;
     assert_eq!((info.elements, info.owner_deaths), (1, 0));
@@ -203,13 +203,13 @@ fn a_map_that_closes_takes_those_of_a_removed_one() -> Result<()> {
     Ok(())
 }
 
-/// A mounted v1 hierarchy, until this is dropped.
+/// A v1 hierarchy that is mounted until this is dropped.
 struct V1 {
     path: PathBuf,
 }
 
 impl V1 {
-    /// Mounts one with these options, if this kernel has what they name.
+    /// Mounts a hierarchy with these options, if the kernel supports them.
     fn mount(options: &str) -> Result<Self> {
         needs::kind(Kind::Cgroup)?;
         let path = PathBuf::from("/tmp/ostor-cgroup-v1");
@@ -232,7 +232,7 @@ impl Drop for V1 {
     }
 }
 
-/// What holds for a cgroup in a v1 hierarchy; its id is none of v2's.
+/// The checks for a cgroup in a v1 hierarchy. Its id does not name a v2 cgroup.
 fn owns_values(hierarchy: &V1) -> Result<()> {
     let (map, process) = (new_map()?, Child::idle()?);
     let cgroup = Cgroup::create_in(&hierarchy.path)?;
@@ -268,7 +268,7 @@ fn a_v1_controller() -> Result<()> {
     owns_values(&V1::mount("pids")?)
 }
 
-/// Its root goes when it is unmounted and nothing is in it.
+/// The root of an empty hierarchy ends when it is unmounted.
 fn an_unmounted_v1_hierarchy() -> Result<()> {
     let map = new_map()?;
     let hierarchy = V1::mount("none,name=ostor-unmounted")?;

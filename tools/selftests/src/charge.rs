@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A socket's elements are charged to its option memory: what a create adds,
-//! the element's end gives back, and the limit holds.
+//! A socket's elements are charged to its option memory: a create adds a charge, the end of
+//! the element returns it, and the limit is kept.
 
 use std::net::UdpSocket;
 
@@ -41,7 +41,7 @@ fn new_maps<const N: usize>() -> Result<[Map; N]> {
     Ok(maps?.try_into().expect("as many as were made"))
 }
 
-/// What the module says it has charged, since then.
+/// The bytes that the module has charged since `before`.
 fn charged_since(before: &uapi::ostor_stats) -> Result<u64> {
     Ok(device::stats()?.charged - before.charged)
 }
@@ -189,8 +189,7 @@ fn other_charges_stay() -> Result<()> {
     Ok(())
 }
 
-/// Maps in which the socket has as many values as the limit lets it have, and
-/// one more.
+/// Maps in which the socket has as many values as the limit allows, and one map more.
 fn fill(socket: &UdpSocket) -> Result<(Vec<Map>, Map)> {
     let mut full = Vec::new();
     loop {
@@ -237,7 +236,7 @@ fn at_the_limit_creating_is_refused() -> Result<()> {
     assert!(charged <= optmem::limit()?, "{charged} bytes");
     let room = optmem::limit()? - charged;
     assert!(room < 2048, "{room} bytes of room, and a create is refused");
-    // A smaller one fits still, or is refused likewise.
+    // A smaller value may still fit, or is refused the same way.
     full[0].delete(Owner::socket(&socket))?;
     map.update(Owner::socket(&socket), b"y", Mode::NoExist)?;
     assert_eq!(option_memory(&socket)?, charged);
@@ -262,7 +261,7 @@ fn at_the_limit_replacing_succeeds() -> Result<()> {
     Ok(())
 }
 
-/// A limit that is lowered takes nothing away.
+/// Lowering the limit does not end values.
 fn below_what_is_charged_already() -> Result<()> {
     let ([map, other], socket) = (new_maps()?, new_socket()?);
     let owner = Owner::socket(&socket);

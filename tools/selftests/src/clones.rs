@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Sockets that are made for accepted connections get copies of the listener's
-//! values, in maps that were created so.
+//! Sockets of accepted connections get copies of the listener's values in maps that clone.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -24,7 +23,7 @@ crate::suite![
     new_connections_get_the_new_value,
     a_copy_is_independent,
     a_listener_without_a_value,
-    connections_that_nobody_accepts,
+    connections_that_are_not_accepted,
     a_listener_that_is_closed,
     a_map_that_is_closed,
     a_copy_for_which_there_is_no_room,
@@ -191,8 +190,8 @@ fn a_listener_without_a_value() -> Result<()> {
     Ok(())
 }
 
-/// The socket is made with the connection; accepting only gives it a number.
-fn connections_that_nobody_accepts() -> Result<()> {
+/// The socket is created with the connection; accept() only gives it a descriptor.
+fn connections_that_are_not_accepted() -> Result<()> {
     let (map, listener) = (needs::cloning_map()?, listen()?);
     map.update(Owner::socket(&listener), b"x", Mode::NoExist)?;
     let address = listener.local_addr()?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Looking at something while another thread changes it.
+//! Observing something while another thread changes it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -8,12 +8,12 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use ostor::settle;
 
-/// How many changes there have to be, so that something is tested.
+/// Fewest changes during an observation.
 const CHANGES: u64 = 5;
 
-/// What is seen in `passes` looks, or more of them until enough has changed
-/// meanwhile. The caller judges what was seen: to panic between would leave the
-/// other thread at work for ever.
+/// Runs `look` at least `passes` times, and until there were enough changes, and returns the
+/// results. The caller checks them: a panic inside `look` would leave the other thread
+/// running.
 pub(crate) fn look<T>(
     passes: u32,
     mut look: impl FnMut(u32) -> Result<T>,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Operations in other contexts.
+//! The driver that runs operations in other contexts.
 
 use std::os::fd::AsFd;
 use std::thread;
@@ -30,7 +30,7 @@ crate::suite![
     refused,
 ];
 
-/// An operation on a process's element.
+/// An operation on the element of a process.
 fn op<'a>(kind: OpKind, map: &'a Map, owner: &'a Child) -> Op<'a> {
     Op {
         kind,
@@ -70,7 +70,7 @@ fn a_batch_runs_in_turn_on_the_chosen_cpu() -> Result<()> {
             };
             assert_eq!((seen.cpu as usize, seen.elsewhere), (cpu, 0), "{context:?}");
             assert!(seen.runs > 0, "{context:?}");
-            // Alone, a batch finds what it has stored, and deletes it.
+            // No other batch runs, so each finds what it has stored, and deletes it.
             assert_eq!(seen.inside.ok, 3 * seen.runs, "{context:?}");
             assert_eq!(seen.inside.histogram.iter().sum::<u64>(), 3 * seen.runs);
             assert!(seen.inside.max_ns > 0);
@@ -277,7 +277,7 @@ fn refused() -> Result<()> {
     attempt(valid(), valid_op())?;
     map.delete(Owner::Current)
         .or_else(|error| match error.errno() {
-            // The timer may never have come in that one millisecond.
+            // The timer may not have fired in that one millisecond.
             Errno::ENOENT => Ok(()),
             _ => Err(error),
         })?;

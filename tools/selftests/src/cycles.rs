@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Lock cycles of several CPUs.
+//! The driver that makes lock cycles of several CPUs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -16,14 +16,14 @@ use crate::harness::{assert_refused_unchanged, new_map};
 use crate::needs;
 
 crate::suite![
-    two_who_want_each_others_locks_do_not_wait_for_ever,
+    a_cycle_of_two_cpus_ends_with_an_error,
     a_short_stall_is_waited_for,
-    a_long_one_is_not,
+    a_long_stall_times_out,
     one_at_a_time,
     refused,
 ];
 
-fn two_who_want_each_others_locks_do_not_wait_for_ever() -> Result<()> {
+fn a_cycle_of_two_cpus_ends_with_an_error() -> Result<()> {
     needs::two_cpus()?;
     for _ in 0..5 {
         let outcome = Cycle::Ring.run(&TortureDevice::open()?, &[0, 1])?;
@@ -54,7 +54,7 @@ fn a_short_stall_is_waited_for() -> Result<()> {
     Ok(())
 }
 
-fn a_long_one_is_not() -> Result<()> {
+fn a_long_stall_times_out() -> Result<()> {
     needs::two_cpus()?;
     let stall = Duration::from_secs(3);
     let outcome = Cycle::Stall(stall).run(&TortureDevice::open()?, &[0, 1])?;
@@ -84,10 +84,10 @@ fn one_at_a_time() -> Result<()> {
     thread::scope(|scope| -> Result<()> {
         let other = scope.spawn(meet);
         let met = meet()? | other.join().expect("no panic")?;
-        assert!(met, "both at once");
+        assert!(met, "two cycles at the same time");
         Ok(())
     })?;
-    assert!(!is_refused()?, "nobody else is there");
+    assert!(!is_refused()?, "no other cycle is running");
     Ok(())
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Storage goes with its owner: not earlier, not later, and without anyone
-//! asking.
+//! Storage ends with its owner, not earlier and not later, and without a command.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -36,7 +35,7 @@ crate::suite![
     the_dead_own_nothing,
 ];
 
-/// What this program is called with when a test executes it anew.
+/// First argument of this program that runs [`idle`].
 pub(crate) const EXECED: &str = "idle-after-exec";
 
 /// Waits to be killed.
@@ -46,12 +45,12 @@ pub(crate) fn idle() -> ! {
     }
 }
 
-/// Executes this program anew, in the place of the calling process.
+/// Executes this program again in the calling process.
 fn exec() -> std::io::Error {
     Command::new("/proc/self/exe").arg(EXECED).exec()
 }
 
-/// Waits until a process has executed.
+/// Waits until a process has executed this program.
 fn wait_for_exec(pid: Pid) -> Result<()> {
     let execed = settle::until(|| {
         Ok(fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| {
@@ -63,7 +62,7 @@ fn wait_for_exec(pid: Pid) -> Result<()> {
     Ok(())
 }
 
-/// Stores something for a process and checks the map's figures after `end`.
+/// Stores a value for a process, and checks the map's counts after `end`.
 fn freed_by(end: impl FnOnce(&Child) -> Result<()>, child: &Child) -> Result<()> {
     let (map, before) = (new_map()?, device::stats()?);
     map.update(Owner::task(child), b"x", Mode::Any)?;
@@ -162,7 +161,7 @@ fn exec_keeps_it() -> Result<()> {
     Ok(())
 }
 
-/// A process whose second thread tells its number and executes when told to.
+/// A process whose second thread sends its id, and executes on request.
 fn exec_in_a_thread(link: &mut Link) -> i32 {
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -174,8 +173,8 @@ fn exec_in_a_thread(link: &mut Link) -> i32 {
     1
 }
 
-/// A process whose second thread has executed, and a pidfd of that thread from
-/// before. Both threads had an element in the map.
+/// A process whose second thread has executed, and a pidfd of that thread from before the
+/// exec. Both threads had an element in the map.
 fn after_exec_of_another_thread(map: &Map) -> Result<(Child, OwnedFd)> {
     let (child, mut link) = Child::linked(exec_in_a_thread)?;
     let tid = Pid::from_raw(link.receive()?.parse()?);
@@ -190,7 +189,7 @@ fn after_exec_of_another_thread(map: &Map) -> Result<(Child, OwnedFd)> {
 fn exec_of_another_thread_keeps_that_threads() -> Result<()> {
     let map = new_map()?;
     let (child, thread) = after_exec_of_another_thread(&map)?;
-    // The thread goes on under the process's number; the first thread is dead.
+    // The thread continues with the id of the process; the first thread is dead.
     assert_elements_become(&map, 1);
     assert_eq!(map.info()?.owner_deaths, 1);
     assert_eq!(map.get(Owner::task(&child))?.value[..6], *b"thread");
@@ -206,7 +205,7 @@ fn exec_of_another_thread_changes_its_number() -> Result<()> {
     Ok(())
 }
 
-/// Stores something for each of four threads, tells so, and waits.
+/// Stores a value for each of four threads, reports that, and waits.
 fn store_for_threads(map: &Map, link: &mut Link) -> i32 {
     let store = || map.update(Owner::Current, b"thread", Mode::NoExist).is_ok();
     thread::scope(|scope| {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A map lives exactly as long as a descriptor of it does, wherever that is.
+//! A map lives exactly as long as a descriptor refers to it, in whichever process.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -31,7 +31,7 @@ fn duplicate(map: &Map) -> Result<Map> {
     Ok(Map::from_fd(map.as_fd().try_clone_to_owned()?)?)
 }
 
-/// How many maps there are now, more than `before`.
+/// The number of open maps, less `before`.
 fn maps_since(before: &uapi::ostor_stats) -> Result<u64> {
     Ok(device::stats()?.maps - before.maps)
 }
@@ -154,7 +154,10 @@ fn a_descriptor_on_its_way_keeps_the_map() -> Result<()> {
     drop(map);
     drop((here, there));
     let gone = settle::until(|| Ok(device::stats()?.maps == before.maps))?;
-    assert!(gone, "nobody has the map any more, and it is still there");
+    assert!(
+        gone,
+        "no descriptor of the map is left, and it still exists"
+    );
     Ok(())
 }
 
@@ -180,8 +183,8 @@ fn closing_while_the_owners_die() -> Result<()> {
     Ok(())
 }
 
-/// Without that, `rmmod` takes the functions of an open file away. The kernel crate of
-/// Linux 7.2 forgets it.
+/// Otherwise `rmmod` would free the functions of an open file. The kernel crate of Linux 7.2
+/// does not take the reference.
 fn an_open_device_holds_the_module() -> Result<()> {
     let held = || -> Result<u32> {
         let counts = ["owner_storage", "owner_storage_test"]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The commands on one element, when they are used rightly.
+//! The commands on one element, with valid arguments.
 
 use anyhow::Result;
 use nix::errno::Errno;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What every test is run in: whatever it did, it must leave nothing behind and
-//! the kernel's log empty.
+//! The harness of all tests. After each test no object may be left, and the kernel may not
+//! have logged anything.
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::{Completion, Failed, Trial};
@@ -24,13 +24,13 @@ where
     tests.iter().map(trial).collect()
 }
 
-/// A test, which is ignored where it finds out that it cannot be run.
+/// A test. It is ignored if it finds that it cannot run.
 pub(crate) fn trial(name: String, test: impl Fn() -> Result<()> + Send + 'static) -> Trial {
     trial_that_logs(name, &[], test)
 }
 
-/// A test during which the kernel logs these lines, or lines that contain them,
-/// and nothing else.
+/// A test during which the kernel logs lines that contain these, in this order, and no
+/// others.
 pub(crate) fn trial_that_logs(
     name: String,
     lines: &'static [&'static str],
@@ -45,7 +45,7 @@ pub(crate) fn trial_that_logs(
     })
 }
 
-/// Names functions as the tests of the module.
+/// Declares functions as the tests of the module.
 #[macro_export]
 macro_rules! suite {
     ($($test:ident),+ $(,)?) => {
@@ -57,8 +57,8 @@ macro_rules! suite {
     };
 }
 
-/// Names functions of a kind of owners as the tests of the module, each of
-/// which is run for every kind.
+/// Declares functions of a kind of owners as the tests of the module. Each runs for every
+/// kind.
 #[macro_export]
 macro_rules! kind_suite {
     ($($test:ident),+ $(,)?) => {
@@ -128,12 +128,12 @@ fn run(test: &impl Fn() -> Result<()>, lines: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// A map as most tests use it.
+/// A map with the usual value size.
 pub(crate) fn new_map() -> device::Result<Map> {
     Map::create(VALUE_SIZE)
 }
 
-/// Asserts that the device refused with this errno.
+/// Asserts that the device refused the command with this errno value.
 #[track_caller]
 pub(crate) fn assert_refused<T: std::fmt::Debug>(result: device::Result<T>, errno: Errno) {
     match result {
@@ -142,8 +142,8 @@ pub(crate) fn assert_refused<T: std::fmt::Debug>(result: device::Result<T>, errn
     }
 }
 
-/// Asserts that the device refuses with this errno, and that it changes nothing
-/// in the map or anywhere.
+/// Asserts that the device refuses a command with this errno value, and that neither the map
+/// nor the statistics change.
 #[track_caller]
 pub(crate) fn assert_refused_unchanged(
     map: &Map,
@@ -158,7 +158,7 @@ pub(crate) fn assert_refused_unchanged(
     assert_eq!(before, after, "{what:?} was refused, and changed something");
 }
 
-/// All figures, once nothing moves any more in the background.
+/// The counts of the map and the module, when the reaper is idle.
 fn still(map: &Map) -> Result<(ostor_map_info, ostor_stats)> {
     let mut last = None;
     let quiet = settle::until(|| {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The figures of a map and of the module.
+//! The counts of a map and of the module, and the module's parameters.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -160,7 +160,7 @@ fn the_module_counts_what_was() -> Result<()> {
     Ok(())
 }
 
-/// By everyone; they are set when the module is loaded.
+/// Every user can read them. They are set when the module is loaded.
 fn parameters_can_be_read() -> Result<()> {
     let dirs = fs::read_dir("/sys/module")?.filter_map(|entry| {
         let entry = entry.ok()?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the kernel logs while a test runs.
+//! The lines that the kernel logs during a test.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
@@ -8,16 +8,16 @@ use std::os::unix::fs::OpenOptionsExt;
 use anyhow::{Context, Result};
 use nix::fcntl::OFlag;
 
-/// The level of a warning; what is worse is below.
+/// The level of a warning; worse levels are below.
 const WARNING: u32 = 4;
 
-/// The kernel's log from some moment on.
+/// The kernel's log from a moment on.
 pub(crate) struct KernelLog {
     file: File,
 }
 
 impl KernelLog {
-    /// From this moment on.
+    /// The log from this moment on.
     pub(crate) fn from_now() -> Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
@@ -28,7 +28,7 @@ impl KernelLog {
         Ok(Self { file })
     }
 
-    /// The new lines that are warnings or worse, or of the module.
+    /// The new lines of the module, and those that are warnings or worse.
     pub(crate) fn complaints(&mut self) -> Result<Vec<String>> {
         let mut complaints = Vec::new();
         let mut record = [0; 8192];
@@ -36,7 +36,7 @@ impl KernelLog {
             match self.file.read(&mut record) {
                 Ok(len) => complaints.extend(complaint(&String::from_utf8_lossy(&record[..len]))),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(complaints),
-                // The log has overtaken the reader, which is a complaint too.
+                // The log was overwritten before it was read.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {
                     complaints.push("so many lines that some were lost".to_owned());
                 }
@@ -51,8 +51,8 @@ fn complaint(record: &str) -> Option<String> {
     let (head, text) = record.split_once(';')?;
     let priority: u32 = head.split(',').next()?.parse().ok()?;
     let text = text.lines().next()?;
-    // The kernel's own line on time, which a busy emulator takes; it names the
-    // handler's module.
+    // An emulator under load makes an NMI handler slow. The kernel's line about that names
+    // the handler's module.
     if text.starts_with("INFO: NMI handler (") && text.contains("took too long to run") {
         return None;
     }

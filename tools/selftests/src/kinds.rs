@@ -33,12 +33,12 @@ crate::kind_suite![
     an_end_without_values_is_no_death,
 ];
 
-/// How often something is repeated that makes an owner; namespaces take long.
+/// Number of owners that a test creates. Namespaces take long.
 fn count(kind: Kind) -> usize {
     if kind == Kind::Netns { 8 } else { 100 }
 }
 
-/// Another descriptor of what the owner is named by.
+/// A second descriptor of the owner.
 fn duplicate(object: &Object) -> Result<OwnedFd> {
     let fd = match object.owner() {
         Owner::Task(fd) | Owner::CgroupFd(fd) | Owner::Socket(fd) | Owner::Netns(fd) => fd,
@@ -196,7 +196,7 @@ fn another_descriptor_is_the_same_owner(kind: Kind) -> Result<()> {
 }
 
 fn a_map_that_closes_takes_it(kind: Kind) -> Result<()> {
-    // A process that is started later would have the map open for a moment.
+    // A process that is forked later would have the map open for a moment.
     let object = Object::new(kind)?;
     let (map, stays) = (new_map()?, new_map()?);
     map.update(object.owner(), b"x", Mode::Any)?;
@@ -251,8 +251,7 @@ fn new_ones_never_find_old_values(kind: Kind) -> Result<()> {
     Ok(())
 }
 
-/// The notice of a death comes for every owner; those that never had a value,
-/// or have none left, are none of the module's business.
+/// The module is notified of the death of every owner. It ignores owners without values.
 fn an_end_without_values_is_no_death(kind: Kind) -> Result<()> {
     let (map, before) = (new_map()?, device::stats()?);
     let [never, no_more, has] = [Object::new(kind)?, Object::new(kind)?, Object::new(kind)?];
@@ -269,7 +268,7 @@ fn an_end_without_values_is_no_death(kind: Kind) -> Result<()> {
     Ok(())
 }
 
-/// Whether nothing but so many live elements is left of the map's elements.
+/// Whether the map has exactly `elements` live elements, and no dead ones.
 fn is_freed(map: &Map, elements: u64) -> device::Result<bool> {
     let info = map.info()?;
     Ok((info.elements, info.pending) == (elements, 0))

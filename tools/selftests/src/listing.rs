@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Listing a map, also while it changes.
+//! Listing a map, also during changes.
 
 use std::collections::HashMap;
 use std::os::fd::AsFd;
@@ -27,7 +27,7 @@ crate::suite![
     one_while_it_is_replaced,
 ];
 
-/// Processes, each with its number as its value.
+/// Processes, each with its id as its value.
 fn populate(map: &Map, count: u64) -> Result<Vec<Child>> {
     let children = (0..count)
         .map(|_| Child::idle())
@@ -38,7 +38,7 @@ fn populate(map: &Map, count: u64) -> Result<Vec<Child>> {
     Ok(children)
 }
 
-/// The processes that a listing has to show, with their values.
+/// The processes that a listing must have, with their values.
 fn expected(children: &[Child]) -> HashMap<u64, u64> {
     (0..)
         .zip(children)
@@ -54,7 +54,7 @@ fn number(item: &Item) -> u64 {
     u64::from_ne_bytes(item.value[..8].try_into().expect("a value has 16 bytes"))
 }
 
-/// Asserts that those of `items` that are `expected` are all of them, once.
+/// Asserts that `items` has all that are `expected`, each once.
 #[track_caller]
 fn assert_each_once(items: &[Item], expected: &HashMap<u64, u64>) {
     let mut left = expected.clone();
@@ -180,8 +180,8 @@ fn all_that_stay_while_the_map_fills() -> Result<()> {
     Ok(())
 }
 
-/// Lists again and again while another thread changes the map, and asserts that
-/// `children` are listed once each time.
+/// Lists the map repeatedly while another thread changes it, and asserts that each listing
+/// has each of `children` once.
 fn list_while(
     map: &Map,
     children: &[Child],
@@ -227,7 +227,7 @@ fn all_while_all_are_replaced() -> Result<()> {
     list_while(&map, &children, 200, || replace_all(&map, &children))
 }
 
-/// Replaced as often as can be, so that a listing meets it in the very moment.
+/// The element is replaced as often as possible, so that a listing meets a replacement.
 fn one_while_it_is_replaced() -> Result<()> {
     let map = new_map()?;
     let children = populate(&map, 1)?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Tests of `/dev/owner_storage`, to be run in a guest as root.
+//! Selftests of owner storage, which run as root in a guest.
 //!
-//! They run one after another in one thread: they compare statistics of the
-//! whole module, and fork.
+//! They run in turn in one thread: they compare the statistics of the whole module, and
+//! fork.
 
 mod bench;
 mod cases_device;

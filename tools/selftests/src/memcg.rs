@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The memory of a task's or cgroup's elements is charged to its own memory
-//! cgroup, whoever stored them.
+//! The memory of the elements of a task or cgroup is charged to the memory cgroup of this
+//! owner, not to that of the process that stores them.
 
 use std::fs;
 use std::path::Path;
@@ -22,18 +22,17 @@ crate::suite![
     a_removed_cgroup_gives_its_memory_back,
 ];
 
-/// In how many maps owners have values, so many that it can be told from what
-/// the kernel keeps in stock for each CPU.
+/// Number of maps in which owners have values. Their memory exceeds the per-CPU stock of
+/// charges.
 const MAPS: usize = 512;
 
 /// Bytes of all values together.
 const ALL: u64 = MAPS as u64 * uapi::OSTOR_VALUE_SIZE_MAX as u64;
 
-/// The kernel's stock may hide or add as much.
+/// The per-CPU stock may hide or add as much.
 const STOCK: u64 = ALL / 8;
 
-/// A cgroup whose memory is accounted for. In the root it is on for as long as
-/// the tests run: to switch it off is nothing that has to work.
+/// A cgroup with the memory controller. The controller stays enabled in the root.
 pub(crate) fn accounted() -> Result<Cgroup> {
     needs::kind(Kind::Cgroup)?;
     let root = Path::new(MOUNT);
@@ -44,7 +43,7 @@ pub(crate) fn accounted() -> Result<Cgroup> {
     Ok(Cgroup::create()?)
 }
 
-/// The kernel's memory that is charged to a cgroup.
+/// The kernel memory that is charged to a cgroup.
 fn kernel_memory(cgroup: &Cgroup) -> Result<u64> {
     let stat = cgroup.read("memory.stat")?;
     let line = stat.lines().find_map(|line| line.strip_prefix("kernel "));
@@ -57,7 +56,7 @@ fn current(cgroup: &Cgroup) -> Result<u64> {
     Ok(cgroup.read("memory.current")?.trim().parse()?)
 }
 
-/// What tells how much memory is charged to a cgroup.
+/// A function that returns the memory charged to a cgroup.
 type Measure = (&'static str, fn(&Cgroup) -> Result<u64>);
 
 const MEASURES: [Measure; 2] = [("memory.stat", kernel_memory), ("memory.current", current)];
@@ -67,7 +66,7 @@ fn new_maps() -> Result<Vec<Map>> {
     Ok(maps.collect::<device::Result<_>>()?)
 }
 
-/// Asserts that a cgroup has so much memory within some time.
+/// Asserts that the memory charged to a cgroup becomes this within some time.
 #[track_caller]
 fn assert_becomes(what: &str, from: u64, to: u64, measure: impl Fn() -> Result<u64>) {
     let mut last = None;
@@ -82,7 +81,7 @@ fn assert_becomes(what: &str, from: u64, to: u64, measure: impl Fn() -> Result<u
     );
 }
 
-/// Stores values for the owner, and asserts that the cgroup pays for them.
+/// Stores values for the owner, and asserts that the cgroup is charged.
 fn pays_for(cgroup: &Cgroup, owner: Owner<'_>) -> Result<()> {
     let maps = new_maps()?;
     let before = [kernel_memory(cgroup)?, current(cgroup)?];
@@ -138,7 +137,7 @@ fn the_limit_refuses() -> Result<()> {
     assert!(current(&cgroup)? <= ALL / 4);
     assert_refused(map.get(owner), Errno::ENOENT);
     assert!(map.info()?.nomem > 0);
-    // The limit is the owner's; this process, which stores, has none.
+    // The owner has the limit; this process, which stores, has none.
     map.update(Owner::Current, b"free", Mode::NoExist)?;
     cgroup.write("memory.max", "max")?;
     map.update(owner, b"paid", Mode::NoExist)?;

@@ -16,7 +16,7 @@ crate::suite![
     equal_numbers_of_different_kinds,
 ];
 
-/// An object of each kind that is served; the first three must be.
+/// An object of each kind that is served. The first three kinds must be.
 fn one_of_each() -> Result<Vec<Object>> {
     for kind in [Kind::Task, Kind::Cgroup, Kind::Socket] {
         needs::kind(kind)?;
@@ -33,7 +33,7 @@ fn store(map: &Map, objects: &[Object]) -> Result<()> {
     Ok(())
 }
 
-/// What a map lists: kind and number of the owner, and the value as text.
+/// The listing of a map: kind and id of the owner, and the value as text.
 fn listed(map: &Map) -> Result<HashMap<(u32, u64), String>> {
     let items = map.list()?;
     let count = items.len();
@@ -49,7 +49,7 @@ fn listed(map: &Map) -> Result<HashMap<(u32, u64), String>> {
     Ok(listed)
 }
 
-/// What a map must list.
+/// The listing that a map must have.
 fn expected(objects: &[Object]) -> Result<HashMap<(u32, u64), String>> {
     let entry = |object: &Object| {
         let key = (object.kind().to_uapi(), object.id()?);
@@ -88,7 +88,7 @@ fn each_ends_alone() -> Result<()> {
     Ok(())
 }
 
-/// A task's number, a cgroup's id and a socket's cookie may be the same.
+/// The id of a task, that of a cgroup and the cookie of a socket may be equal.
 fn equal_numbers_of_different_kinds() -> Result<()> {
     let map = new_map()?;
     let mut objects = Vec::new();

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Network namespaces as owners: however they are named, until the last
-//! reference to them goes.
+//! Network namespaces as owners, by every name, until the last reference is gone.
 
 use std::fs::File;
 use std::os::unix::net::UnixDatagram;
@@ -34,8 +33,7 @@ fn new() -> Result<(Map, Netns)> {
     Ok((new_map()?, Netns::new()?))
 }
 
-/// Asserts that a value stays, though something ended that referred to its
-/// owner.
+/// Asserts that a value stays although a reference to its owner ended.
 #[track_caller]
 fn assert_stays(map: &Map) {
     thread::sleep(Duration::from_millis(300));
@@ -43,7 +41,7 @@ fn assert_stays(map: &Map) {
     assert_eq!((info.elements, info.owner_deaths), (1, 0));
 }
 
-/// A process in a network namespace of its own.
+/// A process in a new network namespace.
 fn process_in_its_own() -> Result<(Child, File)> {
     let (child, mut link) = Child::linked(|link| {
         let moved = unshare(CloneFlags::CLONE_NEWNET);
@@ -82,7 +80,7 @@ fn namespaces_are_apart() -> Result<()> {
     Ok(())
 }
 
-/// It never goes, so its values go with their maps only.
+/// It never ends, so its values end only with their maps.
 fn the_first_one_owns_values() -> Result<()> {
     needs::kind(Kind::Netns)?;
     let (map, first) = (new_map()?, netns::current()?);
@@ -120,7 +118,7 @@ fn an_open_file_keeps_it() -> Result<()> {
     Ok(())
 }
 
-/// A namespace of which only a socket is left, once the file is dropped.
+/// A namespace that only a socket keeps, once the file is dropped.
 fn socket_in_its_own() -> Result<(UnixDatagram, Netns)> {
     let made = thread::spawn(|| -> Result<_> {
         unshare(CloneFlags::CLONE_NEWNET)?;

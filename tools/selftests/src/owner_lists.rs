@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Listing an owner's elements in all maps, also while maps come and go, and
-//! what such a listing refuses.
+//! Listing an owner's elements in all maps, also while maps are created and closed, and
+//! refused arguments.
 
 use std::os::fd::AsFd;
 
@@ -60,8 +60,7 @@ fn all(owner: Owner<'_>, capacity: u32) -> Result<Vec<u64>> {
     Ok(listed)
 }
 
-/// Asserts that a listing rises, and that those of it that are expected are all
-/// of them.
+/// Asserts that a listing is in ascending order and has all that are expected.
 #[track_caller]
 fn assert_has(listed: &[u64], expected: &[u64]) {
     assert!(listed.is_sorted_by(|a, b| a < b), "{listed:?}");
@@ -184,7 +183,7 @@ fn a_map_that_is_closed_meanwhile() -> Result<()> {
     let device = device::open()?;
     let mut listing = OwnerListing::new(&device, Owner::task(&child), 4);
     assert_eq!(listing.next_part()?.map(|part| part.len()), Some(4));
-    // Also the one that the cursor stands at.
+    // Also the one at the cursor.
     maps.drain(2..11);
     let mut listed = Vec::new();
     while let Some(part) = listing.next_part()? {
@@ -194,7 +193,7 @@ fn a_map_that_is_closed_meanwhile() -> Result<()> {
     Ok(())
 }
 
-/// Lists again and again while another thread changes something.
+/// Lists repeatedly while another thread changes something.
 fn list_while(
     owner: Owner<'_>,
     expected: &[u64],
@@ -209,7 +208,7 @@ fn list_while(
 fn those_that_stay_while_maps_come_and_go() -> Result<()> {
     let child = Child::idle()?;
     let owner = Owner::task(&child);
-    // Between those that stay are numbers of maps that are closed again.
+    // Between the maps that stay are numbers of maps that are closed again.
     let mut maps = populate(owner, 40)?;
     let mut number = 0;
     maps.retain(|_| {
@@ -257,7 +256,7 @@ fn valid(owner: Owner<'_>) -> ostor_list_owner {
     }
 }
 
-/// Lists into a buffer that is large enough for whatever the argument says.
+/// Lists into a buffer that is large enough for every argument.
 fn list(map: &Map, arg: &mut ostor_list_owner) -> nix::Result<Vec<ostor_owned>> {
     let capacity = arg.capacity.min(2 * OSTOR_LIST_MAX) as usize;
     let mut entries = vec![ostor_owned::default(); capacity];

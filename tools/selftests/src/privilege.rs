@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Who may open the device.
+//! The capability that opening the device needs.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -11,17 +11,19 @@ use ostor::device::{self, DEVICE, Mode, Owner};
 use ostor::process::Child;
 
 use crate::harness::new_map;
+use crate::needs;
 
 crate::suite![
     root_may_open,
-    without_the_capability_nobody_may_open,
+    opening_needs_the_capability,
     a_capability_in_another_user_namespace_is_none,
-    who_has_a_map_may_use_it_without_the_capability,
+    a_map_can_be_used_without_the_capability,
 ];
 
 const NOBODY: Uid = Uid::from_raw(65534);
 
-/// The device's node, open to everyone, so that only the capability counts.
+/// The device's node, readable and writable by every user, so that only the capability
+/// decides.
 struct OpenToAll {
     mode: u32,
 }
@@ -40,7 +42,7 @@ impl Drop for OpenToAll {
     }
 }
 
-/// What a process says about its attempt to open the device, after `prepare`.
+/// The result of a process that opens the device after `prepare`, as text.
 fn attempt(prepare: fn() -> nix::Result<()>) -> Result<String> {
     let (child, mut link) = Child::linked(|link| {
         let said = match prepare() {
@@ -62,7 +64,7 @@ fn root_may_open() -> Result<()> {
     Ok(())
 }
 
-fn without_the_capability_nobody_may_open() -> Result<()> {
+fn opening_needs_the_capability() -> Result<()> {
     let _open = OpenToAll::new()?;
     assert_eq!(attempt(|| setuid(NOBODY))?, "Err(EPERM)");
     Ok(())
@@ -71,13 +73,13 @@ fn without_the_capability_nobody_may_open() -> Result<()> {
 fn a_capability_in_another_user_namespace_is_none() -> Result<()> {
     let _open = OpenToAll::new()?;
     match attempt(|| unshare(CloneFlags::CLONE_NEWUSER))?.as_str() {
-        "cannot prepare: EINVAL" => eprintln!("this kernel has no user namespaces"),
+        "cannot prepare: EINVAL" => return needs::unable("this kernel has no user namespaces"),
         said => assert_eq!(said, "Err(EPERM)"),
     }
     Ok(())
 }
 
-fn who_has_a_map_may_use_it_without_the_capability() -> Result<()> {
+fn a_map_can_be_used_without_the_capability() -> Result<()> {
     let map = new_map()?;
     let (child, mut link) = Child::linked(|link| {
         let stored = setuid(NOBODY)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A command on an element with every field open to change, to try what must be
+//! A command on an element with every field accessible, to pass arguments that must be
 //! refused.
 
 use std::os::fd::AsFd;
@@ -10,7 +10,7 @@ use uapi::ostor_elem;
 
 use crate::harness::VALUE_SIZE;
 
-/// What the value's address points to.
+/// The memory that the value's address points to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     Null,
@@ -29,7 +29,7 @@ pub(crate) struct RawElem {
 }
 
 impl RawElem {
-    /// A command that has nothing wrong with it.
+    /// A valid command.
     pub(crate) fn valid(command: ElemCommand, owner: Owner<'_>) -> Self {
         let has_value = command != ElemCommand::Delete;
         Self {
@@ -47,7 +47,7 @@ impl RawElem {
         }
     }
 
-    /// The command with something changed.
+    /// The command with a change.
     pub(crate) fn but(&self, change: impl FnOnce(&mut Self)) -> Self {
         let mut changed = self.clone();
         change(&mut changed);
@@ -56,10 +56,10 @@ impl RawElem {
 
     /// The command with another value.
     pub(crate) fn with_value(&self, value: Value) -> Self {
-        self.but(|attempt| attempt.value = value)
+        self.but(|elem| elem.value = value)
     }
 
-    /// Runs it; what the device writes stands in `arg` and `value` then.
+    /// Runs the command. The device writes to `arg` and `value`.
     pub(crate) fn run(&mut self, map: &impl AsFd) -> nix::Result<()> {
         let value = match &mut self.value {
             Value::Null => Buffer::Null,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! One operation inside another: EDEADLK exactly where the locks really cycle.
+//! One operation inside another: EDEADLK exactly where its CPU holds a lock that it needs.
 
 use std::os::fd::AsFd;
 
@@ -16,10 +16,10 @@ use crate::harness::{assert_refused_unchanged, new_map};
 
 crate::suite![
     every_case,
-    a_lock_cycle_is_counted_where_it_was_met,
-    what_a_held_lock_keeps_from_unlinking_is_finished_later,
+    a_deadlock_is_counted_in_its_map,
+    an_unlinking_under_a_held_lock_is_finished_later,
     both_create_one_element,
-    an_outer_operation_that_does_not_come_past,
+    an_outer_operation_that_does_not_pass_the_point,
     without_a_map_descriptor_it_is_the_own_map,
     refused,
 ];
@@ -57,7 +57,7 @@ fn every_case() -> Result<()> {
     Ok(())
 }
 
-fn a_lock_cycle_is_counted_where_it_was_met() -> Result<()> {
+fn a_deadlock_is_counted_in_its_map() -> Result<()> {
     let fixture = Fixture::new()?;
     assert!(fixture.run(&CYCLE)?.ok);
     assert_eq!(fixture.other_map().info()?.deadlocks, 1);
@@ -82,7 +82,7 @@ fn a_lock_cycle_is_counted_where_it_was_met() -> Result<()> {
     Ok(())
 }
 
-fn what_a_held_lock_keeps_from_unlinking_is_finished_later() -> Result<()> {
+fn an_unlinking_under_a_held_lock_is_finished_later() -> Result<()> {
     let (fixture, before) = (Fixture::new()?, device::stats()?);
     let case = Case {
         inner: OpKind::Delete,
@@ -130,7 +130,7 @@ fn both_create_one_element() -> Result<()> {
     Ok(())
 }
 
-fn an_outer_operation_that_does_not_come_past() -> Result<()> {
+fn an_outer_operation_that_does_not_pass_the_point() -> Result<()> {
     let (map, torture) = (new_map()?, TortureDevice::open()?);
     map.update(Owner::Current, &[], Mode::Any)?;
     let (outer, inner) = (own(OpKind::Lookup, &map, 0), own(OpKind::Delete, &map, 0));
@@ -159,7 +159,7 @@ fn without_a_map_descriptor_it_is_the_own_map() -> Result<()> {
     Ok(())
 }
 
-/// A create with a lookup inside, which finds nothing yet or the new element.
+/// A create inside a create, in the same map.
 fn valid(map: &Map) -> ostor_recurse {
     ostor_recurse {
         outer: own(OpKind::Create, map, 1).to_uapi(),

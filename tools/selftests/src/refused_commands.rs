@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Commands that the device does not know, and arguments that are not there.
+//! Unknown commands, and arguments at addresses that are not mapped.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -34,13 +34,13 @@ const COMMANDS: [u64; 14] = [
     uapi::OSTOR_CMD_CYCLE,
 ];
 
-/// Where a command's number holds the size of its argument.
+/// Position of the argument's size in a command's number.
 const SIZE_SHIFT: u32 = 16;
 
-/// The bits that say in which direction the argument goes.
+/// The bits of the direction in a command's number.
 const DIRECTION: u64 = 3 << 30;
 
-/// A map with an element of this thread, and a file that is no map.
+/// A map with an element of this thread, and an open device that is not a map.
 fn files() -> Result<(Map, File)> {
     let map = new_map()?;
     map.update(Owner::Current, b"stays", Mode::NoExist)?;
@@ -99,7 +99,7 @@ fn arguments_that_are_nowhere() -> Result<()> {
     let (map, file) = files()?;
     for command in COMMANDS {
         for argument in [Argument::Nowhere, Argument::Kernel] {
-            // On a map MAP_CREATE has more than its argument to refuse.
+            // On a map MAP_CREATE is refused before its argument is read.
             let fd = if command == uapi::OSTOR_CMD_MAP_CREATE {
                 file.as_fd()
             } else {

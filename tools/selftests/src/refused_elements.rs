@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the commands on one element refuse. Each attempt differs in one thing
-//! from a command that succeeds.
+//! Refused arguments of the commands on one element. Each differs in one field from a valid
+//! one.
 
 use anyhow::Result;
 use nix::errno::Errno;
@@ -37,16 +37,15 @@ fn assert_refused(map: &Map, errno: Errno, attempt: &RawElem) {
     assert_refused_unchanged(map, errno, attempt, || attempt.clone().run(map));
 }
 
-/// A map in which this thread has an element, or none, so that a command of
-/// each kind would succeed or miss.
+/// Maps in which this thread has an element, and none, so that each command would succeed or
+/// find none.
 fn maps() -> Result<[Map; 2]> {
     let [full, empty] = [new_map()?, new_map()?];
     full.update(Owner::Current, b"stays", Mode::NoExist)?;
     Ok([full, empty])
 }
 
-/// Asserts that a change makes every command be refused, whether there is an
-/// element or not.
+/// Asserts that every command with the change is refused, with and without an element.
 #[track_caller]
 fn assert_all_refused(errno: Errno, change: impl Fn(&mut RawElem)) -> Result<()> {
     for map in &maps()? {

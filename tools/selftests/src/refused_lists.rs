@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What listing a map refuses.
+//! Refused arguments of a map's listing.
 
 use std::os::fd::AsFd;
 
@@ -31,7 +31,7 @@ fn map_of_one() -> Result<Map> {
     Ok(map)
 }
 
-/// Lists into buffers that are large enough for whatever the argument says.
+/// Lists into buffers that are large enough for every argument.
 fn list(map: &Map, arg: &mut ostor_list) -> nix::Result<()> {
     let capacity = arg.capacity.min(2 * OSTOR_LIST_MAX) as usize;
     let mut entries = vec![ostor_entry::default(); capacity];

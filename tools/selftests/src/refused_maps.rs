@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What creating a map refuses.
+//! Refused arguments of the creation of a map.
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -29,7 +29,7 @@ const VALID: ostor_map_create = ostor_map_create {
     reserved: [0; 3],
 };
 
-/// Asserts that a file does not become a map so, and can still become one.
+/// Asserts that a file does not become a map with `arg`, and can still become one.
 #[track_caller]
 fn assert_no_map(errno: Errno, arg: ostor_map_create) {
     let (other, file) = (new_map().unwrap(), device::open().unwrap());

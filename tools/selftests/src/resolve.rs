@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What every command refuses as the name of an owner. Each attempt differs in
-//! one thing from one that succeeds.
+//! Owners that every command refuses. Each differs in one field from a valid one.
 
 use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -37,7 +36,7 @@ crate::suite![
     kinds_that_are_not_served,
 ];
 
-/// The ways of naming an owner by a descriptor, and the kind it has to be of.
+/// The ways to name an owner by a descriptor, and the kind of the descriptor.
 const BY_FD: [(u32, Kind); 4] = [
     (uapi::OSTOR_BY_PIDFD, Kind::Task),
     (uapi::OSTOR_BY_CGROUP_FD, Kind::Cgroup),
@@ -45,7 +44,7 @@ const BY_FD: [(u32, Kind); 4] = [
     (uapi::OSTOR_BY_NETNS, Kind::Netns),
 ];
 
-/// Asserts that every command refuses this owner, and changes nothing.
+/// Asserts that every command refuses this owner without a change.
 #[track_caller]
 fn assert_none_finds(map: &Map, errno: Errno, what: &str, owner: ostor_owner) {
     for command in ElemCommand::ALL {
@@ -69,7 +68,7 @@ fn by_fd(by: u32, fd: RawFd) -> ostor_owner {
     ostor_owner { by, fd, id: 0 }
 }
 
-/// Files of every kind; a way of naming owners takes some of them.
+/// Files of every kind. Each way to name an owner accepts some of them.
 struct Files {
     files: Vec<(&'static str, OwnedFd)>,
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Long sequences of commands, each of which must end as in a plain model. The
-//! same sequences are replayed on the host, see `model/`.
+//! Long sequences of commands. Each must have the result that a simple model predicts. The
+//! same sequences run on the host, see `model/`.
 
 use std::env;
 use std::fs;
@@ -14,7 +14,7 @@ use sequence::{Entry, MAPS, OWNERS, Op, Outcome, Step, Stored, Subject, Total};
 
 crate::suite![as_the_plain_model];
 
-/// Seeds, if `SEQUENCE_SEEDS` does not say; each has [`SEQUENCES`] of up to
+/// Number of seeds unless `SEQUENCE_SEEDS` is set. Each has [`SEQUENCES`] of up to
 /// [`STEPS`].
 const SEEDS: u64 = 2;
 const SEQUENCES: u32 = 8;
@@ -30,15 +30,15 @@ struct Device {
     maps: [Option<Map>; MAPS],
 }
 
-/// A process, which is reaped once.
+/// A process that is reaped once.
 struct Process {
     child: Child,
     alive: bool,
 }
 
 impl Process {
-    /// Starts it. It is born with the maps' descriptors: a map that is closed
-    /// before the process has closed them lives on.
+    /// Starts the process. It inherits the maps' descriptors: a map stays open until the
+    /// process has closed them.
     fn start() -> Result<Self> {
         let child = Child::idle()?;
         let descriptors = format!("/proc/{}/fd", child.pid());
@@ -110,7 +110,7 @@ impl Device {
         }
     }
 
-    /// Runs a command on an element, whose owner may be long dead.
+    /// Runs a command on an element, also after the death of its owner.
     fn element(
         &self,
         map: usize,
@@ -163,7 +163,7 @@ impl Device {
         Ok(Outcome::Listed(entries))
     }
 
-    /// Kills the process and waits until the kernel has told of its death.
+    /// Kills the process, and waits until the module has noticed its death.
     fn kill(&mut self, owner: usize) -> Result<Outcome> {
         let owner = &mut self.owners[owner];
         if !owner.alive {
@@ -190,7 +190,7 @@ impl Device {
         Ok(Outcome::Done)
     }
 
-    /// Waits until all that is dead is freed.
+    /// Waits until all dead elements are freed.
     fn settle(&self) -> Result<Outcome> {
         for map in self.maps.iter().flatten() {
             let freed = settle::until(|| Ok(map.info()?.pending == 0))?;
@@ -222,7 +222,7 @@ fn stored(result: device::Result<device::Elem>) -> Result<Outcome> {
     }))
 }
 
-/// What a lookup ends with: that there is none is no refusal in the model.
+/// The result of a lookup. In the model a missing element is not an error.
 fn found(result: device::Result<Option<u64>>) -> Result<Outcome> {
     Ok(match outcome(result.map(Outcome::Value))? {
         Outcome::Missing => Outcome::Value(None),
@@ -230,7 +230,7 @@ fn found(result: device::Result<Option<u64>>) -> Result<Outcome> {
     })
 }
 
-/// What a command ends with, by its errno.
+/// The result of a command, from its errno value.
 fn outcome(result: device::Result<Outcome>) -> Result<Outcome> {
     match result {
         Ok(outcome) => Ok(outcome),
@@ -238,7 +238,7 @@ fn outcome(result: device::Result<Outcome>) -> Result<Outcome> {
             Errno::EEXIST => Ok(Outcome::Exists),
             Errno::ENOENT => Ok(Outcome::Missing),
             Errno::ESRCH => Ok(Outcome::Dead),
-            // No lock fails here, and no memory: those are errors too.
+            // No lock and no allocation fails here, so these are errors of the test.
             errno => bail!("refused with {errno}"),
         },
         Err(error) => Err(error.into()),

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Functions of the kernel that take longer, so that other CPUs see what is true
-//! only inside them.
+//! Slowing down kernel functions, so that other CPUs see the states inside them.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -10,31 +9,31 @@ use anyhow::{Context, Result};
 
 use crate::needs::unable;
 
-/// Where the kernel is told of probes.
+/// Mount point of tracefs.
 const TRACEFS: &str = "/sys/kernel/tracing";
 
-/// The group of our probes.
+/// Group of the probes.
 const GROUP: &str = "ostor_slowed";
 
-/// What each probe records: 64 bytes of the stack, one by one.
+/// What each probe records: 64 bytes of the stack, one at a time.
 const RECORD: &str = " +0($stack):x8[64]";
 
-/// How often it records them, which takes some 100 microseconds. An event holds no more.
+/// How many times a probe records them, which takes about 100 microseconds. An event has
+/// room for no more.
 const RECORDS: usize = 40;
 
-/// A function with a slow probe at each of its instructions, until this is dropped.
+/// A function with a slow probe at each instruction, until this is dropped.
 pub(crate) struct Slowed(());
 
 impl Slowed {
-    /// Has every instruction of `function` trap. Skips the test where that cannot be
-    /// done.
+    /// Probes every instruction of `function`. Skips the test if that is not possible.
     pub(crate) fn start(function: &str) -> Result<Self> {
         if !Path::new(TRACEFS).join("kprobe_events").exists() {
             return unable("this kernel has no kprobe events");
         }
         let size = size_of_function(function)?;
         let slowed = Self(());
-        // Not every offset begins an instruction: the kernel refuses the others.
+        // The kernel refuses offsets at which no instruction begins.
         let added = (0..size).filter(|offset| {
             let place = format!("p:{GROUP}/at_{offset} {function}+{offset}");
             append("kprobe_events", &(place + &RECORD.repeat(RECORDS))).is_ok()
@@ -49,7 +48,7 @@ impl Slowed {
 
 impl Drop for Slowed {
     fn drop(&mut self) {
-        // Probes that stay keep the next test from adding its own.
+        // If the probes stayed, the next test could not add its own.
         let _ = write(&format!("events/{GROUP}/enable"), "0");
         let _ = write("kprobe_events", "");
     }
@@ -66,7 +65,7 @@ fn append(file: &str, line: &str) -> std::io::Result<()> {
     writeln!(file, "{line}")
 }
 
-/// Bytes of a function: as far as the next symbol.
+/// Bytes from a function to the next symbol.
 fn size_of_function(function: &str) -> Result<u64> {
     let symbols = fs::read_to_string("/proc/kallsyms")?;
     let mut lines = symbols.lines().map(|line| {
@@ -80,5 +79,5 @@ fn size_of_function(function: &str) -> Result<u64> {
         return unable(format!("the kernel has no {function}()"));
     };
     let next = lines.find_map(|(address, _)| address.filter(|&address| address > start));
-    Ok(next.context("a symbol behind it")? - start)
+    Ok(next.context("no symbol follows it")? - start)
 }

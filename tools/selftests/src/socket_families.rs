@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Sockets of every family own values alike.
+//! Sockets of every family as owners.
 
 use std::os::fd::OwnedFd;
 
@@ -15,7 +15,7 @@ use ostor::sys::socket::{cookie, option_memory};
 use crate::harness::{assert_elements_become, assert_refused, new_map, trial};
 use crate::needs;
 
-/// How a socket of the family is made: alone, or with its other end.
+/// How a socket of the family is created: alone, or with its peer.
 #[derive(Clone, Copy)]
 enum Made {
     Alone(Family, Type, Option<SockProtocol>),
@@ -75,7 +75,7 @@ pub(crate) fn suite() -> Vec<Trial> {
     FAMILIES.into_iter().map(trial).collect()
 }
 
-/// A socket, and its other end if it has one.
+/// A socket, and its peer if it has one.
 fn make(made: Made) -> Result<Vec<OwnedFd>> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let sockets = match made {
@@ -94,7 +94,7 @@ fn make(made: Made) -> Result<Vec<OwnedFd>> {
     }
 }
 
-/// Everything that can be done with a socket's value.
+/// All operations on a socket's value.
 fn owns_a_value(sockets: Vec<OwnedFd>) -> Result<()> {
     let (map, before) = (new_map()?, device::stats()?);
     for (i, socket) in (0u8..).zip(&sockets) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A socket's values live exactly as long as the socket does, wherever its
+//! A socket's values live exactly as long as the socket, in whichever process its
 //! descriptors are.
 
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -49,8 +49,7 @@ fn assert_has_x(map: &Map, socket: &impl AsFd) {
     assert_eq!(found.value[..1], *b"x");
 }
 
-/// Asserts that values stay, though something ended that may look like the end
-/// of their owners.
+/// Asserts that values stay although a reference to their owners ended.
 #[track_caller]
 fn assert_elements_stay(map: &Map, elements: u64) {
     thread::sleep(Duration::from_millis(100));
@@ -221,7 +220,7 @@ fn a_closed_connection() -> Result<()> {
         map.update(Owner::socket(socket), b"x", Mode::NoExist)?;
     }
     drop(client);
-    // The server's end is there until it is closed, with nobody at the other.
+    // The server's socket exists until it is closed, also without a peer.
     assert_has_x(&map, &server);
     drop(server);
     assert_elements_become(&map, 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Threads own storage of their own.
+//! Threads as owners, each with its own storage.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ crate::suite![
     an_update_leaves_no_gap,
 ];
 
-/// A thread that waits for its end.
+/// A thread that waits to be ended.
 struct Waiting {
     tid: Pid,
     end: Sender<()>,
@@ -113,7 +113,7 @@ fn listed_by_thread_id() -> Result<()> {
     Ok(())
 }
 
-/// Small enough for every run; `ostor-torture stress race-create` does it 100,000 times.
+/// A short run; `ostor-torture stress race-create` races 100,000 times.
 fn threads_that_create_at_once_get_one_element() -> Result<()> {
     needs::two_cpus()?;
     let map = new_map()?;
@@ -140,7 +140,7 @@ fn threads_that_create_at_once_get_one_element() -> Result<()> {
     Ok(())
 }
 
-/// Whoever looks while another replaces an element finds the old or the new.
+/// A lookup during an update finds the old value or the new one.
 fn an_update_leaves_no_gap() -> Result<()> {
     needs::two_cpus()?;
     let map = new_map()?;

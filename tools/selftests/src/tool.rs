@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The `ostor` command, as a person and a script use it.
+//! The command lines `ostor` and `ostor-torture`, as users and scripts use them.
 
+use std::fs::File;
+use std::io::Read;
 use std::net::UdpSocket;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, pipe};
 use ostor::cgroup::Cgroup;
 use ostor::device::{self, Kind, Mode, Owner};
 use ostor::netns;
@@ -30,6 +32,12 @@ crate::suite![
     statistics,
     json,
     exit_status,
+    a_text_that_looks_like_bytes,
+    sorted_and_filtered_lists,
+    a_map_shows_its_holder,
+    watched_figures,
+    a_watch_ends_on_ctrl_c,
+    outputs_that_cannot_be_written,
     recurse,
     bench,
     demo,
@@ -73,7 +81,7 @@ fn program(arguments: &[&str]) -> &'static str {
     }
 }
 
-/// What a command prints that succeeds. What is for people fits on a terminal.
+/// The output of a command that must succeed. Text must fit into 80 columns.
 fn printed(arguments: &[&str]) -> Result<String> {
     let output = ostor(arguments)?;
     ensure!(
@@ -88,7 +96,7 @@ fn printed(arguments: &[&str]) -> Result<String> {
     Ok(text)
 }
 
-/// A command succeeds and ends with this line.
+/// Checks that a command succeeds and that this is the last line of its output.
 fn passes(arguments: &[&str], last_line: &str) -> Result<()> {
     let text = printed(arguments)?;
     ensure!(text.lines().last() == Some(last_line), "{text}");
@@ -107,13 +115,13 @@ fn assert_status(status: i32, arguments: &[&str], message: &str) {
     assert!(said.contains(message), "{arguments:?}: {said}");
 }
 
-/// What was said, whatever lines it was broken into.
+/// An output without its line breaks.
 fn in_one_line(output: &[u8]) -> String {
     let text = String::from_utf8_lossy(output);
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A map that is removed when the test ends, however it ends.
+/// A map that is removed when this is dropped.
 struct NamedMap;
 
 impl NamedMap {
@@ -150,7 +158,8 @@ fn a_map_by_name() -> Result<()> {
     assert!(printed(&["map", "ls"])?.contains(NamedMap::NAME));
     let info = printed(&["map", "info", NamedMap::NAME])?;
     let elements = info.lines().find_map(|line| line.strip_prefix("elements "));
-    assert_eq!(elements.map(str::trim), Some("1"), "{info}");
+    let elements = elements.and_then(|text| text.split_whitespace().next());
+    assert_eq!(elements, Some("1"), "{info}");
     assert_eq!(on("take", &[])?, "hex:00ff");
     on("set", &["again"])?;
     on("delete", &[])?;
@@ -180,7 +189,7 @@ fn assert_row(table: &str, cells: &[&str]) {
     assert!(table.lines().any(has), "no row with {cells:?}: {table}");
 }
 
-/// Stores a value under one name of an owner, and reads it under others.
+/// Stores a value by one name of an owner, and reads it by the others.
 fn assert_names(names: &[&str]) -> Result<()> {
     let on = ["-m", NamedMap::NAME];
     printed(&[&["set", names[0], "named", "--noexist"], &on[..]].concat())?;
@@ -226,7 +235,7 @@ fn names_of_sockets() -> Result<()> {
     let cookie = format!("cookie {}", cookie(&socket)?);
     assert_row(&list, &["socket", &cookie, "", "1", "named"]);
 
-    // Another, as the standard input of the command.
+    // A socket as the standard input of the command.
     let get = |fd: &str| {
         let mut command = Command::new("ostor");
         command.args(["get", "-m", NamedMap::NAME, fd]);
@@ -327,7 +336,7 @@ fn exit_status() -> Result<()> {
     assert_status(
         2,
         &["map", "create", "a/b", "--value-size", "8"],
-        "no name for a map",
+        "not a name for a map",
     );
     assert_status(
         2,
@@ -349,8 +358,120 @@ fn exit_status() -> Result<()> {
     assert_status(
         6,
         &[&["get", "pid:2147483647"], &on[..]].concat(),
-        "no such process",
+        "cannot find pid:2147483647: there is no such process",
     );
+    Ok(())
+}
+
+fn a_text_that_looks_like_bytes() -> Result<()> {
+    let _map = NamedMap::create()?;
+    let set = ["set", "-m", NamedMap::NAME, "self", "0x1234"];
+    assert!(printed(&set)?.contains("write hex:1234"));
+    let json = printed(&[&set[..], &["--json"]].concat())?;
+    assert!(json.contains("\"note\": \"the value is the text"), "{json}");
+    assert_eq!(printed(&["set", "-m", NamedMap::NAME, "self", "1234"])?, "");
+    Ok(())
+}
+
+fn sorted_and_filtered_lists() -> Result<()> {
+    let (_map, children) = (NamedMap::create()?, [Child::idle()?, Child::idle()?]);
+    let on = ["-m", NamedMap::NAME];
+    for (child, value) in children.iter().zip(["red", "green"]) {
+        let owner = format!("pid:{}", child.pid());
+        printed(&[&["set", &owner, value], &on[..]].concat())?;
+    }
+    let values = |options: &[&str]| -> Result<Vec<String>> {
+        let list = printed(&[&["list"], &on[..], options].concat())?;
+        let values = list.lines().skip(2).filter_map(|row| row.split('|').nth(5));
+        Ok(values.map(|value| value.trim().to_owned()).collect())
+    };
+    assert_eq!(values(&["--sort", "seq"])?, ["red", "green"]);
+    assert_eq!(values(&["--sort", "value"])?, ["green", "red"]);
+    assert_eq!(values(&["--sort", "seq", "--reverse"])?, ["green", "red"]);
+    assert_eq!(values(&["--sort", "seq", "--limit", "1"])?, ["red"]);
+    assert_eq!(values(&["--contains", "gree"])?, ["green"]);
+    assert_eq!(values(&["--kind", "socket"])?, [""; 0]);
+    Ok(())
+}
+
+/// The holder is the process that keeps the map open, not the one that created it.
+fn a_map_shows_its_holder() -> Result<()> {
+    let _map = NamedMap::create()?;
+    let json = printed(&["map", "ls", "--json"])?;
+    let holder = json
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("\"holder\": "));
+    let holder = holder.context(json.clone())?;
+    let command = std::fs::read_to_string(format!("/proc/{holder}/cmdline"))?;
+    let words: Vec<_> = command.split('\0').collect();
+    assert_eq!(words[1..3], ["hold", NamedMap::NAME], "{command:?}");
+    Ok(())
+}
+
+fn watched_figures() -> Result<()> {
+    let _map = NamedMap::create()?;
+    let twice = ["watch", "--interval", "1", "--count", "2"];
+    let watch = |what: &[&str]| printed(&[&twice[..], what].concat());
+    let lines = watch(&["stats", "--json"])?;
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    assert!(
+        lines.lines().all(|line| line.starts_with("{\"maps\":1,")),
+        "{lines}"
+    );
+    let text = watch(&["map", NamedMap::NAME])?;
+    assert_eq!(text.matches("per second").count(), 2, "{text}");
+    assert_row(&watch(&["maps"])?, &[NamedMap::NAME, "16"]);
+    assert!(watch(&["list", "-m", NamedMap::NAME])?.contains("seq"));
+    assert_status(5, &["watch", "map", "missing"], "no map named missing");
+    Ok(())
+}
+
+fn a_watch_ends_on_ctrl_c() -> Result<()> {
+    let mut command = Command::new("ostor");
+    command
+        .args(["watch", "stats", "--interval", "600"])
+        .stdout(Stdio::piped());
+    let mut watch = command.spawn()?;
+    // The first round has been printed, so the signal is blocked.
+    let mut output = watch.stdout.take().context("a pipe")?;
+    output.read_exact(&mut [0])?;
+    kill(Pid::from_raw(watch.id().try_into()?), Signal::SIGINT)?;
+    assert!(watch.wait()?.success());
+    Ok(())
+}
+
+/// Every command that prints something: on a full disk it fails with a message, and on a
+/// closed pipe without one.
+fn outputs_that_cannot_be_written() -> Result<()> {
+    let _map = NamedMap::create()?;
+    printed(&["set", "-m", NamedMap::NAME, "self", "x"])?;
+    let on = ["-m", NamedMap::NAME];
+    for arguments in [
+        [&["list"], &on[..]].concat().as_slice(),
+        &[&["get", "self", "--create", "x"], &on[..]].concat(),
+        &["map", "ls"],
+        &["map", "info", NamedMap::NAME],
+        &["stats"],
+        &["stats", "--json"],
+        &["watch", "stats"],
+        &["list", "--owner", "self"],
+        &["recurse"],
+        &["bench", "--quick"],
+        &["stress", "fork-reap", "--count", "1"],
+    ] {
+        let run = |stdout: Stdio| -> Result<(Option<i32>, String)> {
+            let mut command = Command::new(program(arguments));
+            let output = command.args(arguments).stdout(stdout).output()?;
+            Ok((output.status.code(), in_one_line(&output.stderr)))
+        };
+        let (status, said) = run(File::create("/dev/full")?.into())?;
+        assert_eq!(status, Some(6), "{arguments:?}: {said}");
+        assert!(said.contains("No space left"), "{arguments:?}: {said}");
+        let (reader, writer) = pipe()?;
+        drop(reader);
+        let (status, said) = run(writer.into())?;
+        assert_eq!((status, said.as_str()), (Some(6), ""), "{arguments:?}");
+    }
     Ok(())
 }
 
@@ -385,7 +506,7 @@ fn bench() -> Result<()> {
     Ok(())
 }
 
-/// What a kernel lacks is told in the last line.
+/// The last line says what the kernel lacks.
 fn demo() -> Result<()> {
     let text = printed(&["demo", "--keep-module"])?;
     let last = text.lines().last().unwrap_or_default();
@@ -399,7 +520,7 @@ fn demo() -> Result<()> {
     Ok(())
 }
 
-/// A stress run of some kind of owners comes out well.
+/// A stress run with a kind of owners must succeed.
 fn stress(kind: Kind, arguments: &[&str]) -> Result<()> {
     needs::kind(kind)?;
     passes(&[&["stress"], arguments].concat(), "stress: ok")
@@ -447,7 +568,7 @@ fn stress_stale_needs_the_test_flavour() -> Result<()> {
     Ok(())
 }
 
-/// A command succeeds, but for what this kernel does not serve.
+/// Checks that a command succeeds, or skips what this kernel does not serve.
 fn passes_or_skips(arguments: &[&str], last_line: &str) -> Result<()> {
     let text = printed(arguments)?;
     let last = text.lines().last().unwrap_or_default();
@@ -479,7 +600,7 @@ fn faults_need_the_test_flavour() -> Result<()> {
     Ok(())
 }
 
-/// Whoever is interrupted puts everything right first, and did not pass.
+/// An interrupted run stops injecting faults, and does not pass.
 fn an_interrupted_soak() -> Result<()> {
     let (device, torture) = (device::open()?, TortureDevice::open()?);
     let mut arguments = vec!["soak", "--seconds", "600"];
@@ -489,7 +610,7 @@ fn an_interrupted_soak() -> Result<()> {
     let mut command = Command::new("ostor-torture");
     command.args(arguments).stdout(Stdio::piped());
     let soak = command.stderr(Stdio::null()).spawn()?;
-    // Commands that open the device may be refused by now.
+    // Opening the device may fail while faults are injected.
     let begun = settle::until(|| match fault_sites(&torture) {
         Ok(points) => Ok(points.iter().any(|point| point.failed > 0)),
         Err(_) => Ok(device::stats_of(&device)?.elements > 0),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What happens between the calls: descriptors are made, replaced, copied and
-//! closed, processes forked, executed, killed and reaped, cgroups removed, memory
-//! taken away.
+//! The files, processes and memory that calls name, and how they change between calls:
+//! descriptors are opened, replaced, copied and closed, processes forked, executed, killed
+//! and reaped, cgroups removed, memory protected and discarded.
 
 use std::array;
 use std::ffi::CString;
@@ -20,66 +20,68 @@ use ostor::netns::Netns;
 use ostor::process::Child;
 use ostor::random::Random;
 
-use crate::slots::{self, Room};
+use crate::slots::{self, Class};
 use crate::sys::arena::Arena;
 use crate::sys::call::Call;
 use crate::sys::descriptor;
 
-/// Most processes that are dead and not reaped.
+/// Most zombies.
 const ZOMBIES: usize = 8;
 
-/// What calls name, and what has to be undone at the end.
-pub(crate) struct World {
+/// The objects that calls name.
+pub(crate) struct Environment {
     shared: Arena,
     tasks: Vec<Mutex<Option<Child>>>,
     cgroups: Vec<Mutex<Option<Cgroup>>>,
     zombies: Mutex<Vec<Child>>,
 }
 
-impl World {
-    /// Puts something at each number.
+impl Environment {
+    /// Opens a file at each number.
     pub(crate) fn create(random: &mut Random) -> Result<Self> {
-        let none = |room: Room| room.numbers().len();
-        let world = Self {
+        let count = |class: Class| class.numbers().len();
+        let environment = Self {
             shared: Arena::map(Arena::SHARED).context("cannot map memory")?,
-            tasks: (0..none(Room::Tasks)).map(|_| Mutex::default()).collect(),
-            cgroups: (0..none(Room::Cgroups)).map(|_| Mutex::default()).collect(),
+            tasks: (0..count(Class::Tasks)).map(|_| Mutex::default()).collect(),
+            cgroups: (0..count(Class::Cgroups))
+                .map(|_| Mutex::default())
+                .collect(),
             zombies: Mutex::default(),
         };
-        for room in Room::ALL {
-            for number in room.numbers() {
-                world.replace(room, number, random)?;
+        for class in Class::ALL {
+            for number in class.numbers() {
+                environment.replace(class, number, random)?;
             }
         }
-        Ok(world)
+        Ok(environment)
     }
 
-    /// Something happens. What ends a map costs a grace period, so that is rare.
-    pub(crate) fn happen(&self, calls: impl FnMut() -> Call, random: &mut Random) -> Result<()> {
-        let room = match random.below(32) {
-            0..=1 => Room::Maps,
-            2..=8 => Room::Tasks,
-            9..=10 => Room::Cgroups,
-            11..=16 => Room::Sockets,
-            17..=20 => Room::Odd,
-            21 if random.below(16) == 0 => Room::Netns,
+    /// Changes the environment. Closing a map costs a grace period, so that is rare.
+    pub(crate) fn change(&self, calls: impl FnMut() -> Call, random: &mut Random) -> Result<()> {
+        let class = match random.below(32) {
+            0..=1 => Class::Maps,
+            2..=8 => Class::Tasks,
+            9..=10 => Class::Cgroups,
+            11..=16 => Class::Sockets,
+            17..=20 => Class::Odd,
+            21 if random.below(16) == 0 => Class::Netns,
             21..=23 => return self.close_one(random),
             24..=26 => return Ok(self.shared.disturb(random)?),
             _ => return fork(calls, random),
         };
-        self.replace(room, slots::any_of(room, random), random)
+        self.replace(class, slots::any_of(class, random), random)
     }
 
-    /// Puts something new at a number. What was there ends, unless another
-    /// descriptor or an element keeps it.
-    fn replace(&self, room: Room, number: i32, random: &mut Random) -> Result<()> {
-        match room {
-            Room::Maps => descriptor::put(number, &new_map(number, random)?)?,
-            Room::Tasks => self.replace_task(number, random)?,
-            Room::Cgroups => self.replace_cgroup(number, random)?,
-            Room::Sockets => descriptor::put(number, &new_socket(random)?)?,
-            Room::Netns => descriptor::put(number, &Netns::new()?)?,
-            Room::Odd => put_odd(number, random)?,
+    /// Opens a new file at a number. The old object ends, unless another reference keeps
+    /// it.
+    fn replace(&self, class: Class, number: i32, random: &mut Random) -> Result<()> {
+        match class {
+            Class::Maps => descriptor::put(number, &new_map(number, random)?)?,
+            Class::Tasks => self.replace_task(number, random)?,
+            Class::Cgroups => self.replace_cgroup(number, random)?,
+            Class::Sockets => descriptor::put(number, &new_socket(random)?)?,
+            Class::Netns => descriptor::put(number, &Netns::new()?)?,
+            Class::Odd => put_odd(number, random)?,
         }
         Ok(())
     }
@@ -87,7 +89,7 @@ impl World {
     fn replace_task(&self, number: i32, random: &mut Random) -> Result<()> {
         let new = Child::idle()?;
         descriptor::put(number, &new)?;
-        let place = &self.tasks[index(Room::Tasks, number)];
+        let place = &self.tasks[index(Class::Tasks, number)];
         let old = place.lock().expect("no worker panicked").replace(new);
         let Some(old) = old else { return Ok(()) };
         if random.below(2) == 0 {
@@ -107,34 +109,34 @@ impl World {
         let new = Cgroup::create()?;
         slots::remember_cgroup(new.id(), random);
         descriptor::put(number, &new.open()?)?;
-        let place = &self.cgroups[index(Room::Cgroups, number)];
+        let place = &self.cgroups[index(Class::Cgroups, number)];
         let old = place.lock().expect("no worker panicked").replace(new);
         old.map_or(Ok(()), |old| Ok(old.remove()?))
     }
 
-    /// Closes a number, or copies another thing of its room over it.
+    /// Closes a number, or replaces it by a copy of another descriptor of its class.
     fn close_one(&self, random: &mut Random) -> Result<()> {
-        let room = *random.pick(&Room::ALL);
-        let number = slots::any_of(room, random);
+        let class = *random.pick(&Class::ALL);
+        let number = slots::any_of(class, random);
         if random.below(2) == 0 {
             descriptor::close(number);
         } else {
-            // Fails where nothing is there to be copied.
-            let _ = descriptor::copy(slots::any_of(room, random), number);
+            // Fails if the other descriptor is closed.
+            let _ = descriptor::copy(slots::any_of(class, random), number);
         }
         Ok(())
     }
 
-    /// Ends all of it.
+    /// Closes all numbers and ends all objects.
     pub(crate) fn end(self) {
-        for room in Room::ALL {
-            room.numbers().for_each(descriptor::close);
+        for class in Class::ALL {
+            class.numbers().for_each(descriptor::close);
         }
     }
 }
 
-fn index(room: Room, number: i32) -> usize {
-    (number - room.numbers().start) as usize
+fn index(class: Class, number: i32) -> usize {
+    (number - class.numbers().start) as usize
 }
 
 fn new_map(number: i32, random: &mut Random) -> Result<OwnedFd> {
@@ -162,7 +164,7 @@ fn new_socket(random: &mut Random) -> Result<OwnedFd> {
     })
 }
 
-/// Puts a file at a number that calls do not expect there.
+/// Opens a file at a number that calls do not expect there.
 fn put_odd(number: i32, random: &mut Random) -> Result<()> {
     match random.below(8) {
         0 => descriptor::close(number),
@@ -171,15 +173,15 @@ fn put_odd(number: i32, random: &mut Random) -> Result<()> {
         5 => descriptor::put(number, &File::open("/dev/null")?)?,
         6 => descriptor::put(number, &File::open("/proc/self/ns/user")?)?,
         _ => {
-            // Its last descriptor is closed by another number's end.
-            let _ = descriptor::copy(slots::any_of(Room::Maps, random), number);
+            // Then closing the other descriptor does not free the map.
+            let _ = descriptor::copy(slots::any_of(Class::Maps, random), number);
         }
     }
     Ok(())
 }
 
-/// A process that makes some calls and dies: by itself, in a new program, or
-/// killed in the middle. It has all descriptors.
+/// Forks a process that makes some calls with all descriptors and ends: it exits, executes
+/// a program, or is killed at any moment.
 fn fork(mut calls: impl FnMut() -> Call, random: &mut Random) -> Result<()> {
     let calls: [Call; 16] = array::from_fn(|_| calls());
     let program = CString::new("/bin/true")?;

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the calls returned.
+//! The results of the calls.
 
 use std::collections::BTreeMap;
 
 use nix::errno::Errno;
 use ostor::text::{grouped, table};
+use serde_json::{Value, json};
 
 use crate::grammar::Grammar;
 
-/// Results by command and error.
+/// Number of calls by command and errno value.
 #[derive(Debug)]
-pub(crate) struct Tally(Vec<BTreeMap<i32, u64>>);
+pub(crate) struct Results(Vec<BTreeMap<i32, u64>>);
 
-/// How a success is counted.
+/// The key of a success.
 const OK: i32 = 0;
 
-impl Tally {
+impl Results {
     pub(crate) fn new(commands: usize) -> Self {
         Self(vec![BTreeMap::new(); commands])
     }
@@ -33,9 +34,23 @@ impl Tally {
         }
     }
 
-    /// How many calls there were.
+    /// Number of calls.
     pub(crate) fn calls(&self) -> u64 {
         self.0.iter().flat_map(BTreeMap::values).sum()
+    }
+
+    pub(crate) fn to_json(&self, grammars: &[Grammar]) -> Value {
+        let commands = grammars.iter().zip(&self.0).map(|(grammar, results)| {
+            let results = results.iter().map(|(code, count)| {
+                let name = match *code {
+                    OK => "ok".to_owned(),
+                    code => format!("{:?}", Errno::from_raw(code)),
+                };
+                (name, json!(count))
+            });
+            (grammar.name.to_owned(), Value::Object(results.collect()))
+        });
+        Value::Object(commands.collect())
     }
 
     pub(crate) fn as_table(&self, grammars: &[Grammar]) -> String {
@@ -66,7 +81,7 @@ mod tests {
 
     #[test]
     fn many_errors_take_several_lines() {
-        let mut all = Tally::new(1);
+        let mut all = Results::new(1);
         for code in 1..=40 {
             all.add(0, Err(Errno::from_raw(code)));
         }
@@ -78,14 +93,17 @@ mod tests {
 
     #[test]
     fn results_add_up() {
-        let mut all = Tally::new(2);
+        let mut all = Results::new(2);
         all.add(0, Ok(()));
-        let mut part = Tally::new(2);
+        let mut part = Results::new(2);
         part.add(1, Err(Errno::EINVAL));
         part.add(1, Err(Errno::EINVAL));
         all.merge(&part);
         assert_eq!(all.calls(), 3);
         let grammars = &crate::grammar::all()[..2];
         assert!(all.as_table(grammars).contains("EINVAL 2"));
+        let json = all.to_json(grammars);
+        assert_eq!(json["MAP_CREATE"], json!({ "ok": 1 }));
+        assert_eq!(json["MAP_INFO"], json!({ "EINVAL": 2 }));
     }
 }
