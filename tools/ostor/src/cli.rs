@@ -205,11 +205,11 @@ pub(crate) enum SortKey {
 #[derive(Debug, Args)]
 pub(crate) struct WatchArgs {
     /// Seconds from one time to the next
-    #[arg(long, short = 'n', value_name = "SECONDS", default_value_t = 2,
+    #[arg(long, short = 'n', global = true, value_name = "SECONDS", default_value_t = 2,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) interval: u64,
     /// End after this many times
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
     #[command(subcommand)]
     pub(crate) command: WatchCommand,
