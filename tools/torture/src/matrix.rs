@@ -134,8 +134,8 @@ fn print(fixture: &Fixture, parts: &[Part], seconds: f64, output: &Output) -> Re
         report.skip(&format!("{context} at {}", points.join(", ")), why);
     }
     let text = format!(
-        "{}\n\n{LEGEND}\n\n{cells} of {cells_of_table} cells in {cases} cases, {ran} inner \
-         operations ran, {differences} differences, in {seconds:.0} s",
+        "{}\n\n{LEGEND}\n\n{cells} of {cells_of_table} cells, {cases} cases, {ran} inner \
+         operations ran, in {seconds:.0} s\n{differences} differences",
         grid(parts, |cell| matrix.expected(cell)),
     );
     let fields = json!({
