@@ -96,11 +96,11 @@ fn get_or_create_creates_once(kind: Kind) -> Result<()> {
 
 fn get_or_create_without_a_value(kind: Kind) -> Result<()> {
     let (map, object) = (new_map()?, Object::new(kind)?);
-    let mut attempt = RawElem::valid(ElemCommand::GetOrCreate, object.owner());
-    attempt.value = Value::Null;
-    attempt.arg.value_size = 0;
-    attempt.run(&map)?;
-    assert_eq!((attempt.arg.created, attempt.arg.seq), (1, 1));
+    let mut elem = RawElem::valid(ElemCommand::GetOrCreate, object.owner());
+    elem.value = Value::Null;
+    elem.arg.value_size = 0;
+    elem.run(&map)?;
+    assert_eq!((elem.arg.created, elem.arg.seq), (1, 1));
     assert_eq!(map.get(object.owner())?.value, [0; 16]);
     object.end()
 }

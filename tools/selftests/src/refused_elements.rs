@@ -33,8 +33,8 @@ const WITH_VALUE: [ElemCommand; 4] = [
 ];
 
 #[track_caller]
-fn assert_refused(map: &Map, errno: Errno, attempt: &RawElem) {
-    assert_refused_unchanged(map, errno, attempt, || attempt.clone().run(map));
+fn assert_refused(map: &Map, errno: Errno, elem: &RawElem) {
+    assert_refused_unchanged(map, errno, elem, || elem.clone().run(map));
 }
 
 /// Maps in which this thread has an element, and none, so that each command would succeed or
@@ -50,8 +50,8 @@ fn maps() -> Result<[Map; 2]> {
 fn assert_all_refused(errno: Errno, change: impl Fn(&mut RawElem)) -> Result<()> {
     for map in &maps()? {
         for command in ElemCommand::ALL {
-            let attempt = RawElem::valid(command, Owner::Current).but(&change);
-            assert_refused(map, errno, &attempt);
+            let elem = RawElem::valid(command, Owner::Current).but(&change);
+            assert_refused(map, errno, &elem);
         }
     }
     Ok(())
@@ -65,8 +65,8 @@ fn flags() -> Result<()> {
                 _ => &[1, 2, 3, 1 << 31, u32::MAX],
             };
             for &flags in wrong {
-                let attempt = RawElem::valid(command, Owner::Current);
-                assert_refused(map, Errno::EINVAL, &attempt.but(|a| a.arg.flags = flags));
+                let elem = RawElem::valid(command, Owner::Current);
+                assert_refused(map, Errno::EINVAL, &elem.but(|elem| elem.arg.flags = flags));
             }
         }
     }
@@ -75,17 +75,17 @@ fn flags() -> Result<()> {
 
 fn reserved_fields() -> Result<()> {
     for bit in [0, 31] {
-        assert_all_refused(Errno::EINVAL, |attempt| attempt.arg.reserved = 1 << bit)?;
+        assert_all_refused(Errno::EINVAL, |elem| elem.arg.reserved = 1 << bit)?;
     }
     for bit in [0, 63] {
-        assert_all_refused(Errno::EINVAL, |attempt| attempt.arg.owner.id = 1 << bit)?;
+        assert_all_refused(Errno::EINVAL, |elem| elem.arg.owner.id = 1 << bit)?;
     }
-    assert_all_refused(Errno::EINVAL, |attempt| attempt.arg.owner.fd = 1)
+    assert_all_refused(Errno::EINVAL, |elem| elem.arg.owner.fd = 1)
 }
 
 fn kinds_of_owner() -> Result<()> {
     for by in [6, 7, 1 << 31, u32::MAX] {
-        assert_all_refused(Errno::EINVAL, |attempt| attempt.arg.owner.by = by)?;
+        assert_all_refused(Errno::EINVAL, |elem| elem.arg.owner.by = by)?;
     }
     Ok(())
 }
@@ -94,12 +94,12 @@ fn sizes_of_value() -> Result<()> {
     let [full, empty] = maps()?;
     for command in WITH_VALUE {
         for size in [0, 1, VALUE_SIZE - 1, VALUE_SIZE + 1, 4096] {
-            let attempt = RawElem::valid(command, Owner::Current).but(|attempt| {
-                attempt.value = Value::Bytes(vec![7; 4096]);
-                attempt.arg.value_size = size;
+            let elem = RawElem::valid(command, Owner::Current).but(|elem| {
+                elem.value = Value::Bytes(vec![7; 4096]);
+                elem.arg.value_size = size;
             });
-            assert_refused(&full, Errno::EINVAL, &attempt);
-            assert_refused(&empty, Errno::EINVAL, &attempt);
+            assert_refused(&full, Errno::EINVAL, &elem);
+            assert_refused(&empty, Errno::EINVAL, &elem);
         }
         let huge = RawElem::valid(command, Owner::Current).with_value(Value::Nowhere);
         assert_refused(
@@ -114,10 +114,14 @@ fn sizes_of_value() -> Result<()> {
 fn a_missing_value() -> Result<()> {
     for map in &maps()? {
         for command in WITH_VALUE {
-            let attempt = RawElem::valid(command, Owner::Current).with_value(Value::Null);
-            assert_refused(map, Errno::EINVAL, &attempt);
+            let elem = RawElem::valid(command, Owner::Current).with_value(Value::Null);
+            assert_refused(map, Errno::EINVAL, &elem);
             if command != ElemCommand::GetOrCreate {
-                assert_refused(map, Errno::EINVAL, &attempt.but(|a| a.arg.value_size = 0));
+                assert_refused(
+                    map,
+                    Errno::EINVAL,
+                    &elem.but(|elem| elem.arg.value_size = 0),
+                );
             }
         }
     }
@@ -142,8 +146,8 @@ fn pointers_to_nowhere() -> Result<()> {
     for map in &maps()? {
         for command in WITH_VALUE {
             for value in [Value::Nowhere, Value::Kernel] {
-                let attempt = RawElem::valid(command, Owner::Current).with_value(value);
-                assert_refused(map, Errno::EFAULT, &attempt);
+                let elem = RawElem::valid(command, Owner::Current).with_value(value);
+                assert_refused(map, Errno::EFAULT, &elem);
             }
         }
     }
@@ -209,9 +213,9 @@ fn what_is_there_or_not() -> Result<()> {
 fn a_refusal_writes_nothing() -> Result<()> {
     let [_full, empty] = maps()?;
     for command in [ElemCommand::Lookup, ElemCommand::Take] {
-        let before = RawElem::valid(command, Owner::Current).but(|attempt| {
-            attempt.arg.seq = 77;
-            attempt.arg.created = 77;
+        let before = RawElem::valid(command, Owner::Current).but(|elem| {
+            elem.arg.seq = 77;
+            elem.arg.created = 77;
         });
         let mut after = before.clone();
         assert_eq!(after.run(&empty), Err(Errno::ENOENT));

@@ -48,10 +48,9 @@ const BY_FD: [(u32, Kind); 4] = [
 #[track_caller]
 fn assert_none_finds(map: &Map, errno: Errno, what: &str, owner: ostor_owner) {
     for command in ElemCommand::ALL {
-        let mut attempt =
-            RawElem::valid(command, Owner::Current).but(|attempt| attempt.arg.owner = owner);
+        let mut elem = RawElem::valid(command, Owner::Current).but(|elem| elem.arg.owner = owner);
         let what = (what, command, owner);
-        assert_refused_unchanged(map, errno, what, || attempt.run(map));
+        assert_refused_unchanged(map, errno, what, || elem.run(map));
     }
     let mut entries = [ostor_owned::default(); 4];
     let mut arg = ostor_list_owner {

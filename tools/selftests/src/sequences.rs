@@ -177,7 +177,7 @@ impl Device {
         }
         owner.child.kill_and_reap()?;
         owner.alive = false;
-        let told = settle::until(|| {
+        let noticed = settle::until(|| {
             for (left, map) in left.iter().zip(&self.maps) {
                 let now = map.as_ref().map(Map::info).transpose()?;
                 if now.map(|info| info.elements) != *left {
@@ -186,7 +186,7 @@ impl Device {
             }
             Ok(true)
         })?;
-        ensure!(told, "the elements of a dead process are left");
+        ensure!(noticed, "the elements of a dead process are left");
         Ok(Outcome::Done)
     }
 

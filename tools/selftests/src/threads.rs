@@ -34,13 +34,13 @@ struct Waiting {
 impl Waiting {
     fn start<'scope>(scope: &'scope Scope<'scope, '_>) -> Result<Self> {
         let (end, wait): (_, Receiver<()>) = channel();
-        let (tell, told) = channel();
+        let (sender, receiver) = channel();
         scope.spawn(move || {
-            let _ = tell.send(gettid());
+            let _ = sender.send(gettid());
             let _ = wait.recv();
         });
         Ok(Self {
-            tid: told.recv().context("the thread ended")?,
+            tid: receiver.recv().context("the thread ended")?,
             end,
         })
     }
