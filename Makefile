@@ -49,10 +49,10 @@ test-matrix:
 	@scripts/test --matrix
 
 bench:
-	@scripts/vm $(arch) --icount --timeout 1200 -- ostor bench
+	@scripts/vm $(arch) --icount --timeout 1200 -- ostor-torture bench
 
 stress:
-	@scripts/vm $(arch) --timeout 1800 -- ostor stress
+	@scripts/vm $(arch) --timeout 1800 -- ostor-torture stress
 
 torture:
 	@scripts/torture

@@ -64,7 +64,7 @@ show_splats() {
 # rest of it.
 first_problem() {
 	awk '
-	first == "" && sub(/^(WRONG|ostor): /, "") { first = $0; next }
+	first == "" && sub(/^(WRONG|ostor|ostor-torture): /, "") { first = $0; next }
 	first != "" && sub(/^ +/, " ") { first = first $0; next }
 	first != "" { exit }
 	END { if (first != "") print first }' "$1"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034
 #
-# The command-line tool and the guest tests: static programs, built by cargo in
+# The command-line tools and the selftests: static programs, built by cargo in
 # the root; for x86_64 also a 32-bit program that calls the device. Needs
 # root.sh, and its lock held.
 

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Calls /dev/owner_storage from a 32-bit program: each command that a map's
- * user has, with right and with wrong arguments, on the calling thread, on
- * another process and on a socket.
+ * Calls /dev/owner_storage from a 32-bit program: every command on maps and
+ * elements, with valid and invalid arguments, with the calling thread, another
+ * process and a socket as owners.
  *
- * What 32 bits can break is how an argument is laid out and how an address or a
- * descriptor is widened. So each argument lies above 2 GiB, where a widening by
- * sign shows, and at 4 modulo 8, where i386 may put one; each output is all ones
- * before the command; and some inputs differ from others above bit 31 only.
+ * A 32-bit caller can break on the layout of an argument and on the extension of
+ * an address or descriptor to 64 bits. So each argument lies above 2 GiB, where
+ * sign extension shows, and at 4 modulo 8, where i386 may align one; each output
+ * is all ones before the command; and some inputs differ only above bit 31.
  *
- * Prints a line for each check, in the kernel's test format, and exits with 0 if
- * all are right.
+ * Prints KTAP, a line for each check, and exits with 0 if all pass.
  */
 #include <assert.h>
 #include <errno.h>
@@ -46,19 +45,19 @@ static_assert(sizeof(void *) == 4, "this is a test of 32-bit callers");
 #define UNSET		(~0ULL)
 #define UNSET_32	(~0U)
 
-/* A size that aligns nothing behind a value. */
+/* A size after which nothing is aligned. */
 #define VALUE_SIZE	13
-/* Where values and entries lie in the memory behind the arguments. */
+/* Offsets of values and entries in the memory, behind the argument. */
 #define VALUES		1024
 #define ENTRIES		2052
-/* What all memory holds that the kernel has not written. */
+/* Fills all memory before each command. */
 #define FILL		0xa5
 
 static unsigned int checks, failed;
 static const char *subject = "device";
 static char *memory;
 
-/* Bytes of the values that are stored. */
+/* The values that are stored. */
 static const char first[VALUE_SIZE] = "first value.";
 static const char other[VALUE_SIZE] = "other value!";
 static const char zeroes[VALUE_SIZE];
@@ -75,7 +74,7 @@ static void check(const char *what, const char *field, __u64 seen, __u64 wanted)
 	printf("# is %llu (%#llx), must be %llu (%#llx)\n", seen, seen, wanted, wanted);
 }
 
-/* What the rest cannot be run without. */
+/* Ends the program unless a requirement of all checks is met. */
 static void need(bool there, const char *what)
 {
 	if (there)
@@ -93,7 +92,7 @@ static bool is_filled(const char *from, const char *to)
 	return true;
 }
 
-/* Runs a command with an argument of that size. Returns 0 or errno. */
+/* Runs a command with an argument of @size bytes. Returns 0 or errno. */
 static int command(const char *what, int fd, unsigned int cmd, void *arg, size_t size)
 {
 	char *at = memory + 4;
@@ -113,7 +112,7 @@ static void succeeds(const char *what, int fd, unsigned int cmd, void *arg)
 	check(what, "result", command(what, fd, cmd, arg, _IOC_SIZE(cmd)), 0);
 }
 
-/* A command fails with this errno value, and leaves its argument as it was. */
+/* Checks that a command fails with @error and does not change its argument. */
 static void fails(const char *what, int fd, unsigned int cmd, const void *arg, int error)
 {
 	char after[512];
@@ -129,7 +128,7 @@ static __u64 address(const void *at)
 	return (unsigned long)at;
 }
 
-/* One value in memory, with what is behind it filled. */
+/* Puts a value into memory and fills the bytes behind it. */
 static char *place(const char *bytes)
 {
 	char *at = memory + VALUES;
@@ -171,7 +170,7 @@ static const struct {
 	{ "statistics", OSTOR_IOC_STATS },
 };
 
-/* An argument of a command that takes a value at @value, or none if that is 0. */
+/* An argument with the value at @value, or without one if that is 0. */
 static struct ostor_elem elem(struct ostor_owner owner, __u64 value)
 {
 	struct ostor_elem arg = {
@@ -217,7 +216,7 @@ static void update_fails(const char *what, int map, struct ostor_owner owner, __
 	fails(what, map, OSTOR_IOC_UPDATE, &arg, error);
 }
 
-/* A lookup, get-or-create or take that returns what is stored. */
+/* Checks that a lookup, get-or-create or take returns the stored value. */
 static void returns(const char *what, int map, unsigned int cmd, struct ostor_owner owner,
 		    const char *value, __u64 seq)
 {
@@ -235,8 +234,8 @@ static void returns_nothing(const char *what, int map, unsigned int cmd, struct 
 }
 
 /*
- * All commands on one owner. The map has created @before elements yet; creates
- * three more and leaves the last one, with the first value.
+ * Checks all commands on one owner. @before elements were created in the map
+ * before. Creates three more and leaves the last one, with the first value.
  */
 static void one_owner(int map, struct ostor_owner owner, __u64 before)
 {
@@ -271,7 +270,7 @@ static void one_owner(int map, struct ostor_owner owner, __u64 before)
 	check_value("create with a value", first);
 }
 
-/* A command on an element fails, whichever it is. */
+/* Checks that every command on an element fails. */
 static void elems_fail(const char *what, int map, struct ostor_elem arg, int error)
 {
 	const char *outer = subject;
@@ -326,7 +325,7 @@ static void wrong_owners(int map, int pidfd, int socket)
 	elems_fail("a socket for a pidfd", map, arg, EBADF);
 }
 
-/* A cgroup's id is the one input of 64 bits that names something. */
+/* A cgroup's id is the only 64-bit input that names an object. */
 static void cgroup_ids(int map)
 {
 	struct ostor_owner root = { .by = OSTOR_BY_CGROUP_ID, .id = 1 };
@@ -497,7 +496,7 @@ static void check_list(const char *what, const struct ostor_list *arg, __u32 cou
 	      is_filled(entries + count * sizeof(struct ostor_entry), memory + MAPPED), true);
 }
 
-/* An element that a list is to have. */
+/* An element that a list must have. */
 struct listed {
 	const char *name;
 	__u64 owner_id;
@@ -506,7 +505,7 @@ struct listed {
 	bool seen;
 };
 
-/* Finds what a list has written among what it is to have; each but once. */
+/* Checks that a list has each element that it must have, once. */
 static void check_entries(__u32 count, struct listed *listed, size_t wanted)
 {
 	__u32 i;
@@ -570,7 +569,7 @@ static void lists(int map, struct listed *listed, size_t wanted)
 	succeeds("list of one", map, OSTOR_IOC_LIST, &arg);
 	pos = arg.pos;
 	seq = arg.seq;
-	/* In the same bucket, what is below the cursor: nothing, if bit 32 is lost. */
+	/* The elements of the bucket below the cursor: none if bit 32 is lost. */
 	arg = list_arg(1);
 	arg.pos = pos;
 	arg.seq = BIT_32 | 1;
@@ -738,7 +737,7 @@ static void maps(int fd, const struct ostor_map_create *right)
 	fails("second map create", fd, OSTOR_IOC_MAP_CREATE, &arg, EBUSY);
 }
 
-/* No command is known by another size, direction or number. */
+/* Checks that no command has another size, direction or number. */
 static void wrong_commands(int map)
 {
 	static const char arg[512];
@@ -761,7 +760,7 @@ static void wrong_commands(int map)
 	      ENOTTY);
 }
 
-/* A command cannot read or write its argument. */
+/* Checks commands that cannot read or write their argument. */
 static void faults(const char *what, int map, void *arg, bool written_only)
 {
 	size_t i;
@@ -800,7 +799,7 @@ static void wrong_arguments(int map)
 	need(!munmap(read_only, MAPPED), "munmap");
 }
 
-/* The other half of the addresses; all else lies above 2 GiB. */
+/* Checks addresses below 2 GiB; all others lie above. */
 static void below_2gib(int map, __u64 seq)
 {
 	struct ostor_owner self = { .by = OSTOR_BY_SELF };
@@ -849,14 +848,14 @@ static __u64 cookie(int socket)
 	return cookie;
 }
 
-/* The files of the device: one that stays nothing, and two that become maps. */
+/* Open files of the device: one that is not a map, and two maps. */
 struct files {
 	int plain;
 	int map;
 	int large;
 };
 
-/* Each of the owners has an element in the map; the first has one in the large map, too. */
+/* Each owner has an element in the map; the first also has one in the large map. */
 static void whole_maps(const struct files *files, const struct ostor_owner *owners,
 		       struct listed *listed, size_t count)
 {

@@ -1,36 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The kernel's benchmark of creations, with more than BPF's storage to choose
- * from, with samples of whole batches, and with a task that creates and deletes a
- * value of its own.
+ * The kernel's benchmark of creations, with other contestants besides BPF storage,
+ * with samples of whole batches, and with a task that creates and deletes its own
+ * value.
  *
- * Its main(), its options, and the loops that make sockets and tasks are the
- * kernel's: this file includes the one that has the loops, and stands in for three
- * things that it calls. open_contestant() loads the programs; attach_contestant()
- * attaches the one that stores, or something else, or nothing; and the end of each
- * socket or task goes by count_end().
+ * main(), the options and the loops that create sockets and tasks are the kernel's:
+ * this file includes the file with the loops, and replaces functions that it calls.
+ * open_contestant() loads the programs, attach_contestant() attaches the contestant,
+ * and count_end() counts the end of each socket and task.
  *
- * The kernel's main() takes a sample at each SIGALRM and has one come each second.
- * Here the producer sends it itself, when all of a number of sockets or tasks have
- * ended. So a sample is the time of that many creations, whatever it is, and no
- * batch is counted in part. -w and -d are numbers of samples.
+ * The kernel's main() takes a sample at each SIGALRM, which comes once a second.
+ * Here the producer raises it when a number of sockets or tasks have ended. A sample
+ * is therefore the time of that many creations, and no batch is counted in part. -w
+ * and -d are numbers of samples.
  *
- * The environment names the CONTESTANT:
+ * The environment variable CONTESTANT is one of:
  *
  *	none	nothing is attached
- *	program	BPF's programs without the storage
- *	bpf	the kernel's programs
- *	hook	the module's hooks without the storage
- *	ours	the module's hooks
+ *	program	BPF programs without storage
+ *	bpf	the kernel's programs, with BPF storage
+ *	hook	the module's hooks without storage
+ *	ours	the module's hooks with storage
  *
- * If it has SELF, then no socket or task is made: the producer creates and deletes
- * a value of itself, which is its "first" one, or a "later" one, as it has another
- * one in another map. It does so SELF_AGAIN times in a system call, with interrupts
- * on. Its contestants do not attach anything.
+ * If the variable SELF is set, no socket or task is created: the producer creates and
+ * deletes its own value, SELF_AGAIN times in each system call, with interrupts
+ * enabled. With "first" it has no other value, with "later" it has one in another map.
+ * Then the contestants attach nothing.
  *
- * Prints "sample CREATIONS NANOSECONDS" for each sample after the first ones, and
- * "events CREATIONS SWITCHES IRQ_WORKS NANOSECONDS" for all: the last is what a
- * loop took after them, which is longer by what was left to do then.
+ * Prints "sample CREATIONS NANOSECONDS" for each sample after the warm-up, and "events
+ * CREATIONS SWITCHES IRQ_WORKS NANOSECONDS" for all samples. The last number is the
+ * time of a loop after them, which deferred work makes longer.
  */
 #include <argp.h>
 #include <fcntl.h>
@@ -66,7 +65,7 @@ static int count_end(int ret);
 
 #define DRIVER "/sys/kernel/debug/owner_storage/creation"
 
-/* Creations in a sample: a multiple of each size of batches. */
+/* Creations in a sample, a multiple of every batch size. */
 #define SOCKETS 2048
 #define TASKS 512
 #define SELVES (96 * SELF_AGAIN)
@@ -82,7 +81,7 @@ static bool of_sockets(void)
 	return storage_type == BPF_MAP_TYPE_SK_STORAGE;
 }
 
-/* Which value of itself the producer creates and deletes, if it is to do that. */
+/* The variable SELF, or NULL. */
 static const char *self;
 
 static bool of_first(void)
@@ -97,8 +96,8 @@ static long per_sample(void)
 	return of_sockets() ? SOCKETS : TASKS;
 }
 
-/* How many sockets or tasks a contestant was told of, and how many it failed at. */
-struct told {
+/* Numbers of sockets or tasks that a contestant has seen, and of failures. */
+struct counts {
 	long good;
 	long bad;
 };
@@ -106,15 +105,15 @@ struct told {
 struct contestant {
 	const char *name;
 	bool (*attach)(const struct bpf_program *prog);
-	void (*ask)(struct told *told);
-	/* In place of attaching, and each time again. */
+	void (*ask)(struct counts *counts);
+	/* With SELF: called once instead of attach, and for each system call. */
 	void (*self_begin)(void);
 	void (*self_again)(void);
 };
 
 static const struct contestant *contestant;
 
-/* Ends that the producer has seen. */
+/* Sockets or tasks of the producer that have ended. */
 static long ended;
 
 static bool attach_none(const struct bpf_program *prog)
@@ -122,9 +121,9 @@ static bool attach_none(const struct bpf_program *prog)
 	return true;
 }
 
-static void ask_none(struct told *told)
+static void ask_none(struct counts *counts)
 {
-	told->good = ended;
+	counts->good = ended;
 }
 
 static void self_begin_none(void)
@@ -165,10 +164,10 @@ static bool attach_program(const struct bpf_program *prog)
 						  program->progs.task_made);
 }
 
-static void ask_program(struct told *told)
+static void ask_program(struct counts *counts)
 {
-	told->good = program->bss->calls;
-	told->bad = program->bss->failures;
+	counts->good = program->bss->calls;
+	counts->bad = program->bss->failures;
 }
 
 static bool attach_bpf(const struct bpf_program *prog)
@@ -176,18 +175,18 @@ static bool attach_bpf(const struct bpf_program *prog)
 	return of_sockets() ? bpf_program__attach_trace(prog) : bpf_program__attach(prog);
 }
 
-static void ask_bpf(struct told *told)
+static void ask_bpf(struct counts *counts)
 {
 	if (self) {
-		ask_program(told);
+		ask_program(counts);
 		return;
 	}
-	told->good = skel->bss->create_cnts;
-	told->bad = skel->bss->create_errs;
+	counts->good = skel->bss->create_cnts;
+	counts->bad = skel->bss->create_errs;
 }
 
-/* The file stays open: what is told it often should cost no more than the writing. */
-static bool tell_driver(const char *what)
+/* Keeps the file open, so that a call costs one write(). */
+static bool write_driver(const char *what)
 {
 	static int fd = -1;
 
@@ -202,34 +201,34 @@ static bool tell_driver(const char *what)
 
 static bool attach_hook(const struct bpf_program *prog)
 {
-	return tell_driver(of_sockets() ? "socket-hook" : "task-hook");
+	return write_driver(of_sockets() ? "socket-hook" : "task-hook");
 }
 
 static bool attach_ours(const struct bpf_program *prog)
 {
-	return tell_driver(of_sockets() ? "socket" : "task");
+	return write_driver(of_sockets() ? "socket" : "task");
 }
 
 static void self_begin_hook(void)
 {
-	tell_driver("self-none");
+	write_driver("self-none");
 }
 
 static void self_begin_ours(void)
 {
-	tell_driver(of_first() ? "self-first" : "self-later");
+	write_driver(of_first() ? "self-first" : "self-later");
 }
 
 static void self_again_driver(void)
 {
-	tell_driver("self-again");
+	write_driver("self-again");
 }
 
-static void ask_driver(struct told *told)
+static void ask_driver(struct counts *counts)
 {
 	FILE *file = fopen(DRIVER, "r");
 
-	if (!file || fscanf(file, "%ld %ld", &told->good, &told->bad) != 2)
+	if (!file || fscanf(file, "%ld %ld", &counts->good, &counts->bad) != 2)
 		fail(DRIVER);
 	fclose(file);
 }
@@ -243,12 +242,12 @@ static const struct contestant contestants[] = {
 };
 
 /*
- * Loads all programs, whoever the contestant is: what makes tasks depends on what
- * its process has in memory.
+ * Loads the programs of all contestants, since the cost of a fork depends on the
+ * memory of the process.
  *
- * The kernel's program for sockets is one for the LSM hook socket_post_create,
- * which this kernel has not. It only looks at the first argument, a struct socket,
- * and the next function that the socket comes to has the same one.
+ * The kernel's program for sockets is attached to the LSM hook socket_post_create,
+ * which this kernel does not have. The program only uses the first argument, a struct
+ * socket, and sock_alloc_file(), which is called next, has the same one.
  */
 static struct bench_local_storage_create *open_contestant(void)
 {
@@ -273,27 +272,27 @@ static bool attach_contestant(const struct bpf_program *prog)
 	return self || contestant->attach(prog);
 }
 
-/* Turns of a loop of two instructions: a tenth of a second if nothing else runs. */
-#define TURNS 50000000
+/* Iterations of a loop of two instructions: a tenth of a second without other work. */
+#define ITERATIONS 50000000
 
 static unsigned long time_loop(void)
 {
 	unsigned long start = get_time_ns();
 	long i;
 
-	for (i = TURNS; i; i--)
+	for (i = ITERATIONS; i; i--)
 		asm volatile("" : "+r" (i));
 	return get_time_ns() - start;
 }
 
-/* What the kernel has counted so far. */
+/* Counts of the kernel and the contestant so far. */
 struct events {
-	struct told told;
+	struct counts counts;
 	unsigned long switches;
 	unsigned long irq_works;
 };
 
-/* The number after @name and blanks in a file of /proc, on its one CPU. */
+/* The number after @name in a file of /proc. The machine has one CPU. */
 static unsigned long read_number(const char *path, const char *name)
 {
 	char line[512], *at;
@@ -316,7 +315,7 @@ static unsigned long read_number(const char *path, const char *name)
 
 static void read_events(struct events *events)
 {
-	contestant->ask(&events->told);
+	contestant->ask(&events->counts);
 	events->switches = read_number("/proc/stat", "ctxt ");
 	events->irq_works = read_number("/proc/interrupts", "IWI:");
 }
@@ -326,8 +325,8 @@ static unsigned long loop_ns;
 static sem_t started, finished;
 
 /*
- * Called in place of setitimer() by the kernel's main(), when all is set up but
- * nothing measured: the producer's own thread is made, and not counted.
+ * Replaces setitimer(), which the kernel's main() calls before the measurement. The
+ * producer's thread has been created by then, and is not counted.
  */
 int __wrap_setitimer(int which, const struct itimerval *new, struct itimerval *old)
 {
@@ -335,7 +334,7 @@ int __wrap_setitimer(int which, const struct itimerval *new, struct itimerval *o
 	return sem_post(&started);
 }
 
-/* After the last sample the thread waits for the end of the process. */
+/* Counts ended sockets or tasks. After the last sample the thread stops. */
 static void count_ends(long count)
 {
 	ended += count;
@@ -406,10 +405,10 @@ static void creation_final(struct bench_res res[], int res_cnt)
 
 	while (sem_wait(&finished))
 		;
-	good = at_end.told.good - at_start.told.good;
-	if (create_owner_errs || at_end.told.bad || good != ended) {
+	good = at_end.counts.good - at_start.counts.good;
+	if (create_owner_errs || at_end.counts.bad || good != ended) {
 		fprintf(stderr, "%ld made, %ld not made, %ld created, %ld not created\n",
-			ended, create_owner_errs, good, at_end.told.bad);
+			ended, create_owner_errs, good, at_end.counts.bad);
 		exit(1);
 	}
 	for (i = 0; i < res_cnt; i++)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The programs of the kernel's benchmark of creations, without the storage: what
- * it costs to be called and to count. And one that creates and deletes a value of
- * the calling task, again and again.
+ * The programs of the kernel's benchmark of creations without storage, which show the
+ * cost of the call and the count; and a program that repeatedly creates and deletes a
+ * value of the calling task.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -14,7 +14,7 @@ long calls;
 long failures;
 __u32 process;
 
-/* Whether there is a storage in self_again(). */
+/* Whether self_again() stores. */
 bool stores;
 
 struct value {
@@ -63,7 +63,7 @@ int self_again(void *ctx)
 	return 0;
 }
 
-/* Gives the task a value in another map. */
+/* Creates a value of the task in another map. */
 SEC("raw_tp")
 int self_other(void *ctx)
 {

@@ -1,3 +1,3 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* How often a task creates and deletes its value when it is asked to. */
+/* How many times a task creates and deletes its value in one system call. */
 #define SELF_AGAIN 256

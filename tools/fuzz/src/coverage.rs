@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which of the module's code was run, by its symbols.
+//! The code of the module that was run, by the module's symbols.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,20 +7,20 @@ use std::ops::Range;
 
 use anyhow::{Context, Result};
 
-/// What names of symbols of the device's functions have in them.
+/// Part of the symbol names of all functions of the device's files.
 const DEVICE: &str = "6device";
 
 /// The loaded module.
 #[derive(Debug)]
 pub(crate) struct Module {
     name: String,
-    /// Where its memory is.
+    /// Addresses of its code and data.
     memory: Range<u64>,
-    /// Its functions by where they begin.
+    /// Its functions by their start addresses.
     functions: BTreeMap<u64, String>,
 }
 
-/// Of the functions of the device's files, how many were run.
+/// Number of functions of the device's files that were run, and of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Functions {
     pub(crate) hit: usize,
@@ -28,11 +28,11 @@ pub(crate) struct Functions {
 }
 
 impl Module {
-    /// Asks the kernel where the module is.
+    /// Reads from the kernel where the module is.
     pub(crate) fn loaded() -> Result<Self> {
         let read = |path| fs::read_to_string(path).with_context(|| format!("cannot read {path}"));
         Self::parse(&read("/proc/modules")?, &read("/proc/kallsyms")?)
-            .context("the kernel does not say where the module is")
+            .context("the kernel does not show where the module is")
     }
 
     fn parse(modules: &str, symbols: &str) -> Option<Self> {
@@ -64,7 +64,7 @@ impl Module {
         })
     }
 
-    /// Whether an address is the module's.
+    /// Whether an address is in the module.
     pub(crate) fn has(&self, address: u64) -> bool {
         self.memory.contains(&address)
     }
@@ -73,7 +73,7 @@ impl Module {
         &self.name
     }
 
-    /// What of the device was run, if this was run.
+    /// The functions of the device among the code that was run.
     pub(crate) fn device_functions(&self, run: &BTreeSet<u64>) -> Functions {
         let hit: BTreeSet<_> = run
             .iter()

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Making arguments up: right ones, nearly right ones and wild ones.
+//! Generating arguments: valid, nearly valid and random ones.
 
 use ostor::random::Random;
 
 use crate::grammar::{self, Field, Grammar, OPERATION, OWNER_FD, OWNER_ID};
-use crate::slots::{self, Room};
+use crate::slots::{self, Class};
 use crate::sys::arena::{Arena, Place};
 use crate::sys::call::{Call, MOST_BYTES};
 
-/// Numbers at which something may change.
+/// Numbers at which behaviour may change.
 const EDGES: [u32; 16] = [
     0,
     1,
@@ -31,14 +31,14 @@ const EDGES: [u32; 16] = [
 /// An argument.
 #[derive(Clone, Debug)]
 pub(crate) struct Input {
-    /// Which of [`grammar::all`] it is of.
+    /// Index in [`grammar::all`].
     pub(crate) grammar: usize,
-    /// The descriptor that the call is made on.
+    /// The descriptor of the call.
     fd: i32,
     bytes: Vec<u8>,
 }
 
-/// Makes arguments up.
+/// Generates arguments.
 pub(crate) struct Generator<'a> {
     grammars: &'a [Grammar],
     total_weight: usize,
@@ -54,8 +54,8 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// A new argument: most are right, some have one to three fields changed, few
-    /// are noise.
+    /// A new argument. Most are valid, some have one to three fields changed, a few are
+    /// random.
     pub(crate) fn fresh(&self, random: &mut Random) -> Input {
         let mut at = random.below(self.total_weight);
         let chosen = self.grammars.iter().position(|grammar| {
@@ -63,7 +63,7 @@ impl<'a> Generator<'a> {
             at = at.wrapping_sub(grammar.weight);
             hit
         });
-        let mut input = self.right(chosen.expect("below the total weight"), random);
+        let mut input = self.valid(chosen.expect("below the total weight"), random);
         match random.below(16) {
             0..=9 => {}
             10..=14 => self.change(&mut input, random),
@@ -72,24 +72,24 @@ impl<'a> Generator<'a> {
         input
     }
 
-    /// A change of an argument that was of use.
-    pub(crate) fn again(&self, old: &Input, random: &mut Random) -> Input {
+    /// A variant of an argument that reached new code.
+    pub(crate) fn variant(&self, old: &Input, random: &mut Random) -> Input {
         let mut input = old.clone();
         self.change(&mut input, random);
         input
     }
 
-    /// An argument with nothing wrong in itself. What it names may be gone.
-    fn right(&self, grammar: usize, random: &mut Random) -> Input {
+    /// A valid argument. The objects that it names may be gone.
+    fn valid(&self, grammar: usize, random: &mut Random) -> Input {
         let shape = &self.grammars[grammar];
         let size = match grammar::size_of_argument(shape.command) {
             0 => MOST_BYTES,
             size => size,
         };
         let fd = match random.below(32) {
-            0..=1 => slots::any_of(Room::Odd, random),
-            2 if shape.name != grammar::NOBODYS => slots::any(random),
-            _ => slots::any_of(Room::Maps, random),
+            0..=1 => slots::any_of(Class::Odd, random),
+            2 if shape.name != grammar::UNKNOWN => slots::any(random),
+            _ => slots::any_of(Class::Maps, random),
         };
         let mut bytes = vec![0; size];
         for field in shape.fields {
@@ -117,7 +117,7 @@ impl<'a> Generator<'a> {
             Field::MapFd(at) => {
                 let fd = match random.below(4) {
                     0 => -1,
-                    _ => slots::any_of(Room::Maps, random),
+                    _ => slots::any_of(Class::Maps, random),
                 };
                 set(bytes, at, &fd.to_ne_bytes());
             }
@@ -160,11 +160,11 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// The call with this argument.
+    /// The call with an argument.
     pub(crate) fn call(&self, input: &mut Input, random: &mut Random) -> Call {
         let shape = &self.grammars[input.grammar];
         let command = match shape.name {
-            grammar::NOBODYS => nobodys(self.grammars, random),
+            grammar::UNKNOWN => unknown(self.grammars, random),
             _ => shape.command,
         };
         let place = match random.below(16) {
@@ -184,23 +184,23 @@ impl<'a> Generator<'a> {
     }
 }
 
-/// Names an owner.
+/// Fills in an owner.
 fn owner(at: usize, bytes: &mut [u8], random: &mut Random) {
     let (by, fd, id) = match random.below(16) {
         0..=2 => (uapi::OSTOR_BY_SELF, 0, 0),
-        3..=6 => (uapi::OSTOR_BY_PIDFD, slots::any_of(Room::Tasks, random), 0),
+        3..=6 => (uapi::OSTOR_BY_PIDFD, slots::any_of(Class::Tasks, random), 0),
         7..=8 => (
             uapi::OSTOR_BY_CGROUP_FD,
-            slots::any_of(Room::Cgroups, random),
+            slots::any_of(Class::Cgroups, random),
             0,
         ),
         9 => (uapi::OSTOR_BY_CGROUP_ID, 0, slots::cgroup_id(random)),
         10..=13 => (
             uapi::OSTOR_BY_SOCKET,
-            slots::any_of(Room::Sockets, random),
+            slots::any_of(Class::Sockets, random),
             0,
         ),
-        14 => (uapi::OSTOR_BY_NETNS, slots::any_of(Room::Netns, random), 0),
+        14 => (uapi::OSTOR_BY_NETNS, slots::any_of(Class::Netns, random), 0),
         _ => (random.below(7) as u32, slots::any(random), 0),
     };
     set(bytes, at, &by.to_ne_bytes());
@@ -208,8 +208,8 @@ fn owner(at: usize, bytes: &mut [u8], random: &mut Random) {
     set(bytes, at + OWNER_ID, &id.to_ne_bytes());
 }
 
-/// A number that is nobody's command: unknown, or of another size or direction.
-fn nobodys(grammars: &[Grammar], random: &mut Random) -> u64 {
+/// A number that is no command: an unknown index, or another size or direction.
+fn unknown(grammars: &[Grammar], random: &mut Random) -> u64 {
     let known = random.pick(grammars).command;
     let magic = u64::from(uapi::OSTOR_IOC_MAGIC) << 8;
     let number = match random.below(4) {
@@ -218,7 +218,7 @@ fn nobodys(grammars: &[Grammar], random: &mut Random) -> u64 {
         2 => known ^ (random.below(256) as u64),
         _ => (random.next() & 0xffff_00ff) | magic,
     };
-    // No command has this bit.
+    // No command has an index with this bit.
     let is_one = grammars.iter().any(|grammar| grammar.command == number);
     if is_one { number | 0x80 } else { number }
 }
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_gets_its_turn() {
+    fn every_command_is_generated() {
         let grammars = grammar::all();
         let generator = Generator::new(&grammars, Arena::map(201).unwrap());
         let mut random = Random::new(1, 1);
@@ -271,6 +271,6 @@ mod tests {
         for _ in 0..200_000 {
             seen[generator.fresh(&mut random).grammar] += 1;
         }
-        assert!(seen.iter().all(|&turns| turns > 0), "{seen:?}");
+        assert!(seen.iter().all(|&count| count > 0), "{seen:?}");
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the arguments of the commands are made of.
+//! The fields of the commands' arguments.
 
 use std::mem::{offset_of, size_of};
 
@@ -11,40 +11,40 @@ use uapi::{
 
 use crate::sys::call::Addresses;
 
-/// A field of an argument that should not just be 0.
+/// A field of an argument that is filled in; all others are 0.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Field {
     /// `struct ostor_owner`.
     Owner(usize),
     /// The descriptor of a map, or -1.
     MapFd(usize),
-    /// The address of a few `struct ostor_op`, and how many.
+    /// The address and the number of a few `struct ostor_op`.
     Ops(usize, usize),
-    /// An address of so many bytes, or of a value if that is 0.
+    /// An address of as many bytes, or of a value if that is 0.
     Address(usize, usize),
-    /// Bytes of a map's value.
+    /// The value size of a map.
     ValueSize(usize),
     /// One of these numbers.
     OneOf(usize, &'static [u32]),
-    /// Any number below, mostly a small one.
+    /// A number below this one, mostly a small one.
     Below(usize, u32),
-    /// Eight bytes of anything.
+    /// Eight random bytes.
     Any(usize),
 }
 
-/// What a command takes.
+/// The argument of a command.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grammar {
     pub(crate) name: &'static str,
     /// The command's number.
     pub(crate) command: u64,
-    /// Of all calls, this many in fifty thousand or so.
+    /// How many of about fifty thousand calls are of this command.
     pub(crate) weight: usize,
     pub(crate) fields: &'static [Field],
     pub(crate) addresses: Addresses,
 }
 
-/// What is known of a command beyond its number.
+/// What the fuzzer knows about a command beyond its number.
 struct Known {
     name: &'static str,
     weight: usize,
@@ -52,13 +52,13 @@ struct Known {
     addresses: &'static [usize],
 }
 
-/// The calls with numbers that are nobody's command.
-pub(crate) const NOBODYS: &str = "no command";
+/// The name of the calls whose number is no command.
+pub(crate) const UNKNOWN: &str = "no command";
 
-/// How often a command is called of which only the number is known.
+/// Weight of a command of which only the number is known.
 const UNKNOWN_WEIGHT: usize = 100;
 
-/// Where `struct ostor_elem` has an address.
+/// Offset of the address in `struct ostor_elem`.
 const VALUE: usize = offset_of!(ostor_elem, value);
 
 const ELEM: &[Field] = &[
@@ -67,7 +67,7 @@ const ELEM: &[Field] = &[
     Field::ValueSize(offset_of!(ostor_elem, value_size)),
 ];
 
-/// A `struct ostor_op` at an offset.
+/// The fields of a `struct ostor_op` at an offset.
 const fn operation(at: usize) -> [Field; 4] {
     [
         Field::Owner(at + offset_of!(ostor_op, owner)),
@@ -77,7 +77,7 @@ const fn operation(at: usize) -> [Field; 4] {
     ]
 }
 
-/// One by itself.
+/// The fields of a `struct ostor_op`.
 pub(crate) const OPERATION: [Field; 4] = operation(0);
 
 const OUTER: [Field; 4] = operation(offset_of!(ostor_recurse, outer));
@@ -173,9 +173,9 @@ const KNOWN: &[Known] = &[
         fields: &[],
         addresses: &[],
     },
-    // A probe on a tracepoint costs grace periods and changes the kernel's code,
-    // the bench waits for the reaper, a context has its length, and in a cycle
-    // CPUs wait for each other: up to a second each on an emulated CPU.
+    // These are slow, up to a second each on an emulated CPU: a probe of a tracepoint
+    // costs grace periods and patches code, the bench waits for the reaper, a context has
+    // a duration, and in a cycle CPUs wait for each other.
     Known {
         name: "RECURSE",
         weight: 50,
@@ -267,7 +267,7 @@ const KNOWN: &[Known] = &[
     },
 ];
 
-/// What is known of each command of the header, and of what is none.
+/// The grammar of each command of the header, and that of numbers without a command.
 pub(crate) fn all() -> Vec<Grammar> {
     let of_command = |&(name, command): &(&'static str, u64)| {
         let known = KNOWN.iter().find(|known| known.name == name);
@@ -279,24 +279,23 @@ pub(crate) fn all() -> Vec<Grammar> {
             addresses: known.map_or(Addresses::Unknown, |known| Addresses::At(known.addresses)),
         }
     };
-    let nobodys = Grammar {
-        name: NOBODYS,
+    let unknown = Grammar {
+        name: UNKNOWN,
         command: 0,
         weight: 1500,
         fields: &[],
         addresses: Addresses::Unknown,
     };
-    COMMANDS.iter().map(of_command).chain([nobodys]).collect()
+    COMMANDS.iter().map(of_command).chain([unknown]).collect()
 }
 
-/// The bytes of a command's argument, which are part of its number.
+/// The size of a command's argument, which its number encodes.
 pub(crate) fn size_of_argument(command: u64) -> usize {
     (command >> 16) as usize & 0x3fff
 }
 
 impl Grammar {
-    /// Takes out of an argument what must never be asked for, whatever else is:
-    /// faults that stay, hours that pass, all the memory there is.
+    /// Limits fields so that no call injects faults, takes hours or allocates all memory.
     pub(crate) fn restrain(&self, bytes: &mut [u8]) {
         match self.name {
             "FAULT" => bytes[offset_of!(ostor_fault, set)..][..4].fill(0),
@@ -317,18 +316,18 @@ impl Grammar {
                 limit(stall, uapi::OSTOR_CYCLE_STALL_MAX_MS, 64);
             }
             _ if self.addresses == Addresses::Unknown => {
-                bytes.chunks_exact_mut(4).for_each(small_or_absurd);
+                bytes.chunks_exact_mut(4).for_each(small_or_refused);
             }
             _ => {}
         }
     }
 }
 
-/// Longest OSTOR_IOC_CONTEXT that is not refused.
+/// Longest duration that OSTOR_IOC_CONTEXT accepts.
 const LONGEST_MS: u32 = 60_000;
 
-/// Brings a number of four or eight bytes that would not be refused, being `most` at
-/// the most, below `end`.
+/// Reduces a number of four or eight bytes below `end`, unless the device refuses it, as
+/// it does above `most`.
 fn limit(number: &mut [u8], most: u32, end: u32) {
     let (low, high) = number.split_at_mut(4);
     let value = u32::from_ne_bytes((&*low).try_into().expect("four bytes"));
@@ -337,18 +336,18 @@ fn limit(number: &mut [u8], most: u32, end: u32) {
     }
 }
 
-/// Whatever a number counts: few of them, or so many that they are refused.
-fn small_or_absurd(number: &mut [u8]) {
+/// Makes a number of unknown meaning small, unless it is so large that it is refused.
+fn small_or_refused(number: &mut [u8]) {
     let value = u32::from_ne_bytes((&*number).try_into().expect("four bytes"));
     if value < 1 << 31 {
         number.copy_from_slice(&(value % 64).to_ne_bytes());
     }
 }
 
-/// Where an owner has its descriptor.
+/// Offset of an owner's descriptor.
 pub(crate) const OWNER_FD: usize = offset_of!(ostor_owner, fd);
 
-/// Where it has its id.
+/// Offset of an owner's id.
 pub(crate) const OWNER_ID: usize = offset_of!(ostor_owner, id);
 
 #[cfg(test)]
@@ -368,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn no_fault_stays_and_nothing_takes_hours() {
+    fn no_call_injects_faults_or_takes_hours() {
         let all = all();
         let restrained = |name: &str, bytes: &mut [u8]| {
             let grammar = all.iter().find(|grammar| grammar.name == name);
@@ -393,7 +392,7 @@ mod tests {
         }
         for (asked, got) in [(7u32, 7), (4_000_000, 0), (u32::MAX, u32::MAX)] {
             let mut bytes = asked.to_ne_bytes();
-            restrained(NOBODYS, &mut bytes);
+            restrained(UNKNOWN, &mut bytes);
             assert_eq!(bytes, got.to_ne_bytes());
         }
     }

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `ostor-fuzz`: every command of `/dev/owner_storage` with right, nearly right and
-//! wild arguments, on descriptors of all kinds, while other threads replace and
-//! close those and processes fork, execute and die. To be run in a guest as root:
-//! the kernel's log says whether it went well, and the module's statistics whether
-//! anything is left.
+//! `ostor-fuzz`: every command of the device with valid, nearly valid and random arguments,
+//! on descriptors of all kinds, while other threads replace and close these and processes
+//! fork, execute and die. Runs as root in a guest: the kernel's log shows faults, and the
+//! module's statistics show whether an object is left.
 
 mod cli;
 mod coverage;
+mod environment;
 mod generate;
 mod grammar;
+mod results;
 mod slots;
 mod sys;
-mod tally;
 mod worker;
-mod world;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -22,69 +21,69 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use clap::Parser;
 use nix::sys::resource::{Resource, setrlimit};
+use ostor::device;
+use ostor::exit::Exit;
+use ostor::output::Output;
+use ostor::program;
 use ostor::progress::Progress;
 use ostor::random::Random;
-use ostor::text::{grouped, table, verdict};
-use ostor::{device, settle};
-use uapi::ostor_stats;
+use ostor::report::Report;
+use ostor::text::grouped;
+use serde_json::json;
 
 use crate::cli::Cli;
 use crate::coverage::Module;
-use crate::tally::Tally;
+use crate::environment::Environment;
+use crate::results::Results;
 use crate::worker::{Done, Plan};
-use crate::world::World;
 
-/// Descriptors that this process may have.
+/// Limit of open descriptors of this process.
 const DESCRIPTORS: u64 = 1024;
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("ostor-fuzz: {error:#}");
-            ExitCode::from(6)
-        }
-    }
+    program::main(|cli: &Cli| cli.json, |cli, output| run(&cli, output))
 }
 
-fn run(cli: &Cli) -> Result<bool> {
+fn run(cli: &Cli, output: &Output) -> Result<Exit> {
     setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS, DESCRIPTORS)
         .context("cannot have enough descriptors")?;
     let before = device::stats()?;
     let module = Module::loaded()?;
     let grammars = grammar::all();
     let done = {
-        let world = World::create(&mut Random::new(cli.seed, u64::MAX))?;
+        let environment = Environment::create(&mut Random::new(cli.seed, u64::MAX))?;
         let done = fuzz(
             cli,
             &Plan {
                 grammars: &grammars,
-                world: &world,
+                environment: &environment,
                 module: &module,
                 left: AtomicU64::new(cli.ops),
                 end: end_of(cli.seconds),
                 seed: cli.seed,
             },
         );
-        world.end();
+        environment.end();
         done?
     };
 
-    let mut tally = Tally::new(grammars.len());
-    done.iter().for_each(|done| tally.merge(&done.tally));
-    println!("{}", tally.as_table(&grammars));
-    println!("calls: {}", grouped(tally.calls()));
-    println!("{}", covered(&module, &done));
-    let ok = nothing_left(&before)? && tally.calls() > 0;
-    println!("fuzz: {}", verdict(ok, 0));
-    Ok(ok)
+    let mut results = Results::new(grammars.len());
+    done.iter().for_each(|done| results.merge(&done.results));
+    let mut report = Report::default();
+    report.add("calls", results.calls());
+    if results.calls() == 0 {
+        report.problem("no call was made");
+    }
+    report.expect_nothing_left(&before)?;
+    let covered = covered(&module, &done);
+    let fields = json!({ "commands": results.to_json(&grammars), "coverage": covered });
+    let text = format!("{}\n{covered}", results.as_table(&grammars));
+    report.print_with("fuzz", fields, text, output)
 }
 
 fn end_of(seconds: u64) -> Instant {
-    // So far away that nobody sees it come.
+    // 34 years stand for no limit.
     let seconds = if seconds == 0 { 1 << 30 } else { seconds };
     Instant::now() + Duration::from_secs(seconds)
 }
@@ -107,7 +106,7 @@ fn fuzz(cli: &Cli, plan: &Plan<'_>) -> Result<Vec<Done>> {
     })
 }
 
-/// What KCOV tells, if the kernel has it.
+/// The coverage, if the kernel has KCOV.
 fn covered(module: &Module, done: &[Done]) -> String {
     let run: Option<Vec<_>> = done.iter().map(|done| done.run.as_ref()).collect();
     let Some(run) = run else {
@@ -122,28 +121,4 @@ fn covered(module: &Module, done: &[Done]) -> String {
         functions.all,
         functions.hit
     )
-}
-
-/// Waits until all is gone, and prints what is not.
-fn nothing_left(before: &ostor_stats) -> Result<bool> {
-    let after = settle::stats_back_to(before)?;
-    let allocated = after.allocated - before.allocated;
-    let mut figures: Vec<(&str, u64, u64)> = settle::ALIVE
-        .into_iter()
-        .zip(settle::alive(&after))
-        .zip(settle::alive(before))
-        .map(|((what, after), before)| (what, after, before))
-        .collect();
-    figures.extend([
-        ("values dropped", after.dropped - before.dropped, allocated),
-        ("values freed", after.freed - before.freed, allocated),
-        ("late_free", after.late_free, before.late_free),
-        ("stale", after.stale, before.stale),
-        ("omem_left", after.omem_left, before.omem_left),
-    ]);
-    let rows = figures
-        .iter()
-        .map(|(what, after, must_be)| [(*what).to_owned(), grouped(*after), grouped(*must_be)]);
-    println!("{}", table(["at the end", "is", "must be"], rows));
-    Ok(figures.iter().all(|(_, after, must_be)| after == must_be))
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The descriptors that calls name: a fixed number for each, by what it is meant
-//! to be. Another thread may have closed or replaced what is there.
+//! The descriptors that calls name: fixed numbers for each class of files. Another thread
+//! may have closed a descriptor or put another file there.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,9 +8,9 @@ use ostor::random::Random;
 
 use crate::sys::descriptor::FIRST;
 
-/// What is at a number.
+/// The class of files at a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Room {
+pub(crate) enum Class {
     /// Maps.
     Maps,
     /// Pidfds.
@@ -21,18 +21,18 @@ pub(crate) enum Room {
     Sockets,
     /// Network namespaces.
     Netns,
-    /// The device that is no map yet, a map's second descriptor, files of other
-    /// kinds, nothing.
+    /// An open device that is not a map, a second descriptor of a map, files of other
+    /// kinds, or a closed descriptor.
     Odd,
 }
 
-/// How many numbers there are for each, in the order of [`Room`].
+/// Number of descriptors of each class, in the order of [`Class`].
 const COUNTS: [i32; 6] = [8, 8, 4, 8, 2, 8];
 
-/// The sizes of the maps' values, in turn.
+/// Value sizes of the maps, in the order of their numbers.
 const VALUE_SIZES: [u32; 5] = [1, 16, 64, 1000, uapi::OSTOR_VALUE_SIZE_MAX];
 
-impl Room {
+impl Class {
     pub(crate) const ALL: [Self; 6] = [
         Self::Maps,
         Self::Tasks,
@@ -42,48 +42,48 @@ impl Room {
         Self::Odd,
     ];
 
-    /// Its numbers.
+    /// The numbers of the class.
     pub(crate) fn numbers(self) -> std::ops::Range<i32> {
         let before: i32 = COUNTS[..self as usize].iter().sum();
         FIRST + before..FIRST + before + COUNTS[self as usize]
     }
 }
 
-/// A number of a room.
-pub(crate) fn any_of(room: Room, random: &mut Random) -> i32 {
-    let numbers = room.numbers();
+/// A number of a class.
+pub(crate) fn any_of(class: Class, random: &mut Random) -> i32 {
+    let numbers = class.numbers();
     numbers.start + random.below(numbers.len()) as i32
 }
 
-/// Any number, some of which nobody has anything at.
+/// Any number, also one without an open file.
 pub(crate) fn any(random: &mut Random) -> i32 {
     match random.below(16) {
         0 => -1,
         1 => i32::MAX,
         2 => random.below(3) as i32,
-        _ => any_of(*random.pick(&Room::ALL), random),
+        _ => any_of(*random.pick(&Class::ALL), random),
     }
 }
 
-/// The size of the values in the map that is at a number.
+/// The value size of the map at a number.
 pub(crate) fn value_size_at(number: i32) -> u32 {
     VALUE_SIZES[number.unsigned_abs() as usize % VALUE_SIZES.len()]
 }
 
-/// A size that some of the maps have.
+/// The value size of one of the maps.
 pub(crate) fn value_size(random: &mut Random) -> u32 {
     *random.pick(&VALUE_SIZES)
 }
 
-/// Ids of cgroups that there are or were.
+/// Ids of cgroups that exist or have existed.
 static CGROUP_IDS: [AtomicU64; 8] = [const { AtomicU64::new(1) }; 8];
 
-/// An id of a cgroup.
+/// The id of a cgroup.
 pub(crate) fn cgroup_id(random: &mut Random) -> u64 {
     random.pick(&CGROUP_IDS).load(Ordering::Relaxed)
 }
 
-/// Remembers a cgroup's id.
+/// Stores the id of a cgroup.
 pub(crate) fn remember_cgroup(id: u64, random: &mut Random) {
     random.pick(&CGROUP_IDS).store(id, Ordering::Relaxed);
 }
@@ -93,11 +93,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_room_has_numbers_of_its_own() {
+    fn the_numbers_of_classes_do_not_overlap() {
         let mut next = FIRST;
-        for room in Room::ALL {
-            assert_eq!(room.numbers().start, next);
-            next = room.numbers().end;
+        for class in Class::ALL {
+            assert_eq!(class.numbers().start, next);
+            next = class.numbers().end;
         }
     }
 }

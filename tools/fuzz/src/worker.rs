@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! One thread that makes calls.
+//! A thread that makes calls.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,35 +10,35 @@ use nix::errno::Errno;
 use ostor::random::Random;
 
 use crate::coverage::Module;
+use crate::environment::Environment;
 use crate::generate::{Generator, Input};
 use crate::grammar::Grammar;
+use crate::results::Results;
 use crate::sys::arena::Arena;
 use crate::sys::call::Call;
 use crate::sys::kcov::Kcov;
-use crate::tally::Tally;
-use crate::world::World;
 
-/// After how many calls something else happens.
+/// Number of calls between two changes of the environment.
 const QUIET: u64 = 512;
 
-/// Most arguments that are kept because they ran something new.
+/// Most arguments that are kept because they reached new code.
 const CORPUS: usize = 1024;
 
-/// What all threads share.
+/// The state that all threads share.
 pub(crate) struct Plan<'a> {
     pub(crate) grammars: &'a [Grammar],
-    pub(crate) world: &'a World,
+    pub(crate) environment: &'a Environment,
     pub(crate) module: &'a Module,
-    /// Calls that are still to be made.
+    /// Number of calls still to be made.
     pub(crate) left: AtomicU64,
     pub(crate) end: Instant,
     pub(crate) seed: u64,
 }
 
-/// What a thread did.
+/// The results of a thread.
 pub(crate) struct Done {
-    pub(crate) tally: Tally,
-    /// Where in the module its calls came; [`None`] if the kernel does not tell.
+    pub(crate) results: Results,
+    /// Addresses in the module that its calls reached, or `None` without KCOV.
     pub(crate) run: Option<BTreeSet<u64>>,
 }
 
@@ -49,10 +49,10 @@ struct Worker<'a> {
     kcov: Option<Kcov>,
     run: BTreeSet<u64>,
     corpus: Vec<Input>,
-    tally: Tally,
+    results: Results,
 }
 
-/// Makes calls until there are enough, or the time is over.
+/// Makes calls until the number or the time is reached.
 pub(crate) fn work(plan: &Plan<'_>, number: usize) -> Result<Done> {
     let mut worker = Worker {
         plan,
@@ -64,21 +64,21 @@ pub(crate) fn work(plan: &Plan<'_>, number: usize) -> Result<Done> {
         kcov: Kcov::start().context("cannot use KCOV")?,
         run: BTreeSet::new(),
         corpus: Vec::new(),
-        tally: Tally::new(plan.grammars.len()),
+        results: Results::new(plan.grammars.len()),
     };
     while Instant::now() < plan.end {
         let Some(count) = plan.take(QUIET) else { break };
         (0..count).for_each(|_| worker.call());
-        worker.pause()?;
+        worker.change_environment()?;
     }
     Ok(Done {
         run: worker.kcov.is_some().then_some(worker.run),
-        tally: worker.tally,
+        results: worker.results,
     })
 }
 
 impl Plan<'_> {
-    /// Takes some of the calls that are left, at most so many.
+    /// Takes up to `most` of the calls that are left.
     fn take(&self, most: u64) -> Option<u64> {
         let taken = |left: u64| (left > 0).then(|| left.saturating_sub(most));
         let before = self
@@ -89,19 +89,19 @@ impl Plan<'_> {
 }
 
 impl Worker<'_> {
-    /// Half of the arguments are changes of such that ran something new, if there
-    /// are any.
+    /// Makes one call. Half of the arguments are variants of arguments that reached new
+    /// code, once there are any.
     fn call(&mut self) {
         let random = &mut self.random;
         let mut input = if self.corpus.is_empty() || random.below(2) == 0 {
             self.generator.fresh(random)
         } else {
             let old = &self.corpus[random.below(self.corpus.len())];
-            self.generator.again(old, random)
+            self.generator.variant(old, random)
         };
         let call = self.generator.call(&mut input, random);
         let result = self.make(&call, &input);
-        self.tally.add(input.grammar, result);
+        self.results.add(input.grammar, result);
     }
 
     fn make(&mut self, call: &Call, input: &Input) -> Result<(), Errno> {
@@ -123,8 +123,8 @@ impl Worker<'_> {
         result
     }
 
-    /// Lets something else happen.
-    fn pause(&mut self) -> Result<()> {
+    /// Changes the environment once.
+    fn change_environment(&mut self) -> Result<()> {
         let Self {
             plan,
             generator,
@@ -136,6 +136,6 @@ impl Worker<'_> {
             let mut input = generator.fresh(&mut of_child);
             generator.call(&mut input, &mut of_child)
         };
-        plan.world.happen(calls, random)
+        plan.environment.change(calls, random)
     }
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Control groups that own storage: made, filled, emptied and removed on
-//! purpose.
+//! Cgroups to be owners: created, filled, emptied and removed on purpose.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -16,10 +15,10 @@ use nix::unistd::Pid;
 
 use crate::settle;
 
-/// Where the cgroup v2 hierarchy is mounted.
+/// Mount point of the cgroup v2 hierarchy.
 pub const MOUNT: &str = "/sys/fs/cgroup";
 
-/// A control group. Dropping it removes it, if it is empty.
+/// A cgroup. Dropping it removes the cgroup if it is empty.
 #[derive(Debug)]
 pub struct Cgroup {
     path: PathBuf,
@@ -27,56 +26,56 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
-    /// Makes a cgroup in the v2 hierarchy, of a name that is not used yet.
+    /// Creates a cgroup with a new name in the v2 hierarchy.
     pub fn create() -> io::Result<Self> {
         Self::create_in(Path::new(MOUNT))
     }
 
-    /// Makes a cgroup in another, or at the mount of any hierarchy.
+    /// Creates a cgroup with a new name in another cgroup of any hierarchy.
     pub fn create_in(parent: &Path) -> io::Result<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         Self::create_at(parent.join(format!("ostor-{}-{number}", std::process::id())))
     }
 
-    /// Makes a cgroup at a path.
+    /// Creates a cgroup at a path.
     pub fn create_at(path: PathBuf) -> io::Result<Self> {
         fs::create_dir(&path)?;
         let id = id_of(&path)?;
         Ok(Self { path, id })
     }
 
-    /// Where it is.
+    /// Path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its id.
+    /// The id.
     pub fn id(&self) -> u64 {
         self.id
     }
 
-    /// Opens its directory.
+    /// Opens the directory.
     pub fn open(&self) -> io::Result<OwnedFd> {
         open_directory(&self.path)
     }
 
-    /// Moves a process into it.
+    /// Moves a process into the cgroup.
     pub fn add(&self, pid: Pid) -> io::Result<()> {
         move_to(&self.path, pid)
     }
 
-    /// Writes one of its files.
+    /// Writes a file of the cgroup.
     pub fn write(&self, file: &str, text: &str) -> io::Result<()> {
         fs::write(self.path.join(file), text)
     }
 
-    /// Reads one of its files.
+    /// Reads a file of the cgroup.
     pub fn read(&self, file: &str) -> io::Result<String> {
         fs::read_to_string(self.path.join(file))
     }
 
-    /// Removes it, once the processes in it are gone.
+    /// Removes the cgroup. Waits for processes that are leaving it.
     pub fn remove(&self) -> io::Result<()> {
         remove_directory(&self.path)
     }
@@ -84,14 +83,14 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // It is gone already if it was removed.
+        // Fails if it has been removed already.
         let _ = fs::remove_dir(&self.path);
     }
 }
 
-/// The id of the cgroup whose directory this is.
+/// The id of the cgroup with this directory.
 pub fn id_of(directory: &Path) -> io::Result<u64> {
-    // kernfs uses the id as the number of the inode where that has 64 bits.
+    // On a 64-bit kernel kernfs uses the id as inode number.
     Ok(fs::metadata(directory)?.ino())
 }
 
@@ -107,8 +106,8 @@ pub fn move_to(path: &Path, pid: Pid) -> io::Result<()> {
     fs::write(path.join("cgroup.procs"), pid.to_string())
 }
 
-/// Removes a cgroup's directory. A process that was killed or moved away may
-/// still be leaving, so this tries again for a while.
+/// Removes a cgroup's directory. Repeats that for a while, since a process that was killed
+/// or moved may still be leaving.
 fn remove_directory(path: &Path) -> io::Result<()> {
     let start = Instant::now();
     loop {

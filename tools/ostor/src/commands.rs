@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The commands on maps and single values.
+//! The commands on maps and on single values.
 
 use anyhow::Result;
 use ostor::device::{self, Elem, Map, Mode};
+use ostor::exit::Exit;
+use ostor::output::Output;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::{GetArgs, MapCommand, SetArgs, Target};
-use crate::exit::Exit;
+use crate::cli::{GetArgs, ListArgs, MapCommand, SetArgs, Target};
+use crate::figures::Figures;
 use crate::holder;
 use crate::lists;
-use crate::output::Output;
 use crate::value::{self, Shown};
 
-/// `ostor map …`
+/// Runs `ostor map`.
 pub(crate) fn map(command: MapCommand, output: &Output) -> Result<Exit> {
     match command {
         MapCommand::Create {
@@ -39,13 +40,19 @@ pub(crate) fn map(command: MapCommand, output: &Output) -> Result<Exit> {
             }
             output.result(json!({ "removed": names }), "")?;
         }
-        MapCommand::Ls => lists::maps(output)?,
-        MapCommand::Info { name } => output.figures(&holder::find(&name)?.info()?)?,
+        MapCommand::Ls => {
+            let (rows, text) = lists::maps()?;
+            output.result(rows, text)?;
+        }
+        MapCommand::Info { name } => {
+            let figures = Figures::of_map(&holder::find(&name)?.info()?)?;
+            output.result(figures.json(), figures.lines())?;
+        }
     }
     Ok(Exit::Ok)
 }
 
-/// `ostor get`
+/// Runs `ostor get`.
 pub(crate) fn get(args: &GetArgs, output: &Output) -> Result<Exit> {
     let map = holder::find(&args.target.map.name)?;
     let owner = args.target.owner.find()?;
@@ -56,7 +63,7 @@ pub(crate) fn get(args: &GetArgs, output: &Output) -> Result<Exit> {
     show(&elem, output)
 }
 
-/// `ostor set`
+/// Runs `ostor set`.
 pub(crate) fn set(args: &SetArgs, output: &Output) -> Result<Exit> {
     let map = holder::find(&args.target.map.name)?;
     let mode = match (args.noexist, args.exist) {
@@ -66,28 +73,39 @@ pub(crate) fn set(args: &SetArgs, output: &Output) -> Result<Exit> {
     };
     let owner = args.target.owner.find()?;
     let elem = map.update(owner.owner(), &value::parse(&args.value)?, mode)?;
-    output.result(json!({ "seq": elem.seq, "created": elem.created }), "")?;
+    let note = value::note(&args.value);
+    let text = note.as_ref().map(|note| format!("note: {note}"));
+    output.result(
+        json!({ "seq": elem.seq, "created": elem.created, "note": note }),
+        text.unwrap_or_default(),
+    )?;
     Ok(Exit::Ok)
 }
 
-/// `ostor delete`
+/// Runs `ostor delete`.
 pub(crate) fn delete(target: &Target, output: &Output) -> Result<Exit> {
     holder::find(&target.map.name)?.delete(target.owner.find()?.owner())?;
     output.result(json!({ "deleted": true }), "")?;
     Ok(Exit::Ok)
 }
 
-/// `ostor take`
+/// Runs `ostor take`.
 pub(crate) fn take(target: &Target, output: &Output) -> Result<Exit> {
-    show(
-        &holder::find(&target.map.name)?.take(target.owner.find()?.owner())?,
-        output,
-    )
+    let map = holder::find(&target.map.name)?;
+    show(&map.take(target.owner.find()?.owner())?, output)
 }
 
-/// `ostor stats`
+/// Runs `ostor list`.
+pub(crate) fn list(args: &ListArgs, output: &Output) -> Result<Exit> {
+    let (rows, text) = lists::list(args)?;
+    output.result(rows, text)?;
+    Ok(Exit::Ok)
+}
+
+/// Runs `ostor stats`.
 pub(crate) fn stats(output: &Output) -> Result<Exit> {
-    output.figures(&device::stats()?)?;
+    let figures = Figures::of_stats(&device::stats()?)?;
+    output.result(figures.json(), figures.lines())?;
     Ok(Exit::Ok)
 }
 

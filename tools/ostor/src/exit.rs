@@ -1,49 +1,56 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The tool's exit status. `ostor --help` documents it.
+//! The exit status of the tools. `ostor --help` documents it.
 
-use ostor::device;
+use std::io::ErrorKind;
+
+use crate::device;
+use crate::output::WriteError;
+use crate::torture::MissingFlavour;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Exit {
-    /// It did what it was asked.
+pub enum Exit {
+    /// The command did what it was asked to do.
     Ok = 0,
-    /// It ran, and something it checked was not as it must be.
+    /// The command ran, and a check failed.
     CheckFailed = 1,
-    /// It was asked wrongly.
+    /// The command line is wrong.
     Usage = 2,
-    /// The device is missing or may not be opened.
+    /// The device cannot be opened, or the loaded module lacks what the command needs.
     NoDevice = 3,
-    /// The device refused, and said why with an errno value.
+    /// The device refused a command with an errno value.
     Refused = 4,
-    /// No map of that name is held.
+    /// No process holds a map of that name.
     NoMap = 5,
-    /// The system failed otherwise.
+    /// Another system call failed.
     System = 6,
 }
 
-/// The command line asked for something that makes no sense.
+/// The command line asks for something that does not exist or makes no sense.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct UsageError(pub(crate) String);
+pub struct UsageError(pub String);
 
-/// No map of that name is held.
+/// No process holds a map of that name.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no map named {0}; `ostor map ls` lists them, `ostor map create` makes one")]
-pub(crate) struct NoSuchMap(pub(crate) String);
+#[error("there is no map named {0}; `ostor map ls` lists maps, `ostor map create` creates one")]
+pub struct NoSuchMap(pub String);
 
 impl Exit {
     /// The exit status for an error.
-    pub(crate) fn of(error: &anyhow::Error) -> Self {
+    pub fn of(error: &anyhow::Error) -> Self {
         if error.is::<UsageError>() {
             return Self::Usage;
         }
         if error.is::<NoSuchMap>() {
             return Self::NoMap;
         }
+        if error.is::<MissingFlavour>() {
+            return Self::NoDevice;
+        }
         match error.downcast_ref() {
-            Some(device::Error::Open(_)) => Self::NoDevice,
+            Some(device::Error::Open { .. }) => Self::NoDevice,
             Some(device::Error::Refused { .. }) => Self::Refused,
             Some(device::Error::TooLong { .. }) => Self::Usage,
             None => Self::System,
@@ -51,21 +58,46 @@ impl Exit {
     }
 
     /// Success, or a failed check.
-    pub(crate) fn check(ok: bool) -> Self {
+    pub fn check(ok: bool) -> Self {
         if ok { Self::Ok } else { Self::CheckFailed }
     }
 }
 
+/// Whether the error is that the reader of standard output has closed it, as `head`
+/// does. Then a message would be in the way.
+pub fn is_closed_output(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<WriteError>();
+    error.is_some_and(|error| error.0.kind() == ErrorKind::BrokenPipe)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io;
+
+    use nix::errno::Errno;
+
     use super::*;
 
     #[test]
     fn an_error_keeps_its_status_under_context() {
-        let missing = device::Error::Open(nix::errno::Errno::ENOENT);
+        let missing = device::Error::Open {
+            device: device::DEVICE,
+            errno: Errno::ENOENT,
+        };
         let error = anyhow::Error::from(missing).context("starting the demo");
         assert_eq!(Exit::of(&error), Exit::NoDevice);
         assert_eq!(Exit::of(&NoSuchMap("m".into()).into()), Exit::NoMap);
+        let flavour = MissingFlavour::not_loaded("");
+        assert_eq!(Exit::of(&flavour.into()), Exit::NoDevice);
         assert_eq!(Exit::of(&anyhow::anyhow!("else")), Exit::System);
+    }
+
+    #[test]
+    fn only_a_closed_output_needs_no_message() {
+        let error = |kind| anyhow::Error::from(WriteError(io::Error::from(kind)));
+        assert!(is_closed_output(&error(ErrorKind::BrokenPipe)));
+        assert!(!is_closed_output(&error(ErrorKind::StorageFull)));
+        assert!(!is_closed_output(&anyhow::anyhow!("else")));
+        assert_eq!(Exit::of(&error(ErrorKind::BrokenPipe)), Exit::System);
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Finding the owner that a name stands for.
+//! Finding the owner that a name refers to.
 
 use std::fs::File;
 use std::io;
@@ -16,7 +16,7 @@ use ostor::sys::process::{self, Names};
 
 use crate::owner_name::OwnerName;
 
-/// An owner by name, found.
+/// An owner that was found.
 #[derive(Debug)]
 pub(crate) enum FoundOwner {
     Current,
@@ -28,7 +28,7 @@ pub(crate) enum FoundOwner {
 }
 
 impl OwnerName {
-    /// Opens what the name stands for.
+    /// Finds the owner.
     pub(crate) fn find(&self) -> Result<FoundOwner> {
         let found = match self {
             Self::Current => Ok(FoundOwner::Current),
@@ -45,12 +45,12 @@ impl OwnerName {
                 netns(format!("/proc/{pid}/ns/net").as_ref()).map(FoundOwner::Netns)
             }
         };
-        found.with_context(|| format!("cannot find the owner ({self:?})"))
+        found.with_context(|| format!("cannot find {self}"))
     }
 }
 
 impl FoundOwner {
-    /// As the device wants it.
+    /// The owner as the device takes it.
     pub(crate) fn owner(&self) -> Owner<'_> {
         match self {
             Self::Current => Owner::Current,
@@ -66,7 +66,7 @@ impl FoundOwner {
 fn process(pid: i32) -> Result<OwnedFd> {
     process::pidfd_open(Pid::from_raw(pid), Names::Process).map_err(|errno| match errno {
         Errno::ESRCH => anyhow!("there is no such process"),
-        Errno::EINVAL | Errno::ENOENT => anyhow!("this is a thread, not a process; write tid:N"),
+        Errno::EINVAL | Errno::ENOENT => anyhow!("it is a thread, not a process; write tid:N"),
         errno => errno.into(),
     })
 }
@@ -80,12 +80,14 @@ fn thread(tid: i32) -> Result<OwnedFd> {
 
 fn inherited(fd: i32) -> Result<OwnedFd> {
     process::inherited(fd).map_err(|errno| match errno {
-        Errno::EBADF => anyhow!("descriptor {fd} is not open; let the shell open it, as in {fd}<…"),
+        Errno::EBADF => {
+            anyhow!("descriptor {fd} is not open; let the shell open it with {fd}<FILE")
+        }
         errno => errno.into(),
     })
 }
 
-/// A cgroup's directory; a relative path is seen from the mount of cgroup v2.
+/// A cgroup's directory. A relative path begins at the mount of cgroup v2.
 fn cgroup(path: &Path) -> Result<OwnedFd> {
     let path = Path::new(cgroup::MOUNT).join(path);
     let directory = cgroup::open_directory(&path).map_err(|error| match error.kind() {
@@ -105,7 +107,7 @@ fn cgroup(path: &Path) -> Result<OwnedFd> {
     Ok(directory)
 }
 
-/// Another process's descriptor.
+/// A descriptor of another process.
 fn socket(pid: i32, fd: i32) -> Result<OwnedFd> {
     let process = process(pid)?;
     process::pidfd_getfd(&process, fd).map_err(|errno| match errno {
@@ -113,7 +115,7 @@ fn socket(pid: i32, fd: i32) -> Result<OwnedFd> {
             anyhow!("process {pid} has no descriptor {fd}; `ls -l /proc/{pid}/fd` shows them")
         }
         Errno::EPERM => {
-            anyhow!("process {pid} does not let itself be traced; this needs CAP_SYS_PTRACE")
+            anyhow!("this process may not trace process {pid}; it needs CAP_SYS_PTRACE")
         }
         Errno::ESRCH => anyhow!("process {pid} has ended"),
         errno => errno.into(),
@@ -137,7 +139,7 @@ fn netns(path: &Path) -> Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Whether a file is of one of these kinds of file systems.
+/// Whether a file is in a file system of one of these types.
 fn is_of(file: &impl AsFd, kinds: &[FsType]) -> Result<bool> {
     Ok(kinds.contains(&fstatfs(file)?.filesystem_type()))
 }
@@ -153,8 +155,8 @@ mod tests {
         text.parse::<OwnerName>().unwrap().find()
     }
 
-    /// What is said about a name that stands for nothing.
-    fn complaint(text: &str) -> String {
+    /// The error for a name that refers to no owner.
+    fn error_of(text: &str) -> String {
         format!("{:#}", find(text).unwrap_err())
     }
 
@@ -166,9 +168,17 @@ mod tests {
             Ok(FoundOwner::Task(_))
         ));
         assert!(matches!(find("self"), Ok(FoundOwner::Current)));
-        assert!(complaint("pid:2147483647").contains("no such process"));
-        assert!(complaint("tid:2147483647").contains("no such thread"));
-        assert!(complaint("pidfd:1000000").contains("is not open"));
+        assert!(error_of("pid:2147483647").contains("no such process"));
+        assert!(error_of("tid:2147483647").contains("no such thread"));
+        assert!(error_of("pidfd:1000000").contains("is not open"));
+    }
+
+    #[test]
+    fn an_error_names_the_owner_as_the_command_line_does() {
+        let text = error_of("pid:2147483647");
+        assert_eq!(text, "cannot find pid:2147483647: there is no such process");
+        let text = error_of("cgroup:no/such");
+        assert!(text.starts_with("cannot find cgroup:no/such: "), "{text}");
     }
 
     #[test]
@@ -177,14 +187,14 @@ mod tests {
         let fd = socket.as_raw_fd();
         let own = find(&format!("socket:self/{fd}"));
         assert!(matches!(own, Ok(FoundOwner::Socket(_))));
-        assert!(complaint("socket:2147483647/0").contains("no such process"));
-        assert!(complaint("socket:self/1000000").contains("is not open"));
+        assert!(error_of("socket:2147483647/0").contains("no such process"));
+        assert!(error_of("socket:self/1000000").contains("is not open"));
     }
 
     #[test]
-    fn says_what_is_no_cgroup() {
-        assert!(complaint("cgroup:/dev").contains("not in a cgroup hierarchy"));
-        assert!(complaint("cgroup:no/such").contains("there is no /sys/fs/cgroup/no/such"));
+    fn an_error_says_what_is_not_a_cgroup() {
+        assert!(error_of("cgroup:/dev").contains("not in a cgroup hierarchy"));
+        assert!(error_of("cgroup:no/such").contains("there is no /sys/fs/cgroup/no/such"));
         assert!(matches!(find("cgroup-id:7"), Ok(FoundOwner::CgroupId(7))));
     }
 
@@ -194,7 +204,7 @@ mod tests {
         for text in ["netns:/proc/self/ns/net".to_owned(), format!("netns:{pid}")] {
             assert!(matches!(find(&text), Ok(FoundOwner::Netns(_))), "{text}");
         }
-        assert!(complaint("netns:/dev/null").contains("not a namespace"));
-        assert!(complaint("netns:2147483647").contains("there is no /proc/2147483647"));
+        assert!(error_of("netns:/dev/null").contains("not a namespace"));
+        assert!(error_of("netns:2147483647").contains("there is no /proc/2147483647"));
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Maps that outlive a command: each is held by a process in the background,
-//! which hands its descriptor to whoever asks at a socket.
+//! Maps that outlive a command: a process in the background, the holder, keeps a
+//! descriptor of the map and sends it to each command that connects to its socket.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
@@ -10,32 +10,32 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
-use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
+use nix::sys::socket::{Backlog, getsockopt, listen};
 use nix::unistd::{dup2_stdin, dup2_stdout, setsid};
 use ostor::device::{self, Map};
+use ostor::exit::{Exit, NoSuchMap, UsageError};
 use ostor::sys::pass;
 use ostor::sys::process::inherited;
 
-use crate::exit::{Exit, NoSuchMap, UsageError};
-
-/// Where the sockets are.
+/// Directory of the sockets.
 const DIRECTORY: &str = "/run/ostor";
 
-/// Asks the holder for the map.
+/// Request for the map.
 const MAP: u8 = b'm';
 
-/// Asks the holder to close the map and end.
+/// Request to close the map and exit.
 const QUIT: u8 = b'q';
 
-/// A map and who holds it.
+/// A map and its holder.
 pub(crate) struct Held {
     pub(crate) name: String,
+    /// Process id of the holder.
     pub(crate) pid: i32,
     pub(crate) map: Map,
 }
 
-/// Puts a map under a name and starts its holder.
+/// Creates a map, gives it a name and starts its holder.
 pub(crate) fn hold(name: &str, create: impl FnOnce() -> device::Result<Map>) -> Result<Map> {
     let path = socket(name)?;
     if ask(&path, MAP).is_ok() {
@@ -43,10 +43,10 @@ pub(crate) fn hold(name: &str, create: impl FnOnce() -> device::Result<Map>) -> 
     }
     let map = create()?;
     fs::create_dir_all(DIRECTORY).with_context(|| format!("cannot create {DIRECTORY}"))?;
-    let listener = listen(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    let listener = bind(&path).with_context(|| format!("cannot create {}", path.display()))?;
 
-    // The holder finds the map at its standard input and the socket at its
-    // standard output, so it is ready as soon as it is started.
+    // The holder gets the map as standard input and the socket as standard output. The
+    // socket is bound already, so the next command can connect to it.
     Command::new("/proc/self/exe")
         .args(["hold", name])
         .current_dir("/")
@@ -55,7 +55,9 @@ pub(crate) fn hold(name: &str, create: impl FnOnce() -> device::Result<Map>) -> 
         .stderr(Stdio::null())
         .spawn()
         .context("cannot start the map's holder")?;
-    Ok(map)
+    // An answer means that the holder listens itself, so that its socket shows its process
+    // id from now on.
+    Ok(held(name)?.map)
 }
 
 /// The map of that name.
@@ -63,8 +65,8 @@ pub(crate) fn find(name: &str) -> Result<Map> {
     Ok(held(name)?.map)
 }
 
-/// The map of that name, and who holds it.
-pub(crate) fn held(name: &str) -> Result<Held> {
+/// The map of that name and its holder.
+fn held(name: &str) -> Result<Held> {
     let stream = ask(&socket(name)?, MAP).map_err(|error| no_such_map(name, error))?;
     let pid = getsockopt(&stream, PeerCredentials)?.pid();
     let map = Map::from_fd(pass::receive(&stream)?)?;
@@ -75,7 +77,7 @@ pub(crate) fn held(name: &str) -> Result<Held> {
     })
 }
 
-/// All maps that are held, by name.
+/// All maps that have a holder, sorted by name.
 pub(crate) fn all() -> Result<Vec<Held>> {
     let entries = match fs::read_dir(DIRECTORY) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -96,8 +98,8 @@ pub(crate) fn all() -> Result<Vec<Held>> {
     Ok(maps)
 }
 
-/// Ends the holder of a map. The map is gone when this returns, unless somebody
-/// else uses it still.
+/// Ends the holder of a map. The map is freed when this returns, unless another process
+/// still has a descriptor of it.
 pub(crate) fn remove(name: &str) -> Result<()> {
     let mut stream = ask(&socket(name)?, QUIT).map_err(|error| no_such_map(name, error))?;
     stream
@@ -105,8 +107,8 @@ pub(crate) fn remove(name: &str) -> Result<()> {
         .context("the map's holder ended early")
 }
 
-/// Holds the map at standard input, for those who ask at the socket at standard
-/// output, until asked to quit.
+/// Holds the map at standard input, and serves requests at the socket at standard output
+/// until one asks to quit.
 pub(crate) fn serve(name: &str) -> Result<Exit> {
     let path = socket(name)?;
     setsid().context("cannot leave the session")?;
@@ -118,21 +120,22 @@ pub(crate) fn serve(name: &str) -> Result<Exit> {
         .open("/dev/null")?;
     dup2_stdin(&nothing)?;
     dup2_stdout(&nothing)?;
+    // A connection shows the credentials of the process that called listen() last.
+    listen(&listener, Backlog::MAXCONN)?;
 
-    let mut asker = loop {
+    let mut last = loop {
         let (mut stream, _) = listener.accept()?;
-        let mut wish = [0];
-        match stream.read_exact(&mut wish) {
-            // An asker that has gone away already is none of the holder's
-            // business.
-            Ok(()) if wish[0] == MAP => drop(pass::send(&stream, &map)),
-            Ok(()) if wish[0] == QUIT => break stream,
+        let mut request = [0];
+        match stream.read_exact(&mut request) {
+            // The command may have ended before the answer.
+            Ok(()) if request[0] == MAP => drop(pass::send(&stream, &map)),
+            Ok(()) if request[0] == QUIT => break stream,
             _ => {}
         }
     };
     fs::remove_file(path)?;
     drop(map);
-    asker.write_all(&[QUIT])?;
+    last.write_all(&[QUIT])?;
     Ok(Exit::Ok)
 }
 
@@ -141,13 +144,13 @@ fn socket(name: &str) -> Result<PathBuf> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(fits) {
         let rule = "up to 64 letters, digits, dots, hyphens and underscores";
-        return Err(UsageError(format!("{name:?} is no name for a map; use {rule}")).into());
+        return Err(UsageError(format!("{name:?} is not a name for a map; use {rule}")).into());
     }
     Ok(Path::new(DIRECTORY).join(name))
 }
 
-/// Listens at a path, in the place of a holder that was killed.
-fn listen(path: &Path) -> io::Result<UnixListener> {
+/// Binds a socket to a path, also if the socket of a killed holder is still there.
+fn bind(path: &Path) -> io::Result<UnixListener> {
     match UnixListener::bind(path) {
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
             fs::remove_file(path)?;
@@ -157,10 +160,10 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     }
 }
 
-/// Connects to a holder and tells it what is wanted.
-fn ask(path: &Path, wish: u8) -> io::Result<UnixStream> {
+/// Connects to a holder and sends a request.
+fn ask(path: &Path, request: u8) -> io::Result<UnixStream> {
     let mut stream = UnixStream::connect(path)?;
-    stream.write_all(&[wish])?;
+    stream.write_all(&[request])?;
     Ok(stream)
 }
 

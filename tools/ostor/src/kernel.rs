@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the running kernel was configured for, as far as results depend on it.
+//! The configuration of the running kernel, as far as the results of checks depend on it.
 
 use std::{fs, io};
 
-use crate::device::Context;
+use crate::torture::Context;
 
-/// What kind of kernel runs.
+/// The configuration of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernel {
-    /// Built for more than one CPU: `CONFIG_SMP`.
+    /// `CONFIG_SMP`
     smp: bool,
-    /// Built with `CONFIG_PREEMPT_RT`.
+    /// `CONFIG_PREEMPT_RT`
     realtime: bool,
 }
 
 impl Kernel {
-    /// One on which memory can be allocated in every context.
+    /// A kernel that can allocate memory in every context.
     pub const USUAL: Self = Self {
         smp: true,
         realtime: false,
     };
 
-    /// Asks the running kernel.
+    /// Reads the configuration of the running kernel.
     pub fn running() -> io::Result<Self> {
         Ok(Self::of(&fs::read_to_string("/proc/sys/kernel/version")?))
     }
 
-    /// The kernel's build writes these words into its version.
+    /// The words that the kernel's build writes into its version.
     fn of(version: &str) -> Self {
         let says = |word| version.split_whitespace().any(|other| other == word);
         Self {
@@ -35,15 +35,16 @@ impl Kernel {
         }
     }
 
-    /// Whether `kmalloc_nolock()` can have memory in a context; where not, it
-    /// never can, but for a kprobe. On PREEMPT_RT it tries no lock in a hard interrupt or NMI, and
-    /// without SMP, where a try of a lock always succeeds, none in NMI.
+    /// Whether `kmalloc_nolock()` can allocate in a context. If not, every allocation
+    /// there fails, except in a kprobe, which is not always hit as an NMI. On PREEMPT_RT
+    /// `kmalloc_nolock()` takes no lock in a hard interrupt or NMI; without SMP, where a
+    /// trylock always succeeds, it takes none in an NMI.
     pub fn allocates_in(self, context: Context) -> bool {
         match context {
             Context::Timer | Context::IrqWork | Context::Ipi => !self.realtime,
             Context::Nmi => self.smp && !self.realtime,
-            // On x86 an NMI to the kernel while it is an int3, and not once it has
-            // been made a jump; never on arm64.
+            // On x86 a kprobe counts as an NMI while it is an int3, and no longer when
+            // it has been optimized to a jump. On arm64 it never does.
             Context::Kprobe => !cfg!(target_arch = "x86_64") || self.allocates_in(Context::Nmi),
             Context::Task | Context::Softirq | Context::RunQueue | Context::Alloc => true,
         }
@@ -54,14 +55,15 @@ impl Kernel {
 mod tests {
     use super::*;
 
+    /// The contexts in which a kernel of this version cannot allocate.
     fn without_memory(version: &str) -> Vec<Context> {
         let kernel = Kernel::of(version);
-        let contexts = Context::ALL.into_iter();
+        let contexts = Context::all();
         contexts.filter(|&c| !kernel.allocates_in(c)).collect()
     }
 
     #[test]
-    fn the_version_says_where_there_is_no_memory() {
+    fn the_version_says_where_allocations_fail() {
         let kprobe = |mut contexts: Vec<Context>| {
             if cfg!(target_arch = "x86_64") {
                 contexts.push(Context::Kprobe);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the tool lists: maps, a map's values, an owner's values.
+//! The lists that the tool prints: maps, the values in a map, the values of an owner. Each
+//! is returned as JSON and as text.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,16 +11,16 @@ use anyhow::Result;
 use comfy_table::Table;
 use ostor::cgroup;
 use ostor::device::{self, Item, Kind, list_owner};
+use ostor::text::table;
 use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::cli::ListArgs;
-use crate::exit::Exit;
+use crate::cli::{ListArgs, SortKey};
 use crate::holder::{self, Held};
-use crate::output::{Output, table};
 use crate::owner_name::{OwnerName, written};
 use crate::value::Shown;
 
-/// A map that has a name.
+/// A map that has a holder.
 #[derive(Serialize)]
 struct MapRow {
     name: String,
@@ -53,8 +55,11 @@ struct OwnedRow {
     value: Option<Shown>,
 }
 
-/// `ostor map ls`
-pub(crate) fn maps(output: &Output) -> Result<()> {
+/// The maps that have a holder.
+pub(crate) fn maps() -> Result<(Value, String)> {
+    // Without the module there is no map. An error that says so is better than an empty
+    // list.
+    device::open()?;
     let mut rows = Vec::new();
     for held in holder::all()? {
         let info = held.map.info()?;
@@ -68,7 +73,7 @@ pub(crate) fn maps(output: &Output) -> Result<()> {
             holder: held.pid,
         });
     }
-    output.result(&rows, table_of_maps(&rows).to_string())
+    Ok((json!(rows), table_of_maps(&rows).to_string()))
 }
 
 fn table_of_maps(rows: &[MapRow]) -> Table {
@@ -89,17 +94,17 @@ fn table_of_maps(rows: &[MapRow]) -> Table {
     table(head, cells)
 }
 
-/// `ostor list`
-pub(crate) fn list(args: &ListArgs, output: &Output) -> Result<Exit> {
-    match (&args.owner, &args.map) {
-        (Some(owner), _) => of_owner(owner, output)?,
-        (None, map) => of_map(map.as_deref().unwrap_or_default(), output)?,
+/// The values in a map or those of an owner.
+pub(crate) fn list(args: &ListArgs) -> Result<(Value, String)> {
+    match &args.owner {
+        Some(owner) => of_owner(owner),
+        None => of_map(args),
     }
-    Ok(Exit::Ok)
 }
 
 /// The values in a map.
-fn of_map(map: &str, output: &Output) -> Result<()> {
+fn of_map(args: &ListArgs) -> Result<(Value, String)> {
+    let map = args.map.as_deref().unwrap_or_default();
     let items = holder::find(map)?.list()?;
     let mut names = Names::default();
     let row = |item: &Item| ElementRow {
@@ -111,7 +116,50 @@ fn of_map(map: &str, output: &Output) -> Result<()> {
         value: Shown::new(&item.value),
     };
     let rows: Vec<_> = items.iter().map(row).collect();
-    output.result(&rows, table_of_elements(&rows).to_string())
+    let all = rows.len();
+    let rows = chosen(rows, args);
+    let mut text = table_of_elements(&rows).to_string();
+    if rows.len() < all {
+        text.push_str(&format!("\n{} of {all} values", rows.len()));
+    }
+    Ok((json!(rows), text))
+}
+
+/// The rows that the options choose, in their order.
+fn chosen(mut rows: Vec<ElementRow>, args: &ListArgs) -> Vec<ElementRow> {
+    rows.retain(|row| {
+        let is_kind =
+            args.kind.is_empty() || row.kind.is_some_and(|kind| args.kind.contains(&kind));
+        is_kind && args.contains.as_ref().is_none_or(|text| row.contains(text))
+    });
+    if let Some(key) = args.sort {
+        rows.sort_by(|one, other| one.compare(other, key));
+    }
+    if args.reverse {
+        rows.reverse();
+    }
+    rows.truncate(args.limit.unwrap_or(usize::MAX));
+    rows
+}
+
+impl ElementRow {
+    /// Whether a text is part of the owner, its name or the value.
+    fn contains(&self, text: &str) -> bool {
+        let name = self.name.as_deref().unwrap_or_default();
+        [&self.owner, name, &self.value.line()]
+            .iter()
+            .any(|cell| cell.contains(text))
+    }
+
+    fn compare(&self, other: &Self, key: SortKey) -> Ordering {
+        let kind = |row: &Self| row.kind.map_or(u32::MAX, Kind::to_uapi);
+        match key {
+            SortKey::Owner => (kind(self), self.id).cmp(&(kind(other), other.id)),
+            SortKey::Name => self.name.cmp(&other.name),
+            SortKey::Seq => self.seq.cmp(&other.seq),
+            SortKey::Value => self.value.hex.cmp(&other.value.hex),
+        }
+    }
 }
 
 fn table_of_elements(rows: &[ElementRow]) -> Table {
@@ -128,16 +176,15 @@ fn table_of_elements(rows: &[ElementRow]) -> Table {
     table(["kind", "owner", "name", "seq", "value"], cells)
 }
 
-/// An owner's values in all maps. Only those in maps that have a name can be
-/// read.
-fn of_owner(owner: &OwnerName, output: &Output) -> Result<()> {
+/// The values of an owner in all maps. Only maps that have a holder can be read.
+fn of_owner(owner: &OwnerName) -> Result<(Value, String)> {
     let owner = owner.find()?;
     let elements = list_owner(&device::open()?, owner.owner())?;
     let held = by_number(holder::all()?)?;
     let mut rows = Vec::new();
     for element in elements {
         let held = held.get(&element.map_id);
-        // The value may have gone since it was listed.
+        // The value may have been deleted since the owner was listed.
         let value = held.and_then(|held| held.map.get(owner.owner()).ok());
         rows.push(OwnedRow {
             map: element.map_id,
@@ -148,7 +195,7 @@ fn of_owner(owner: &OwnerName, output: &Output) -> Result<()> {
             value: value.map(|elem| Shown::new(&elem.value)),
         });
     }
-    output.result(&rows, table_of_owned(&rows).to_string())
+    Ok((json!(rows), table_of_owned(&rows).to_string()))
 }
 
 fn table_of_owned(rows: &[OwnedRow]) -> Table {
@@ -165,8 +212,8 @@ fn table_of_owned(rows: &[OwnedRow]) -> Table {
     table(["map", "name", "seq", "size", "clone", "value"], cells)
 }
 
-/// The path of a cgroup as `cgroup:PATH` takes it from the mount of cgroup v2; any
-/// other name as it is.
+/// The path of a cgroup relative to the mount of cgroup v2, as `cgroup:PATH` takes it; any
+/// other name unchanged.
 fn below_the_mount(name: &str) -> &str {
     let below = name.strip_prefix(cgroup::MOUNT);
     below
@@ -174,13 +221,13 @@ fn below_the_mount(name: &str) -> &str {
         .unwrap_or(name)
 }
 
-/// The maps that have a name, by their numbers.
+/// Maps by their numbers.
 fn by_number(held: Vec<Held>) -> Result<HashMap<u64, Held>> {
     let numbered = held.into_iter().map(|held| Ok((held.map.info()?.id, held)));
     numbered.collect()
 }
 
-/// Whether a map has the flag.
+/// Whether a map copies values on accept.
 fn clones(flags: u32) -> bool {
     flags & uapi::OSTOR_MAP_CLONE != 0
 }
@@ -189,10 +236,10 @@ fn yes(is_so: bool) -> String {
     if is_so { "yes" } else { "" }.to_owned()
 }
 
-/// What owners are called, where they are called anything and still exist.
+/// The names of owners that still exist.
 #[derive(Default)]
 struct Names {
-    /// The paths of the cgroups by their ids, once one was asked for.
+    /// The paths of cgroups by id, read when the first is needed.
     cgroups: Option<HashMap<u64, PathBuf>>,
 }
 
@@ -213,12 +260,12 @@ impl Names {
     }
 }
 
-/// The cgroups that can be seen now.
+/// The cgroups below the mount of cgroup v2.
 fn cgroups_by_id() -> HashMap<u64, PathBuf> {
     let mut found = HashMap::new();
     let mut left = vec![Path::new(cgroup::MOUNT).to_owned()];
     while let Some(path) = left.pop() {
-        // A cgroup that goes meanwhile has no name any more.
+        // A cgroup that is removed meanwhile is left out.
         if let Ok(entries) = fs::read_dir(&path) {
             let directories = entries
                 .flatten()
@@ -234,8 +281,11 @@ fn cgroups_by_id() -> HashMap<u64, PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
-    use crate::output::assert_fits;
+    use crate::cli::{Cli, Command};
+    use ostor::text::assert_fits;
 
     #[test]
     fn the_maps_fit() {
@@ -278,6 +328,50 @@ mod tests {
             clone: true,
             value: Some(Shown::new(&[0xff; 7])),
         }]));
+    }
+
+    #[test]
+    fn options_choose_rows_and_their_order() {
+        let row = |kind: Kind, id, name: &str, seq, value: &[u8]| ElementRow {
+            kind: Some(kind),
+            id,
+            owner: written(kind.to_uapi(), id),
+            name: Some(name.to_owned()),
+            seq,
+            value: Shown::new(value),
+        };
+        let seqs = |options: &str| {
+            let rows = vec![
+                row(Kind::Cgroup, 3, "a/b", 4, b"green"),
+                row(Kind::Task, 20, "sh", 1, b"red"),
+                row(Kind::Task, 9, "init", 7, b"blue"),
+            ];
+            let words = ["ostor", "list", "-m", "m"].into_iter();
+            let words = words.chain(options.split_whitespace());
+            let cli = Cli::try_parse_from(words).unwrap();
+            let Command::List(args) = cli.command else {
+                panic!("not a list");
+            };
+            let rows = chosen(rows, &args);
+            rows.iter().map(|row| row.seq).collect::<Vec<_>>()
+        };
+        for (options, wanted) in [
+            ("", [4, 1, 7].as_slice()),
+            ("--sort owner", &[7, 1, 4]),
+            ("--sort name", &[4, 7, 1]),
+            ("--sort seq", &[1, 4, 7]),
+            ("--sort value", &[7, 4, 1]),
+            ("--sort seq --reverse", &[7, 4, 1]),
+            ("--sort seq --limit 2", &[1, 4]),
+            ("--kind task", &[1, 7]),
+            ("--kind task --kind cgroup", &[4, 1, 7]),
+            ("--contains re", &[4, 1]),
+            ("--contains a/b", &[4]),
+            ("--contains tid:9", &[7]),
+            ("--contains nothing", &[]),
+        ] {
+            assert_eq!(seqs(options), wanted, "{options}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Network namespaces that own storage.
+//! Network namespaces to be owners.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,8 +11,7 @@ use nix::sched::{CloneFlags, unshare};
 
 use crate::sys::socket;
 
-/// A network namespace in which nothing is. It ends when this, the last
-/// reference, is dropped.
+/// An empty network namespace. It ends when this, the last reference, is dropped.
 #[derive(Debug)]
 pub struct Netns {
     file: File,
@@ -20,18 +19,18 @@ pub struct Netns {
 }
 
 impl Netns {
-    /// Makes a new one.
+    /// Creates a network namespace.
     pub fn new() -> Result<Self> {
-        // A thread can have a network namespace of its own, so one goes into a
-        // new one, opens it and ends.
+        // Each thread has a network namespace, so a new thread can enter a new one, open
+        // it and end.
         let made = thread::spawn(|| -> Result<Self> {
-            unshare(CloneFlags::CLONE_NEWNET).context("cannot make a network namespace")?;
+            unshare(CloneFlags::CLONE_NEWNET).context("cannot create a network namespace")?;
             current()
         });
         made.join().expect("the thread does not panic")
     }
 
-    /// Its cookie.
+    /// The cookie.
     pub fn cookie(&self) -> u64 {
         self.cookie
     }

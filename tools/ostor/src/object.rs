@@ -12,12 +12,12 @@ use crate::netns::Netns;
 use crate::process::Child;
 use crate::sys::socket::cookie;
 
-/// An object that nothing else refers to, so that it ends when it is told to.
+/// An object without other references, which ends when this code ends it.
 #[derive(Debug)]
 pub enum Object {
     /// A process.
     Task(Child),
-    /// An empty cgroup, and its open directory.
+    /// An empty cgroup and its open directory.
     Cgroup(Cgroup, OwnedFd),
     /// A TCP socket.
     Socket(OwnedFd),
@@ -26,7 +26,7 @@ pub enum Object {
 }
 
 impl Object {
-    /// Makes one of a kind.
+    /// Creates an object.
     pub fn new(kind: Kind) -> Result<Self> {
         Ok(match kind {
             Kind::Task => Self::Task(Child::idle()?),
@@ -40,12 +40,12 @@ impl Object {
         })
     }
 
-    /// Makes several of a kind.
+    /// Creates several objects.
     pub fn several(kind: Kind, count: usize) -> Result<Vec<Self>> {
         (0..count).map(|_| Self::new(kind)).collect()
     }
 
-    /// Its kind.
+    /// The kind.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Task(_) => Kind::Task,
@@ -55,7 +55,7 @@ impl Object {
         }
     }
 
-    /// As the device wants it.
+    /// The object as an owner.
     pub fn owner(&self) -> Owner<'_> {
         match self {
             Self::Task(process) => Owner::task(process),
@@ -65,7 +65,7 @@ impl Object {
         }
     }
 
-    /// Its number in a listing.
+    /// The owner's id in a listing.
     pub fn id(&self) -> Result<u64> {
         Ok(match self {
             Self::Task(process) => process.pid().as_raw().unsigned_abs().into(),
@@ -75,15 +75,14 @@ impl Object {
         })
     }
 
-    /// Ends it: kills and reaps the process, removes the cgroup, closes the
-    /// last descriptor. The kernel may tell of it only later.
+    /// Ends the object: kills and reaps the process, removes the cgroup, closes the last
+    /// descriptor. The module may be notified later.
     pub fn end(self) -> Result<()> {
         self.kill()
     }
 
-    /// Ends what can be ended while others still use its descriptor: the
-    /// process, the cgroup. A socket and a network namespace end when this is
-    /// dropped.
+    /// Ends a process or cgroup while other threads still use its descriptor. A socket or
+    /// network namespace ends when this is dropped.
     pub fn kill(&self) -> Result<()> {
         match self {
             Self::Task(process) => process.kill_and_reap()?,
@@ -97,5 +96,5 @@ impl Object {
 /// A TCP socket that is neither bound nor connected.
 pub fn tcp_socket() -> Result<OwnedFd> {
     let (family, flags) = (AddressFamily::Inet, SockFlag::SOCK_CLOEXEC);
-    socket(family, SockType::Stream, flags, None).context("cannot make a TCP socket")
+    socket(family, SockType::Stream, flags, None).context("cannot create a TCP socket")
 }

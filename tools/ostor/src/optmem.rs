@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-/// Where the limit is read and set.
+/// The file of the limit.
 const SYSCTL: &str = "/proc/sys/net/core/optmem_max";
 
 /// The limit in bytes.
@@ -13,10 +13,10 @@ pub fn limit() -> Result<u64> {
     let text = fs::read_to_string(SYSCTL).with_context(|| format!("cannot read {SYSCTL}"))?;
     text.trim()
         .parse()
-        .with_context(|| format!("{SYSCTL} has no number"))
+        .with_context(|| format!("{SYSCTL} is not a number"))
 }
 
-/// Another limit, until this is dropped.
+/// Sets another limit until this is dropped.
 #[derive(Debug)]
 pub struct OtherLimit {
     before: u64,

@@ -1,38 +1,58 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Owners as a person writes them, and as the tool writes them.
+//! Owners as the command line names them.
 
+use std::fmt::{self, Display};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use ostor::device::Kind;
 
-/// How owners are written.
+/// The ways to name an owner.
 pub(crate) const HOW: &str = "self, pid:N, tid:N, pidfd:N, cgroup:PATH, cgroup-id:N, cgroup-fd:N, \
                               socket:PID/FD, socket:self/FD, netns:PATH or netns:PID";
 
-/// An owner by name.
+/// The name of an owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum OwnerName {
-    /// This very process.
+    /// This process.
     Current,
-    /// A process.
+    /// The process with this id.
     Pid(i32),
-    /// A thread.
+    /// The thread with this id.
     Tid(i32),
-    /// An inherited pidfd.
+    /// The pidfd that was inherited as this descriptor.
     Pidfd(i32),
-    /// The cgroup of this directory, maybe seen from the mount of cgroup v2.
+    /// The cgroup with this directory. A relative path begins at the mount of cgroup v2.
     CgroupPath(PathBuf),
-    /// The cgroup v2 of this id.
+    /// The cgroup v2 with this id.
     CgroupId(u64),
-    /// An inherited descriptor of a cgroup's directory.
+    /// The cgroup whose directory was inherited as this descriptor.
     CgroupFd(i32),
-    /// A descriptor of another process, or an inherited one, of a socket.
+    /// The socket that is a descriptor of a process, or an inherited one.
     Socket { pid: Option<i32>, fd: i32 },
     /// The network namespace of this file.
     NetnsPath(PathBuf),
     /// The network namespace of this process.
     NetnsPid(i32),
+}
+
+/// The name as the command line has it.
+impl Display for OwnerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Current => f.write_str("self"),
+            Self::Pid(pid) => write!(f, "pid:{pid}"),
+            Self::Tid(tid) => write!(f, "tid:{tid}"),
+            Self::Pidfd(fd) => write!(f, "pidfd:{fd}"),
+            Self::CgroupPath(path) => write!(f, "cgroup:{}", path.display()),
+            Self::CgroupId(id) => write!(f, "cgroup-id:{id}"),
+            Self::CgroupFd(fd) => write!(f, "cgroup-fd:{fd}"),
+            Self::Socket { pid: None, fd } => write!(f, "socket:self/{fd}"),
+            Self::Socket { pid: Some(pid), fd } => write!(f, "socket:{pid}/{fd}"),
+            Self::NetnsPath(path) => write!(f, "netns:{}", path.display()),
+            Self::NetnsPid(pid) => write!(f, "netns:{pid}"),
+        }
+    }
 }
 
 impl FromStr for OwnerName {
@@ -51,7 +71,7 @@ impl FromStr for OwnerName {
             "cgroup-id" => match name.parse() {
                 Ok(id) if id > 0 => Ok(Self::CgroupId(id)),
                 _ => Err(format!(
-                    "{name:?} is no id of a cgroup; `stat -c %i DIRECTORY` prints one"
+                    "{name:?} is not the id of a cgroup; `stat -c %i DIRECTORY` prints it"
                 )),
             },
             "cgroup-fd" => descriptor(name).map(Self::CgroupFd),
@@ -60,13 +80,13 @@ impl FromStr for OwnerName {
                 process(name).map(Self::NetnsPid)
             }
             "netns" => path(name).map(Self::NetnsPath),
-            _ => Err(format!("{kind:?} is no kind of owner; write {HOW}")),
+            _ => Err(format!("{kind:?} is not a kind of owner; write {HOW}")),
         }
     }
 }
 
-/// An owner in a listing, written so that another command understands it where
-/// that is possible: no command finds a socket by its cookie.
+/// The name of an owner in a listing. Another command can use it, except for sockets and
+/// network namespaces: these cannot be found by their cookie.
 pub(crate) fn written(kind: u32, id: u64) -> String {
     match Kind::from_uapi(kind) {
         Some(Kind::Task) => format!("tid:{id}"),
@@ -80,7 +100,7 @@ fn process(number: &str) -> Result<i32, String> {
     match number.parse() {
         Ok(pid) if pid > 0 => Ok(pid),
         _ => Err(format!(
-            "{number:?} is not a number of a process; processes count from 1"
+            "{number:?} is not the id of a process; ids begin at 1"
         )),
     }
 }
@@ -88,7 +108,7 @@ fn process(number: &str) -> Result<i32, String> {
 fn descriptor(number: &str) -> Result<i32, String> {
     match number.parse() {
         Ok(fd) if fd >= 0 => Ok(fd),
-        _ => Err(format!("{number:?} is not a number of a descriptor")),
+        _ => Err(format!("{number:?} is not the number of a descriptor")),
     }
 }
 
@@ -117,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_every_kind() {
+    fn parses_and_writes_every_name() {
         let socket = |pid, fd| OwnerName::Socket { pid, fd };
         for (text, name) in [
             ("self", OwnerName::Current),
@@ -136,7 +156,8 @@ mod tests {
                 OwnerName::NetnsPath("/run/netns/x".into()),
             ),
         ] {
-            assert_eq!(text.parse(), Ok(name), "{text}");
+            assert_eq!(name.to_string(), text);
+            assert_eq!(text.parse(), Ok(name));
         }
     }
 
@@ -171,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_listing_shows_names_the_owner() {
+    fn a_name_in_a_listing_can_be_parsed() {
         for kind in [Kind::Task, Kind::Cgroup] {
             assert!(written(kind.to_uapi(), 7).parse::<OwnerName>().is_ok());
         }

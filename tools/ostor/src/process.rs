@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Child processes that own storage: started, killed and reaped on purpose.
+//! Child processes to be owners: started, killed and reaped on purpose.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,7 +22,7 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts a process that runs `body` and exits with what it returns.
+    /// Starts a process that runs `body` and exits with the status it returns.
     pub fn start(body: impl FnOnce() -> i32) -> nix::Result<Self> {
         Self::open(process::start(body)?)
     }
@@ -32,17 +32,17 @@ impl Child {
         Self::open(process::start_idle()?)
     }
 
-    /// Starts a process that runs `body` with `fd`, its only descriptor.
+    /// Starts a process that runs `body` with `fd` as its only descriptor.
     pub fn holding(fd: OwnedFd, body: impl FnOnce(OwnedFd) -> i32) -> nix::Result<Self> {
         Self::open(process::start_with(fd, body)?)
     }
 
-    /// Starts a process that exits at once.
+    /// Starts a process that exits immediately.
     pub fn brief() -> nix::Result<Self> {
         Self::start(|| 0)
     }
 
-    /// Starts a process that runs `body` with a line to this one.
+    /// Starts a process that runs `body` with a link to this one.
     pub fn linked(body: impl FnOnce(&mut Link) -> i32) -> anyhow::Result<(Self, Link)> {
         let (ours, theirs) = UnixStream::pair()?;
         let child = Self::start(move || body(&mut Link::new(theirs)))?;
@@ -50,7 +50,7 @@ impl Child {
     }
 
     fn open(pid: Pid) -> nix::Result<Self> {
-        // The number stays the child's until it is reaped.
+        // The child is not reaped yet, so the number is still its own.
         let pidfd = process::pidfd_open(pid, Names::Process)?;
         Ok(Self {
             pid,
@@ -59,23 +59,23 @@ impl Child {
         })
     }
 
-    /// The process's number.
+    /// The process id.
     pub fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// Sends SIGKILL. The process may still be dying when this returns.
+    /// Sends SIGKILL. The process may still be exiting when this returns.
     pub fn kill(&self) -> nix::Result<()> {
         kill(self.pid, Signal::SIGKILL)
     }
 
-    /// Whether the process lives, or dies still.
+    /// Whether the process has not exited yet.
     pub fn is_alive(&self) -> nix::Result<bool> {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
         Ok(waitid(Id::PIDFd(self.as_fd()), flags)? == WaitStatus::StillAlive)
     }
 
-    /// Waits until the process is dead, and leaves it a zombie.
+    /// Waits until the process has exited, and leaves it a zombie.
     pub fn wait_zombie(&self) -> nix::Result<()> {
         retry(|| {
             waitid(
@@ -86,7 +86,7 @@ impl Child {
         .map(drop)
     }
 
-    /// Waits until the process is dead, and reaps it.
+    /// Waits until the process has exited, and reaps it.
     pub fn reap(&self) -> nix::Result<WaitStatus> {
         let status = retry(|| waitpid(self.pid, None))?;
         self.reaped.store(true, Ordering::Relaxed);
@@ -101,7 +101,7 @@ impl Child {
 }
 
 impl AsFd for Child {
-    /// The process's pidfd.
+    /// The pidfd.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }
@@ -115,7 +115,7 @@ impl Drop for Child {
     }
 }
 
-/// Repeats a system call that a signal interrupted.
+/// Repeats a system call while signals interrupt it.
 fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
     loop {
         match call() {
@@ -125,14 +125,14 @@ fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
     }
 }
 
-/// One end of a line between a process and its child: whole lines of text.
+/// One end of a connection that carries lines of text between a process and its child.
 #[derive(Debug)]
 pub struct Link {
     stream: BufReader<UnixStream>,
 }
 
 impl Link {
-    /// An end whose other end is elsewhere.
+    /// The end that is `stream`.
     pub fn new(stream: UnixStream) -> Self {
         Self {
             stream: BufReader::new(stream),
@@ -140,12 +140,12 @@ impl Link {
     }
 
     /// Sends a line.
-    pub fn say(&mut self, line: &str) -> std::io::Result<()> {
+    pub fn send(&mut self, line: &str) -> std::io::Result<()> {
         writeln!(self.stream.get_mut(), "{line}")
     }
 
-    /// Waits for a line. The other end's death is an error.
-    pub fn hear(&mut self) -> std::io::Result<String> {
+    /// Waits for a line. Fails if the other end is closed.
+    pub fn receive(&mut self) -> std::io::Result<String> {
         let mut line = String::new();
         if self.stream.read_line(&mut line)? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());

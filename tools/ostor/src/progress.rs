@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How far a long command is: a bar on a terminal, else a line now and then.
+//! Progress of a long command: a bar on a terminal, else a line every few seconds.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often a line is printed where there is no terminal.
+use crate::output::to_stderr;
+
+/// Time between two lines where there is no terminal.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// The progress of one command, on standard error.
@@ -21,7 +23,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins with nothing done.
+    /// Starts at 0 of `total`.
     pub fn new(what: &'static str, total: u64) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let style = "{msg} {wide_bar} {pos}/{len}, {eta} left";
@@ -39,27 +41,27 @@ impl Progress {
         }
     }
 
-    /// `done` of the total is done.
+    /// Shows that `done` of the total is done.
     pub fn at(&mut self, done: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(done.min(self.total));
         } else if self.is_time() {
-            eprintln!("{}", self.line(done));
+            to_stderr(&self.line(done));
         }
     }
 
-    /// The same, with something `more` that is asked for when it is shown.
+    /// Shows progress with the text of `more`, which is called only when it is shown.
     pub fn at_with(&mut self, done: u64, more: impl FnOnce() -> Result<String>) -> Result<()> {
         if let Some(bar) = &self.bar {
             bar.set_position(done.min(self.total));
             bar.set_message(format!("{}, {}", more()?, self.what));
         } else if self.is_time() {
-            eprintln!("{}; {}", self.line(done), more()?);
+            to_stderr(&format!("{}; {}", self.line(done), more()?));
         }
         Ok(())
     }
 
-    /// Whether it is time for a line.
+    /// Whether the next line is due.
     fn is_time(&mut self) -> bool {
         let is_time = self.shown.elapsed() >= EVERY;
         if is_time {
@@ -94,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_how_long_it_takes_still() {
+    fn a_line_estimates_the_time_left() {
         assert_eq!(
             line("race", 25, 100, Duration::from_secs(10)),
             "race: 25 of 100, 30 s left"
@@ -106,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_takes_longer_there_is_no_estimate() {
+    fn there_is_no_estimate_beyond_the_total() {
         assert_eq!(
             line("seconds", 45, 36, Duration::from_secs(45)),
             "seconds: 45, more than the 36 expected"

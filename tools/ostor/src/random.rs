@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A repeatable sequence of choices.
+//! Repeatable random choices.
 
 /// The xorshift64* generator.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// A sequence for each `seed` and `stream`.
+    /// A generator whose sequence depends on `seed` and `stream`.
     pub fn new(seed: u64, stream: u64) -> Self {
         let mixed = ((seed << 16) ^ stream)
             .wrapping_add(1)
@@ -14,7 +14,7 @@ impl Random {
         Self(mixed | 1)
     }
 
-    /// Any number.
+    /// The next number.
     #[expect(clippy::should_implement_trait, reason = "the sequence has no end")]
     pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
@@ -28,12 +28,12 @@ impl Random {
         (self.next() >> 33) as usize % end
     }
 
-    /// One of several.
+    /// One of several items.
     pub fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
         &all[self.below(all.len())]
     }
 
-    /// One of several, to be changed.
+    /// One of several items, mutable.
     pub fn pick_mut<'a, T>(&mut self, all: &'a mut [T]) -> &'a mut T {
         let i = self.below(all.len());
         &mut all[i]
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repeats_and_reaches_everything() {
+    fn sequences_repeat_and_reach_every_choice() {
         let draw = |stream| {
             let mut random = Random::new(7, stream);
             (0..100).map(|_| random.below(10)).collect::<Vec<_>>()

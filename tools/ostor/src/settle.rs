@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Waiting for what the kernel finishes later: a grace period, a dying task.
+//! Waiting for work that the kernel finishes later, after a grace period or the exit of a
+//! task.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,13 +9,13 @@ use uapi::ostor_stats;
 
 use crate::device::{self, Result};
 
-/// How long the kernel may take before something counts as lost.
+/// Longest time that such work may take.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// What can be alive, or charged to sockets.
+/// Names of the counts of live objects and charged bytes.
 pub const ALIVE: [&str; 5] = ["maps", "elements", "storages", "bytes", "bytes charged"];
 
-/// Asks again and again until the answer is yes, or the deadline has passed.
+/// Repeats `ask` until it returns true or the deadline has passed. Returns the last answer.
 pub fn until(mut ask: impl FnMut() -> Result<bool>) -> Result<bool> {
     let start = Instant::now();
     let mut pause = Duration::from_millis(1);
@@ -30,8 +31,8 @@ pub fn until(mut ask: impl FnMut() -> Result<bool>) -> Result<bool> {
     }
 }
 
-/// The statistics once nothing but what `before` counted is alive, or as they
-/// stand at the deadline.
+/// Waits until the counts of live objects are those of `before`. Returns the statistics then,
+/// or at the deadline.
 pub fn stats_back_to(before: &ostor_stats) -> Result<ostor_stats> {
     let mut now = device::stats()?;
     until(|| {
@@ -41,8 +42,8 @@ pub fn stats_back_to(before: &ostor_stats) -> Result<ostor_stats> {
     Ok(now)
 }
 
-/// The bytes that are charged once they are what `before` counted, or as they stand
-/// at the deadline.
+/// Waits until the charged bytes are those of `before`. Returns them, then or at the
+/// deadline.
 pub fn charged_back_to(before: &ostor_stats) -> Result<u64> {
     let mut charged = 0;
     until(|| {
@@ -52,7 +53,7 @@ pub fn charged_back_to(before: &ostor_stats) -> Result<u64> {
     Ok(charged)
 }
 
-/// What is alive, in the order of [`ALIVE`].
+/// The counts of live objects and charged bytes, in the order of [`ALIVE`].
 pub fn alive(stats: &ostor_stats) -> [u64; ALIVE.len()] {
     [
         stats.maps,

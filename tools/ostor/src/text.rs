@@ -1,24 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a person reads: tables, numbers, lines that fit, and how a run ended.
+//! Text for a reader: tables, numbers, lines that fit, and the verdict of a run.
 
 use std::io::stdout;
 use std::os::fd::AsFd;
 
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
-use terminal_size::{Width, terminal_size_of};
+use terminal_size::{Height, Width, terminal_size_of};
 use textwrap::{Options, WordSplitter};
 
-/// The columns of what is no terminal, or does not tell its size.
+/// The columns of a stream that is not a terminal or does not tell its size.
 pub const COLUMNS: usize = 80;
 
-/// How many columns a stream has.
+/// The columns of a stream.
 pub fn columns(stream: impl AsFd) -> usize {
     terminal_size_of(stream).map_or(COLUMNS, |(Width(columns), _)| columns.into())
 }
 
-/// Lines that are broken between words where they are longer. What goes on in the
-/// next line is indented by two more.
+/// The rows of a stream, if it is a terminal that tells its size.
+pub fn rows(stream: impl AsFd) -> Option<usize> {
+    terminal_size_of(stream).map(|(_, Height(rows))| rows.into())
+}
+
+/// The lines of a text that fit into a terminal, with a note on those that do not. One row
+/// is left for the cursor.
+pub fn first_lines(text: &str, rows: usize) -> String {
+    let all = text.lines().count();
+    if all < rows {
+        return text.to_owned();
+    }
+    let shown = rows.saturating_sub(2);
+    let mut lines: Vec<_> = text.lines().take(shown).map(str::to_owned).collect();
+    lines.push(format!("({} more lines)", all - shown));
+    lines.join("\n")
+}
+
+/// Breaks lines that are too long between words. The rest of a line is indented by two
+/// more.
 pub fn wrapped(text: &str, columns: usize) -> String {
     let wrap = |line: &str| {
         let indent = " ".repeat(line.len() - line.trim_start().len() + 2);
@@ -30,8 +48,8 @@ pub fn wrapped(text: &str, columns: usize) -> String {
     text.lines().map(wrap).collect::<Vec<_>>().join("\n")
 }
 
-/// A table for standard output, its figures flush right. Where it does not fit, the
-/// text in its widest columns is broken.
+/// A table for standard output, with numbers aligned to the right. Text in the widest
+/// columns is broken if the table does not fit.
 pub fn table<const N: usize>(
     head: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
@@ -57,7 +75,7 @@ pub fn table<const N: usize>(
     table
 }
 
-/// Whether a cell is nothing but a number, maybe with a unit, or has none.
+/// Whether a cell is a number, with or without a unit, or stands for a missing one.
 fn is_figure(cell: &str) -> bool {
     let is_unit = |c: char| c == ' ' || c.is_ascii_alphabetic();
     let number = cell.trim_start_matches('~').trim_end_matches(is_unit);
@@ -67,7 +85,7 @@ fn is_figure(cell: &str) -> bool {
             .all(|c| c.is_ascii_digit() || ",.-".contains(c))
 }
 
-/// How a run ended; what was skipped was not seen to be right.
+/// The verdict of a run. A part that was skipped is not known to work.
 pub fn verdict(ok: bool, skipped: usize) -> String {
     match (ok, skipped) {
         (false, _) => "FAILED".to_owned(),
@@ -76,7 +94,7 @@ pub fn verdict(ok: bool, skipped: usize) -> String {
     }
 }
 
-/// A number with its thousands apart.
+/// A number with a comma after each thousand.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -89,7 +107,7 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// A number in six characters at most: from 100,000 on its first three digits.
+/// A number in at most six characters: from 100,000 on, three digits and a unit.
 pub fn brief(number: u64) -> String {
     if number < 100_000 {
         return grouped(number);
@@ -110,7 +128,7 @@ pub fn brief(number: u64) -> String {
     }
 }
 
-/// Nanoseconds in the unit that suits them.
+/// Nanoseconds in a unit of a fitting size.
 pub fn time(ns: u64) -> String {
     match ns {
         0..1_000 => format!("{ns} ns"),
@@ -120,6 +138,38 @@ pub fn time(ns: u64) -> String {
             format!("{}.{:02} s", ns / 1_000_000_000, ns / 10_000_000 % 100)
         }
         _ => format!("{} s", ns / 1_000_000_000),
+    }
+}
+
+/// Asserts that a table fits into 80 columns without breaking any text. For tests.
+///
+/// # Panics
+///
+/// If a line is wider.
+#[track_caller]
+pub fn assert_fits(mut table: Table) {
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    for line in table.lines() {
+        let columns = line.chars().count();
+        assert!(columns <= COLUMNS, "{columns}:\n{table}");
+    }
+}
+
+/// Asserts that every help page of a program fits into 80 columns. For tests.
+///
+/// # Panics
+///
+/// If a line is wider.
+pub fn assert_help_fits(mut program: clap::Command) {
+    program.build();
+    let mut left = vec![program];
+    while let Some(mut command) = left.pop() {
+        for page in [command.render_help(), command.render_long_help()] {
+            for line in page.to_string().lines() {
+                assert!(line.chars().count() <= COLUMNS, "{line}");
+            }
+        }
+        left.extend(command.get_subcommands().cloned());
     }
 }
 
@@ -142,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_are_told_from_words() {
+    fn numbers_differ_from_words() {
         for figure in ["", "-", "0", "1,024", "12.5k", "~7", "35 us", "1.50 s"] {
             assert!(is_figure(figure), "{figure:?}");
         }
@@ -178,20 +228,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_terminal_has_eighty_columns() {
+    fn a_file_has_eighty_columns() {
         let file = std::fs::File::open("/dev/null").unwrap();
         assert_eq!(columns(file), 80);
     }
 
     #[test]
-    fn what_was_skipped_is_told() {
+    fn only_the_lines_of_a_terminal_are_shown() {
+        assert_eq!(first_lines("a\nb\nc", 4), "a\nb\nc");
+        assert_eq!(first_lines("a\nb\nc", 3), "a\n(2 more lines)");
+        assert_eq!(first_lines("a\nb\nc", 0), "(3 more lines)");
+    }
+
+    #[test]
+    fn the_verdict_names_skipped_parts() {
         assert_eq!(verdict(true, 0), "ok");
         assert_eq!(verdict(true, 2), "ok (2 skipped)");
         assert_eq!(verdict(false, 2), "FAILED");
     }
 
     #[test]
-    fn thousands_stand_apart() {
+    fn thousands_are_separated() {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(999), "999");
         assert_eq!(grouped(1_234_567), "1,234,567");
@@ -213,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn times_have_the_unit_that_suits_them() {
+    fn times_have_a_fitting_unit() {
         for (ns, text) in [
             (0, "0 ns"),
             (999, "999 ns"),

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Values as a person reads and writes them.
+//! Values on the command line and in listings.
 
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::exit::UsageError;
+use ostor::exit::UsageError;
 
 const HEX: &str = "hex:";
 
-/// Reads a value: text, or `hex:` and pairs of hexadecimal digits.
+/// Parses a value: text, or `hex:` and pairs of hexadecimal digits.
 pub(crate) fn parse(text: &str) -> Result<Vec<u8>> {
     let Some(digits) = text.strip_prefix(HEX) else {
         return Ok(text.as_bytes().to_vec());
     };
     let wrong = || {
         UsageError(format!(
-            "{text:?} is not {HEX} and pairs of hexadecimal digits"
+            "{text:?} is not {HEX} followed by pairs of hexadecimal digits"
         ))
     };
     if digits.len() % 2 != 0 {
@@ -29,12 +29,27 @@ pub(crate) fn parse(text: &str) -> Result<Vec<u8>> {
         .collect())
 }
 
-/// A value both ways.
+/// A note on a value that looks like a number but is stored as text, or `None`.
+pub(crate) fn note(text: &str) -> Option<String> {
+    let digits = text
+        .strip_prefix("0x")
+        .or_else(|| text.strip_prefix("0X"))?;
+    let is_hex = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_hexdigit());
+    let even = if digits.len() % 2 == 0 { "" } else { "0" };
+    is_hex.then(|| {
+        format!(
+            "the value is the text {text:?}, of {} bytes; to store bytes write {HEX}{even}{digits}",
+            text.len()
+        )
+    })
+}
+
+/// A value as text and as hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Shown {
-    /// As text without the zero bytes at its end, if it is printable text.
+    /// The text without zero bytes at its end, if it is printable.
     pub(crate) text: Option<String>,
-    /// As hexadecimal digits.
+    /// All bytes as hexadecimal digits.
     pub(crate) hex: String,
 }
 
@@ -52,8 +67,8 @@ impl Shown {
         }
     }
 
-    /// The way that says most to a person; `ostor set` reads it back. Zero
-    /// bytes at the end are left out.
+    /// The text if it is printable, else the digits, without zero bytes at the end.
+    /// `ostor set` parses it to the same value.
     pub(crate) fn line(&self) -> String {
         match &self.text {
             Some(text) if !text.starts_with(HEX) => text.clone(),
@@ -78,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_and_bytes_go_in() {
+    fn text_and_bytes_are_parsed() {
         assert_eq!(parse("green").unwrap(), b"green");
         assert_eq!(parse("hex:00fF2a").unwrap(), [0, 255, 42]);
         assert_eq!(parse("hex:").unwrap(), b"");
@@ -88,7 +103,18 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_out_goes_in_again() {
+    fn a_note_says_how_to_store_bytes() {
+        let text = note("0x1234").unwrap();
+        assert!(text.contains("the text \"0x1234\", of 6 bytes"), "{text}");
+        assert!(text.ends_with("write hex:1234"), "{text}");
+        assert!(note("0XABC").unwrap().ends_with("write hex:0ABC"));
+        for text in ["1234", "0x", "0xyz", "green", "hex:1234"] {
+            assert_eq!(note(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_shown_value_is_parsed_to_the_same_value() {
         for value in [
             &b"green\0\0"[..],
             b"\x01\x10\0",
@@ -105,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_shown_as_text_only_if_it_prints() {
+    fn only_printable_text_is_shown_as_text() {
         assert_eq!(Shown::new(b"green\0\0").text.as_deref(), Some("green"));
         assert_eq!(Shown::new(b"\0\0").text, None);
         assert_eq!(Shown::new(b"a\x1b[2J").text, None);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Writes the man pages and the bash completion of `ostor` and `ostor-fuzz` to
-//! DIR/man1 and DIR/completions, from the definitions that the tools parse with.
+//! Writes the man pages and the bash completion of the tools to DIR/man1 and
+//! DIR/completions, from the definitions that the tools parse with.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Command, CommandFactory, Parser};
 use clap_complete::Shell;
 
-// Only the definitions are used of these.
+// Only the definitions of the command lines are used.
 #[allow(dead_code)]
 #[path = "../../ostor/src/cli.rs"]
 mod cli;
@@ -19,18 +19,22 @@ mod fuzz;
 #[allow(dead_code)]
 #[path = "../../ostor/src/owner_name.rs"]
 mod owner_name;
+#[allow(dead_code)]
+#[path = "../../torture/src/cli.rs"]
+mod torture;
 
-/// Write the man pages and the bash completion of ostor and ostor-fuzz.
+/// Write the man pages and the bash completion of the tools.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Where to
+    /// Directory to write to
     dir: PathBuf,
 }
 
 fn main() -> Result<()> {
     let dir = Args::parse().dir;
     write(cli::Cli::command(), &dir).context("ostor")?;
+    write(torture::Cli::command(), &dir).context("ostor-torture")?;
     write(fuzz::Cli::command(), &dir).context("ostor-fuzz")
 }
 
@@ -42,9 +46,9 @@ fn write(mut command: Command, dir: &Path) -> Result<()> {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(Shell::Bash, &mut command, &name, &mut script);
-    // The name by which bash-completion finds it.
+    // bash-completion looks for a file with the name of the program.
     fs::write(completions.join(&name), script)?;
-    // Pages of the subcommands too, ostor-map-create.1, but for those of "help".
+    // Subcommands have pages too, such as ostor-map-create.1, but `help` has none.
     clap_mangen::generate_to(command.disable_help_subcommand(true), man)?;
     Ok(())
 }

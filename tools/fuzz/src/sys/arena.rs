@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Memory whose contents do not matter, in the middle of much where nothing is
-//! mapped: whatever the kernel writes there, or near it, harms nobody.
+//! Memory for arguments, surrounded by unmapped address space, so that the kernel may write
+//! to it or near it without changing memory that Rust uses.
 
 #![expect(unsafe_code, reason = "mapping and writing memory by address")]
 
@@ -15,16 +15,16 @@ use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonym
 use nix::unistd::ftruncate;
 use ostor::random::Random;
 
-/// Where the arenas are: far from all else that a process has.
+/// Address of the first arena, far from all other mappings of a process.
 const BASE: usize = 0x1000_0000_0000;
 
-/// The address space of each.
+/// Bytes of address space of each arena.
 const ZONE: usize = 64 << 20;
 
 /// Most arenas.
 const ZONES: usize = 256;
 
-/// What is mapped in a zone, each from an offset on, with nothing around it.
+/// Offsets of the mapped parts of a zone, with unmapped space around each.
 const PRIVATE: usize = 16 << 20;
 const READ_ONLY: usize = 32 << 20;
 const PAST_EOF: usize = 48 << 20;
@@ -34,29 +34,29 @@ const PART: usize = 256 << 10;
 
 const PAGE: usize = 4096;
 
-/// No process has anything from here on, on any architecture.
+/// End of the address space of a process, on any architecture.
 const USER_END: u64 = 1 << 56;
 
-/// What an address points to.
+/// The kind of memory that an address points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// Memory that can be read and written, aligned or not.
+    /// Memory that can be read and written.
     Private,
-    /// So much of it that the rest of what is asked for is beyond its end.
+    /// The end of such memory, with part of the bytes behind it.
     End,
     /// Memory that can only be read.
     ReadOnly,
     /// A mapping of a file, beyond the file's end.
     PastEof,
-    /// Memory that another thread takes away and gives back.
+    /// Memory whose protection another thread changes.
     Shared,
     /// Memory that is not mapped.
     Nowhere,
     /// Page zero.
     Null,
-    /// The kernel's.
+    /// An address of the kernel.
     Kernel,
-    /// No address at all.
+    /// A non-canonical address.
     NonCanonical,
 }
 
@@ -73,30 +73,30 @@ impl Place {
         Self::NonCanonical,
     ];
 
-    /// Any of them.
+    /// Any place.
     pub(crate) fn any(random: &mut Random) -> Self {
         *random.pick(&Self::ALL)
     }
 }
 
-/// One thread's zone. Zone 0 is the one that all share.
+/// The zone of a thread. Zone 0 is shared by all threads.
 #[derive(Debug)]
 pub(crate) struct Arena {
     zone: usize,
 }
 
 impl Arena {
-    /// The zone that all threads' calls use, and none of them by itself.
+    /// The zone that the calls of all threads use.
     pub(crate) const SHARED: usize = 0;
 
-    /// Maps a zone, once.
+    /// Maps a zone. A zone can be mapped once.
     pub(crate) fn map(zone: usize) -> Result<Self> {
         assert!(zone < ZONES, "more zones than there is room for");
         let start = BASE + zone * ZONE;
         let fixed = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED_NOREPLACE;
         let sparse = fixed | MapFlags::MAP_NORESERVE;
         let anywhere = |flags, prot, at, len| {
-            // SAFETY: Nothing was mapped there, or the call fails.
+            // SAFETY: MAP_FIXED_NOREPLACE: the call fails if anything is mapped there.
             unsafe { mmap_anonymous(NonZeroUsize::new(at), non_zero(len), prot, flags) }
         };
         anywhere(sparse, ProtFlags::PROT_NONE, start, ZONE)?;
@@ -112,7 +112,7 @@ impl Arena {
     fn map_file(&self, file: &impl AsFd) -> Result<()> {
         let at = NonZeroUsize::new(self.start() + PAST_EOF);
         let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED;
-        // SAFETY: Only this zone, in which nobody keeps anything, is mapped over.
+        // SAFETY: Only this zone is mapped over, and no Rust object is in a zone.
         unsafe { mmap(at, non_zero(2 * PAGE), PROT_RW, flags, file, 0) }.map(drop)
     }
 
@@ -121,12 +121,11 @@ impl Arena {
     }
 
     fn protect(&self, part: usize, prot: ProtFlags) -> Result<()> {
-        // SAFETY: Nobody keeps anything in a zone.
+        // SAFETY: The part is in a zone, and no Rust object is in a zone.
         unsafe { mprotect(pointer(self.start() + part), PART, prot) }
     }
 
-    /// Takes the memory that can be written away, or gives it back, or empties it.
-    /// Not of a zone that is written with [`Arena::put`].
+    /// Changes the protection of the shared memory, or discards its contents.
     pub(crate) fn disturb(&self, random: &mut Random) -> Result<()> {
         assert_eq!(self.zone, Self::SHARED, "a thread's own memory stays");
         let prot = match random.below(4) {
@@ -135,7 +134,7 @@ impl Arena {
             2 => PROT_RW,
             _ => {
                 let at = pointer(self.start() + PRIVATE);
-                // SAFETY: Nobody keeps anything in a zone.
+                // SAFETY: The part is in a zone, and no Rust object is in a zone.
                 return unsafe { madvise(at, PART, MmapAdvise::MADV_DONTNEED) };
             }
         };
@@ -148,7 +147,7 @@ impl Arena {
         let within = |part, random: &mut Random| {
             let room = PART - len + 1;
             let at = random.below(room);
-            // Mostly aligned, as a compiler would have it.
+            // Mostly aligned, as arguments of programs are.
             let at = if random.below(8) == 0 { at } else { at & !7 };
             self.start() + part + at
         };
@@ -166,17 +165,21 @@ impl Arena {
         address as u64
     }
 
-    /// Copies bytes to a place of this zone and returns the address. What cannot
-    /// be written keeps what it has.
+    /// Copies bytes to a place of this zone and returns the address. Bytes at places that
+    /// cannot be written are not copied.
     pub(crate) fn put(&self, place: Place, bytes: &[u8], random: &mut Random) -> u64 {
-        assert_ne!(self.zone, Self::SHARED, "another thread may take it away");
+        assert_ne!(
+            self.zone,
+            Self::SHARED,
+            "another thread may change its protection"
+        );
         let address = self.address(place, bytes.len(), random);
         if matches!(place, Place::Private | Place::End) {
             let end = (self.start() + PRIVATE + PART) as u64;
             let fits = bytes.len().min((end - address) as usize);
             let to = address as *mut u8;
-            // SAFETY: `fits` bytes from there are of the private part, which this
-            // thread alone writes and which stays as it is.
+            // SAFETY: `fits` bytes from `to` on are in the private part, which stays writable
+            // and which only this thread writes.
             unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), fits) };
         }
         address
@@ -185,8 +188,8 @@ impl Arena {
 
 const PROT_RW: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
 
-/// Whether the kernel may do anything at an address: it is of the zones, or none
-/// that a process has something at.
+/// Whether the kernel may write to an address: it is in a zone, or cannot be mapped by a
+/// process.
 pub(crate) fn is_harmless(address: u64) -> bool {
     let zones = BASE as u64..(BASE + ZONES * ZONE) as u64;
     address < PAGE as u64 || address >= USER_END || zones.contains(&address)

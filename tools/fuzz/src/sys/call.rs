@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A command with any argument.
+//! An ioctl with any argument.
 
 #![expect(unsafe_code, reason = "the ioctl itself")]
 
@@ -8,21 +8,20 @@ use nix::errno::Errno;
 use super::arena::{Arena, Place, is_harmless};
 use ostor::random::Random;
 
-/// Most bytes of an argument that are made up; a number that asks for more gets
-/// what lies there.
+/// Most bytes of an argument that are generated. A command with a larger argument also
+/// reads what follows in the arena.
 pub(crate) const MOST_BYTES: usize = 256;
 
-/// Which bytes of an argument the kernel takes for addresses.
+/// The bytes of an argument that the kernel uses as addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Addresses {
     /// The eight bytes at these offsets.
     At(&'static [usize]),
-    /// Maybe any.
+    /// Unknown: any eight bytes may be one.
     Unknown,
 }
 
-/// An ioctl that is ready to be made. Whatever it does, it does not write to
-/// memory in which this process has something.
+/// An ioctl that is ready to be made. It cannot write to memory that Rust uses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
     fd: i32,
@@ -31,8 +30,8 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Puts an argument to a place, after taking all addresses out of it that the
-    /// kernel must not write to.
+    /// Copies an argument to a place, after replacing all addresses that the kernel must not
+    /// write to.
     pub(crate) fn new(
         arena: &Arena,
         (fd, command): (i32, u64),
@@ -52,15 +51,15 @@ impl Call {
         }
     }
 
-    /// Makes it. Allocates nothing, so that a forked process can.
+    /// Makes the call. Allocates no memory, so that a forked process can call it.
     pub(crate) fn run(&self) -> Result<(), Errno> {
-        // SAFETY: By the rule of `Call::new` every address that the kernel could
-        // write to is harmless.
+        // SAFETY: `Call::new` has replaced every address that the kernel could write to and
+        // that is not harmless, and the argument itself is in an arena.
         Errno::result(unsafe { libc::ioctl(self.fd, self.command as _, self.argument) }).map(drop)
     }
 }
 
-/// Makes an address harmless that is not.
+/// Replaces an address that is not harmless.
 fn tame(bytes: &mut [u8], at: usize) {
     let Some(word) = bytes.get_mut(at..at + 8) else {
         return;
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_of_this_process_is_taken_out() {
+    fn an_address_of_this_process_is_replaced() {
         let local = 0u64;
         let own = (&raw const local) as u64;
         for (address, stays) in [

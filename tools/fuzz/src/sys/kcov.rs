@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which code of the kernel a thread's calls run, where the kernel can tell
-//! (`CONFIG_KCOV`).
+//! The kernel code that the calls of a thread run, if the kernel has `CONFIG_KCOV`.
 
 #![expect(unsafe_code, reason = "KCOV writes to shared memory")]
 
@@ -20,39 +19,39 @@ const INIT_TRACE: u64 = 0x8008_6301;
 const ENABLE: u64 = 0x6364;
 const TRACE_PC: u64 = 0;
 
-/// How many addresses one call can report.
+/// Number of addresses that one call can report.
 const WORDS: usize = 64 << 10;
 
-/// One thread's coverage. The first word counts the addresses that follow it.
+/// The coverage of a thread. The first word is the number of addresses that follow.
 pub(crate) struct Kcov {
     words: NonNull<AtomicU64>,
     file: File,
 }
 
 impl Kcov {
-    /// Begins for the calling thread; [`None`] where the kernel has no KCOV.
+    /// Starts for the calling thread; `None` if the kernel has no KCOV.
     pub(crate) fn start() -> Result<Option<Self>, Errno> {
         let Ok(file) = OpenOptions::new().read(true).write(true).open(DEVICE) else {
             return Ok(None);
         };
-        // SAFETY: The call takes numbers.
+        // SAFETY: The command takes a number.
         Errno::result(unsafe { libc::ioctl(file.as_raw_fd(), INIT_TRACE as _, WORDS) })?;
         let len = NonZeroUsize::new(WORDS * size_of::<u64>()).expect("a length");
         let prot = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: A new mapping, wherever there is room.
+        // SAFETY: The mapping is new, and is not fixed to an address.
         let words = unsafe { mmap(None, len, prot, MapFlags::MAP_SHARED, &file, 0) }?;
         let kcov = Self {
             words: words.cast(),
             file,
         };
-        // SAFETY: As above.
+        // SAFETY: The command takes a number.
         Errno::result(unsafe { libc::ioctl(kcov.file.as_raw_fd(), ENABLE as _, TRACE_PC) })?;
         Ok(Some(kcov))
     }
 
     fn words(&self) -> &[AtomicU64] {
-        // SAFETY: So many words are mapped until this is dropped, and any bytes
-        // are numbers.
+        // SAFETY: `WORDS` words are mapped until this is dropped, and every bit pattern is
+        // valid for a number.
         unsafe { std::slice::from_raw_parts(self.words.as_ptr(), WORDS) }
     }
 
@@ -71,7 +70,7 @@ impl Kcov {
 
 impl Drop for Kcov {
     fn drop(&mut self) {
-        // SAFETY: Mapped by `start`, and nobody has a reference to it any more.
+        // SAFETY: `start` has mapped the words, and no reference to them is left.
         let _ = unsafe { munmap(self.words.cast(), WORDS * size_of::<u64>()) };
     }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What needs `unsafe`: memory that the kernel may do anything to, calls with any
-//! argument, descriptors by bare number, and KCOV.
-//! Nothing outside this directory holds any.
+//! All `unsafe` code: memory that the kernel may write to, calls with any argument,
+//! descriptors by number, and KCOV.
 
 pub(crate) mod arena;
 pub(crate) mod call;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The demo's act on all kinds of owners, side by side: in the same two maps,
-//! with the same commands.
+//! The steps of the demo on all kinds of owners, in the same two maps and with the same
+//! operations.
 
 use std::fmt::{self, Display};
 use std::time::Instant;
@@ -13,37 +13,37 @@ use ostor::settle;
 use serde::{Serialize, Serializer};
 use uapi::ostor_stats;
 
-use super::report::{Report, Verdict};
-use crate::output::table;
+use super::report::{DemoReport, Verdict};
+use ostor::text::table;
 
-/// How many owners of each kind.
+/// Number of owners of each kind.
 const COUNT: usize = 8;
 
 /// Bytes per value.
 const VALUE_SIZE: u32 = 32;
 
-/// What came out for one kind of owners.
+/// The results for one kind of owners.
 #[derive(Serialize)]
-pub(crate) struct KindRow {
+pub(super) struct KindRow {
     kind: Kind,
-    /// How many of the owners' values were right after each command.
+    /// Number of owners whose values were right after each operation.
     stored: usize,
     read: usize,
     updated: usize,
     in_the_maps_list: usize,
     in_its_own_list: usize,
     end: End,
-    pub(crate) verdict: Verdict,
+    pub(super) verdict: Verdict,
 }
 
-/// What the owners' end came to.
+/// The end of the owners and of their values.
 enum End {
-    /// There were none, and why.
+    /// Why there are no such owners.
     NotServed(String),
     Ended {
-        /// What was done to them.
+        /// How the owners were ended.
         how: &'static str,
-        /// How many of their values went with them, and in how long.
+        /// Number of their values that ended, in how many milliseconds.
         gone: u64,
         values: u64,
         ms: u128,
@@ -54,7 +54,7 @@ impl Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotServed(why) => f.write_str(why),
-            Self::Ended { how, .. } => write!(f, "{how}: {}", self.came_out()),
+            Self::Ended { how, .. } => write!(f, "{how}: {}", self.outcome()),
         }
     }
 }
@@ -66,7 +66,7 @@ impl Serialize for End {
 }
 
 impl End {
-    fn came_out(&self) -> String {
+    fn outcome(&self) -> String {
         match self {
             Self::NotServed(why) => why.clone(),
             Self::Ended {
@@ -77,7 +77,7 @@ impl End {
 }
 
 impl KindRow {
-    fn cells(&self) -> [String; 8] {
+    fn cells(&self) -> [String; 7] {
         let figures = match self.end {
             End::NotServed(_) => [(); 6].map(|()| "-".to_owned()),
             End::Ended { gone, ms, .. } => [
@@ -90,46 +90,44 @@ impl KindRow {
             ],
         };
         let [store, read, update, list, gone, ms] = figures;
-        let (owners, verdict) = (name(self.kind).to_owned(), self.verdict.cell().to_owned());
-        [owners, store, read, update, list, gone, ms, verdict]
+        let owners = self.kind.plural().to_owned();
+        [owners, store, read, update, list, gone, ms]
     }
 
-    /// As it is told when it has happened: what was tried, and what came out.
-    pub(super) fn told(&self) -> (String, String) {
-        let owners = name(self.kind);
+    /// The row as one step: what was tried, and the outcome.
+    pub(super) fn as_step(&self) -> (String, String) {
+        let owners = self.kind.plural();
         let tried = match self.end {
             End::NotServed(_) => format!("values of {owners}"),
             End::Ended { how, .. } => format!("{COUNT} {owners} {how}"),
         };
-        (tried, self.end.came_out())
+        (tried, self.end.outcome())
     }
 }
 
-/// What came out for all kinds of owners.
+/// The table of all kinds, with its caption.
 pub(super) fn as_text(rows: &[KindRow]) -> String {
     format!(
-        "{COUNT} owners of each kind with values in two maps: how many had the right ones\n\
-         after each command, and how many values went with their owners, in how long:\n{}",
+        "{COUNT} owners of each kind, each with a value in two maps. How many had the right\n\
+         values after each operation, and how many values ended with their owners:\n{}",
         as_table(rows)
     )
 }
 
 fn as_table(rows: &[KindRow]) -> Table {
-    let head = [
-        "owners", "store", "read", "update", "list", "gone", "ms", "",
-    ];
+    let head = ["owners", "store", "read", "update", "list", "gone", "ms"];
     table(head, rows.iter().map(KindRow::cells))
 }
 
-/// All commands on all kinds of owners.
-pub(super) fn side_by_side(before: &ostor_stats, report: &mut Report<'_>) -> Result<()> {
+/// All operations on all kinds of owners.
+pub(super) fn side_by_side(before: &ostor_stats, report: &mut DemoReport<'_>) -> Result<()> {
     let maps = [Map::create(VALUE_SIZE)?, Map::create(VALUE_SIZE)?];
     for kind in Kind::ALL {
         report.kind(if kind.is_served(before) {
-            act(kind, &maps)?
+            one_kind(kind, &maps)?
         } else {
             skipped(kind)
-        });
+        })?;
     }
     Ok(())
 }
@@ -147,8 +145,8 @@ fn skipped(kind: Kind) -> KindRow {
     }
 }
 
-/// All commands on one kind of owners.
-fn act(kind: Kind, maps: &[Map; 2]) -> Result<KindRow> {
+/// All operations on one kind of owners.
+fn one_kind(kind: Kind, maps: &[Map; 2]) -> Result<KindRow> {
     let objects = Object::several(kind, COUNT)?;
     let mut row = skipped(kind);
     row.stored = write(&objects, maps, "value", Mode::NoExist)?;
@@ -170,8 +168,8 @@ fn act(kind: Kind, maps: &[Map; 2]) -> Result<KindRow> {
     Ok(row)
 }
 
-/// Stores a value that names the owner for each, in both maps. Returns for how
-/// many the commands did what they should.
+/// Stores for each owner a value that names it, in both maps. Returns the number of owners
+/// for which both stores were right.
 fn write(objects: &[Object], maps: &[Map; 2], what: &str, mode: Mode) -> Result<usize> {
     let mut right = 0;
     for object in objects {
@@ -186,7 +184,7 @@ fn write(objects: &[Object], maps: &[Map; 2], what: &str, mode: Mode) -> Result<
     Ok(right)
 }
 
-/// How many owners have exactly the values they should have.
+/// The number of owners that have exactly the values they must have.
 fn right(objects: &[Object], maps: &[Map; 2], what: &str) -> Result<usize> {
     let mut right = 0;
     for object in objects {
@@ -197,7 +195,7 @@ fn right(objects: &[Object], maps: &[Map; 2], what: &str) -> Result<usize> {
     Ok(right)
 }
 
-/// How many owners a map lists with their kind, number and value.
+/// The number of owners that a map lists with their kind, number and value.
 fn listed_by_map(objects: &[Object], map: &Map) -> Result<usize> {
     let items = map.list()?;
     let mut right = 0;
@@ -212,7 +210,7 @@ fn listed_by_map(objects: &[Object], map: &Map) -> Result<usize> {
     Ok(right)
 }
 
-/// For how many owners the list has exactly the elements in both maps.
+/// The number of owners whose list has exactly the elements in both maps.
 fn listed_by_owner(objects: &[Object], maps: &[Map; 2]) -> Result<usize> {
     let device = device::open()?;
     let [one, other] = maps.each_ref().map(Map::info);
@@ -228,8 +226,8 @@ fn listed_by_owner(objects: &[Object], maps: &[Map; 2]) -> Result<usize> {
     Ok(right)
 }
 
-/// Ends the owners, after which their values go without anyone asking. Returns
-/// what came out, and whether it was right.
+/// Ends the owners, whose values then end without a command. Returns the outcome and
+/// whether it is right.
 fn end(kind: Kind, objects: Vec<Object>, maps: &[Map; 2]) -> Result<(End, bool)> {
     let before = left(maps)?;
     let values = 2 * objects.len() as u64;
@@ -242,7 +240,7 @@ fn end(kind: Kind, objects: Vec<Object>, maps: &[Map; 2]) -> Result<(End, bool)>
         Kind::Task => "killed and reaped",
         Kind::Cgroup => "removed",
         Kind::Socket => "closed",
-        Kind::Netns => "left by all",
+        Kind::Netns => "closed",
     };
     let end = End::Ended {
         how,
@@ -253,7 +251,7 @@ fn end(kind: Kind, objects: Vec<Object>, maps: &[Map; 2]) -> Result<(End, bool)>
     Ok((end, gone == values))
 }
 
-/// How many values are in the maps.
+/// The number of values in the maps.
 fn left(maps: &[Map; 2]) -> device::Result<u64> {
     let [one, other] = maps.each_ref().map(Map::info);
     Ok(one?.elements + other?.elements)
@@ -265,20 +263,10 @@ fn value(what: &str, object: &Object) -> Result<Vec<u8>> {
     Ok(value)
 }
 
-/// What several owners of a kind are called.
-fn name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Task => "tasks",
-        Kind::Cgroup => "cgroups",
-        Kind::Socket => "sockets",
-        Kind::Netns => "network namespaces",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::assert_fits;
+    use ostor::text::assert_fits;
 
     fn ended(kind: Kind) -> KindRow {
         KindRow {
@@ -288,7 +276,7 @@ mod tests {
             in_the_maps_list: COUNT,
             in_its_own_list: COUNT - 1,
             end: End::Ended {
-                how: "left by all",
+                how: "closed",
                 gone: 16,
                 values: 16,
                 ms: 20_000,
@@ -302,19 +290,19 @@ mod tests {
     fn the_table_fits() {
         let rows = [skipped(Kind::Netns), ended(Kind::Netns)];
         let text = as_text(&rows);
-        assert!(text.contains("|   16 | 20000 | WRONG"), "{text}");
+        assert!(text.contains("|    7 |   16 | 20000 |"), "{text}");
         assert!(text.lines().all(|line| line.len() <= 80), "{text}");
         assert_fits(as_table(&rows));
     }
 
     #[test]
-    fn an_end_is_told_and_serialized() {
+    fn an_end_is_a_step_and_json() {
         let row = ended(Kind::Netns);
-        let (tried, came_out) = row.told();
-        assert_eq!(tried, "8 network namespaces left by all");
-        assert_eq!(came_out, "16 of 16 values gone in 20000 ms");
+        let (tried, outcome) = row.as_step();
+        assert_eq!(tried, "8 network namespaces closed");
+        assert_eq!(outcome, "16 of 16 values gone in 20000 ms");
         let json = serde_json::to_value(&row).unwrap();
-        assert_eq!(json["end"], "left by all: 16 of 16 values gone in 20000 ms");
+        assert_eq!(json["end"], "closed: 16 of 16 values gone in 20000 ms");
         let json = serde_json::to_value(skipped(Kind::Socket)).unwrap();
         assert_eq!(json["end"], Kind::Socket.why_not_served());
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The demo's acts on what only sockets have: a charge to their option memory,
-//! and copies for accepted connections.
+//! The steps of the demo on sockets alone: the charge to their option memory, and the
+//! copies that accepted sockets get.
 
 use std::net::{TcpListener, TcpStream};
 
@@ -12,25 +12,24 @@ use ostor::settle;
 use ostor::sys::socket::option_memory;
 use uapi::ostor_stats;
 
-use super::report::Report;
+use super::report::DemoReport;
 
-/// In how many maps the charged socket has values.
+/// Number of maps in which the charged socket has a value.
 const MAPS: usize = 4;
 
-/// How many connections are accepted.
+/// Number of accepted connections.
 const CONNECTIONS: usize = 16;
 
-/// What the listener has.
+/// The listener's value.
 const VALUE: &[u8; 16] = b"of the listener!";
 
-/// A socket's option memory rises with its values and falls with them.
-pub(super) fn charge(before: &ostor_stats, report: &mut Report<'_>) -> Result<()> {
+/// The option memory of a socket rises with each value and falls when it is deleted.
+pub(super) fn charge(before: &ostor_stats, report: &mut DemoReport<'_>) -> Result<()> {
     if !Kind::Socket.is_served(before) {
-        report.skip(
+        return report.skip(
             "charge a socket for its values",
             Kind::Socket.why_not_served(),
         );
-        return Ok(());
     }
     let maps = [(); MAPS].map(|()| Map::create(64));
     let maps = maps.into_iter().collect::<device::Result<Vec<_>>>()?;
@@ -40,23 +39,23 @@ pub(super) fn charge(before: &ostor_stats, report: &mut Report<'_>) -> Result<()
         map.update(Owner::socket(&socket), b"charged", Mode::NoExist)?;
         charges.push(option_memory(&socket)?);
     }
-    let told = device::stats()?.charged;
+    let counted = device::stats()?.charged;
     for map in &maps {
         map.delete(Owner::socket(&socket))?;
     }
     let at_last = option_memory(&socket)?;
     let rising = charges.windows(2).all(|pair| pair[0] < pair[1]);
     let most = charges[MAPS];
-    report.row(
+    report.step(
         format!("option memory of a socket with 0 to {MAPS} values, and 0 again"),
         format!("{charges:?}, {at_last} bytes"),
         rising && charges[0] == 0 && at_last == 0,
-    );
-    report.row(
+    )?;
+    report.step(
         "the same in the module's statistics",
-        format!("{told} bytes"),
-        told == most,
-    );
+        format!("{counted} bytes"),
+        counted == most,
+    )?;
 
     for map in &maps {
         map.update(Owner::socket(&socket), b"charged", Mode::NoExist)?;
@@ -64,29 +63,25 @@ pub(super) fn charge(before: &ostor_stats, report: &mut Report<'_>) -> Result<()
     drop(socket);
     settle::until(|| Ok(device::stats()?.charged == 0))?;
     let after = device::stats()?;
-    report.row(
+    report.step(
         format!("close a socket with {MAPS} values"),
         format!(
             "{} bytes charged, {} left in the socket",
             after.charged, after.omem_left
         ),
         after.charged == 0 && after.omem_left == before.omem_left,
-    );
-    Ok(())
+    )
 }
 
-/// Accepted connections get copies of their listener's value, in the map that
-/// clones only.
-pub(super) fn copies(before: &ostor_stats, report: &mut Report<'_>) -> Result<()> {
+/// Accepted sockets get copies of the listener's value, but only in the map that clones.
+pub(super) fn copies(before: &ostor_stats, report: &mut DemoReport<'_>) -> Result<()> {
     let tried = format!("accept {CONNECTIONS} connections of a listener with a value in two maps");
     if !Kind::Socket.is_served(before) {
-        report.skip(tried, Kind::Socket.why_not_served());
-        return Ok(());
+        return report.skip(tried, Kind::Socket.why_not_served());
     }
     let cloning = match Map::create_cloning(16) {
         Err(error) if error.errno() == Errno::EOPNOTSUPP => {
-            report.skip(tried, error.to_string());
-            return Ok(());
+            return report.skip(tried, error.to_string());
         }
         map => map?,
     };
@@ -112,34 +107,33 @@ pub(super) fn copies(before: &ostor_stats, report: &mut Report<'_>) -> Result<()
         Ok(copies)
     };
     let (in_cloning, in_plain) = (copies_in(&cloning)?, copies_in(&plain)?);
-    report.row(
+    report.step(
         tried,
         format!("{in_cloning} copies in the map with --clone, {in_plain} in the other"),
         in_cloning == CONNECTIONS && in_plain == 0,
-    );
+    )?;
 
     let child = &connections[0].1;
     cloning.update(Owner::socket(child), b"of its own", Mode::Exist)?;
     let listeners = cloning.get(Owner::socket(&listener))?.value;
-    report.row(
+    report.step(
         "update a copy",
         format!(
             "the listener's is {:?}",
             String::from_utf8_lossy(&listeners)
         ),
         listeners == VALUE,
-    );
+    )?;
 
     drop(connections);
     settle::until(|| Ok(cloning.info()?.elements == 1))?;
     let info = cloning.info()?;
-    report.row(
+    report.step(
         "close the connections",
         format!(
             "{} copies gone, {} value left",
             info.owner_deaths, info.elements
         ),
         info.elements == 1 && info.owner_deaths == CONNECTIONS as u64,
-    );
-    Ok(())
+    )
 }

@@ -1,27 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The demo's last act: unloading the module.
+//! The last step of the demo: unloading the module.
 
 use std::path::Path;
 
+use anyhow::Result;
 use nix::kmod::{DeleteModuleFlags, delete_module};
 use ostor::device::DEVICE;
 
-use super::report::Report;
+use super::report::DemoReport;
 
 const MODULE: &std::ffi::CStr = c"owner_storage";
 
-/// Unloads the module, after which its device is gone.
-pub(crate) fn act(report: &mut Report<'_>) {
-    let tried = "unload the module";
-    match delete_module(MODULE, DeleteModuleFlags::O_NONBLOCK) {
-        Ok(()) if Path::new(DEVICE).exists() => {
-            report.row(
-                tried,
-                format!("unloaded, but {DEVICE} is still there"),
-                false,
-            );
-        }
-        Ok(()) => report.row(tried, "unloaded, and its device is gone", true),
-        Err(errno) => report.row(tried, format!("{errno:?}: {}", errno.desc()), false),
-    }
+/// Unloads the module, and checks that its device is gone.
+pub(super) fn step(report: &mut DemoReport<'_>) -> Result<()> {
+    let unloaded = delete_module(MODULE, DeleteModuleFlags::O_NONBLOCK);
+    let exists = Path::new(DEVICE).exists();
+    let outcome = match unloaded {
+        Ok(()) if exists => format!("unloaded, but {DEVICE} still exists"),
+        Ok(()) => "unloaded, and its device is gone".to_owned(),
+        Err(errno) => format!("{errno:?}: {}", errno.desc()),
+    };
+    report.step("unload the module", outcome, unloaded.is_ok() && !exists)
 }

@@ -6,35 +6,31 @@ use std::fmt::{self, Display};
 use serde::Serialize;
 use uapi::ostor_stats;
 
-/// What kind of object an owner is.
+/// The kind of an owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
+#[repr(u32)]
 pub enum Kind {
     /// A task: a thread, or a process as its first thread.
-    Task,
+    Task = uapi::OSTOR_KIND_TASK,
     /// A control group, v1 or v2.
-    Cgroup,
+    Cgroup = uapi::OSTOR_KIND_CGROUP,
     /// A socket of any family.
-    Socket,
+    Socket = uapi::OSTOR_KIND_SOCKET,
     /// A network namespace.
-    Netns,
+    Netns = uapi::OSTOR_KIND_NETNS,
 }
 
 impl Kind {
     /// All kinds.
     pub const ALL: [Self; 4] = [Self::Task, Self::Cgroup, Self::Socket, Self::Netns];
 
-    /// How the device is told, and tells.
+    /// The device's number of the kind.
     pub fn to_uapi(self) -> u32 {
-        match self {
-            Self::Task => uapi::OSTOR_KIND_TASK,
-            Self::Cgroup => uapi::OSTOR_KIND_CGROUP,
-            Self::Socket => uapi::OSTOR_KIND_SOCKET,
-            Self::Netns => uapi::OSTOR_KIND_NETNS,
-        }
+        self as u32
     }
 
-    /// The kind that the device means by a number.
+    /// The kind of a number that the device returned.
     pub fn from_uapi(number: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.to_uapi() == number)
     }
@@ -51,13 +47,13 @@ impl Kind {
             .filter(move |kind| set & kind.bit() != 0)
     }
 
-    /// Whether the running kernel tells of the end of such owners, without
-    /// which they can have no values.
+    /// Whether the running kernel reports the end of such owners, without which they
+    /// can have no values.
     pub fn is_served(self, stats: &ostor_stats) -> bool {
         stats.kinds & self.bit() != 0
     }
 
-    /// The kind's name.
+    /// The name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Task => "task",
@@ -67,15 +63,19 @@ impl Kind {
         }
     }
 
-    /// Why there are no values of such owners, where the kind is not served.
-    pub fn why_not_served(self) -> String {
-        let what = match self {
+    /// The name of several.
+    pub fn plural(self) -> &'static str {
+        match self {
             Self::Task => "tasks",
             Self::Cgroup => "cgroups",
             Self::Socket => "sockets",
             Self::Netns => "network namespaces",
-        };
-        format!("this kernel does not tell of the end of {what}")
+        }
+    }
+
+    /// Why such owners can have no values, if the kind is not served.
+    pub fn why_not_served(self) -> String {
+        format!("this kernel does not report the end of {}", self.plural())
     }
 }
 
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_go_to_the_device_and_back() {
+    fn numbers_are_those_of_the_device() {
         for kind in Kind::ALL {
             assert_eq!(Kind::from_uapi(kind.to_uapi()), Some(kind));
         }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_has_what_is_in_it() {
+    fn a_set_has_its_kinds() {
         let set = Kind::Task.bit() | Kind::Socket.bit() | (1 << 30);
         assert!(Kind::in_set(set).eq([Kind::Task, Kind::Socket]));
         let stats = ostor_stats {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Listing a map's elements.
+//! Listing the elements of a map.
 
 use std::os::fd::AsFd;
 
@@ -11,13 +11,13 @@ use crate::sys::ioctl::{self, Buffer};
 /// One element of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// What it belongs to, and its number.
+    /// The owner and the element's number.
     pub entry: ostor_entry,
-    /// Its value.
+    /// The value.
     pub value: Vec<u8>,
 }
 
-/// A listing in progress: each call of [`Listing::next_part`] continues it.
+/// A listing in progress, which [`Listing::next_part`] continues.
 #[derive(Debug)]
 pub struct Listing<'a> {
     map: &'a Map,
@@ -27,7 +27,7 @@ pub struct Listing<'a> {
 }
 
 impl Map {
-    /// Starts a listing that fetches up to `capacity` elements at once.
+    /// Starts a listing that returns up to `capacity` elements at a time.
     pub fn listing(&self, capacity: u32) -> Listing<'_> {
         Listing {
             map: self,
@@ -49,7 +49,7 @@ impl Map {
 }
 
 impl Listing<'_> {
-    /// The next elements, or nothing at the end.
+    /// The next elements, or `None` at the end.
     pub fn next_part(&mut self) -> Result<Option<Vec<Item>>> {
         if self.done {
             return Ok(None);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A map, and the commands on its elements.
+//! A map, and the operations on its elements.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -8,39 +8,39 @@ use uapi::{ostor_elem, ostor_map_create, ostor_map_info};
 use super::{Error, Owner, Result, open};
 use crate::sys::ioctl::{self, Buffer, ElemCommand};
 
-/// A map. It lives as long as any descriptor of it.
+/// A map. It lives as long as a descriptor refers to it.
 #[derive(Debug)]
 pub struct Map {
     fd: OwnedFd,
     value_size: u32,
 }
 
-/// An element as a command returned it.
+/// An element as an operation returned it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elem {
     /// The value.
     pub value: Vec<u8>,
-    /// Its turn among all elements ever created in the map, from 1. An update
-    /// that replaces it keeps it.
+    /// The element's number: elements are counted from 1 as they are created in the
+    /// map. An update keeps the number.
     pub seq: u64,
-    /// Whether the command created it.
+    /// Whether the operation created the element.
     pub created: bool,
 }
 
-/// When an update stores.
+/// The condition on which an update stores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Always.
+    /// None.
     #[default]
     Any,
-    /// Only if there is no element.
+    /// The owner has no element.
     NoExist,
-    /// Only if there is one.
+    /// The owner has an element.
     Exist,
 }
 
 impl Mode {
-    /// How the device is told.
+    /// The device's flags.
     pub fn to_uapi(self) -> u32 {
         match self {
             Self::Any => uapi::OSTOR_ANY,
@@ -56,14 +56,15 @@ impl Map {
         Self::create_with(value_size, 0)
     }
 
-    /// Creates a map whose values are copied to the TCP sockets that are made
-    /// for connections which a listener with a value accepts.
+    /// Creates a map in which the value of a listening TCP socket is copied to each
+    /// socket that it accepts.
     pub fn create_cloning(value_size: u32) -> Result<Self> {
         Self::create_with(value_size, uapi::OSTOR_MAP_CLONE)
     }
 
-    /// Creates a map that the guard of old is around, for comparison. Only the
-    /// module's test flavour has it, others refuse with EINVAL.
+    /// Creates a map whose operations fail while a counter of their CPU is raised, as
+    /// those of BPF task storage did before rqspinlock. Needs the test flavour, without
+    /// which the device refuses the flag with EINVAL.
     pub fn create_busy(value_size: u32) -> Result<Self> {
         Self::create_with(value_size, uapi::OSTOR_MAP_BUSY)
     }
@@ -79,7 +80,7 @@ impl Map {
         Ok(Self { fd, value_size })
     }
 
-    /// Takes over a descriptor of a map.
+    /// Uses a descriptor of a map.
     pub fn from_fd(fd: OwnedFd) -> Result<Self> {
         let info = ioctl::map_info(fd.as_fd()).map_err(Error::refused("use this file as a map"))?;
         Ok(Self {
@@ -99,7 +100,7 @@ impl Map {
         self.run(ElemCommand::Lookup, owner, Mode::Any, value, "get a value")
     }
 
-    /// The owner's element, created from `value` unless there is one.
+    /// The owner's element, which is created from `value` if the owner has none.
     pub fn get_or_create(&self, owner: Owner<'_>, value: &[u8]) -> Result<Elem> {
         let value = Some(self.padded(value)?);
         self.run(
@@ -111,7 +112,7 @@ impl Map {
         )
     }
 
-    /// Stores `value`, padded with zeroes.
+    /// Stores `value`, padded with zero bytes.
     pub fn update(&self, owner: Owner<'_>, value: &[u8], mode: Mode) -> Result<Elem> {
         let value = Some(self.padded(value)?);
         self.run(ElemCommand::Update, owner, mode, value, "store a value")
@@ -129,15 +130,15 @@ impl Map {
         .map(drop)
     }
 
-    /// Deletes the owner's element and returns what it held.
+    /// Deletes the owner's element and returns it.
     pub fn take(&self, owner: Owner<'_>) -> Result<Elem> {
         let value = Some(self.zeroes());
         self.run(ElemCommand::Take, owner, Mode::Any, value, "take a value")
     }
 
-    /// The map's figures.
+    /// The map's sizes and counts.
     pub fn info(&self) -> Result<ostor_map_info> {
-        ioctl::map_info(self.as_fd()).map_err(Error::refused("read the map's figures"))
+        ioctl::map_info(self.as_fd()).map_err(Error::refused("read the map's sizes and counts"))
     }
 
     fn run(

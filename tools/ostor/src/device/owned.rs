@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Listing an owner's elements in all maps.
+//! Listing the elements of an owner in all maps.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -8,8 +8,7 @@ use uapi::{ostor_list_owner, ostor_owned};
 use super::{Error, Owner, Result};
 use crate::sys::ioctl::{self, Buffer};
 
-/// A listing in progress: each call of [`OwnerListing::next_part`] continues it
-/// from where the last one ended.
+/// A listing in progress, which [`OwnerListing::next_part`] continues.
 #[derive(Debug)]
 pub struct OwnerListing<'a> {
     device: BorrowedFd<'a>,
@@ -19,7 +18,7 @@ pub struct OwnerListing<'a> {
     done: bool,
 }
 
-/// Lists all elements of an owner, through any open file of the device.
+/// Lists all elements of an owner through any open file of the device.
 pub fn list_owner(device: &impl AsFd, owner: Owner<'_>) -> Result<Vec<ostor_owned>> {
     let mut listing = OwnerListing::new(device, owner, 128);
     let mut all = Vec::new();
@@ -30,7 +29,7 @@ pub fn list_owner(device: &impl AsFd, owner: Owner<'_>) -> Result<Vec<ostor_owne
 }
 
 impl<'a> OwnerListing<'a> {
-    /// Starts a listing that fetches up to `capacity` elements at once.
+    /// Starts a listing that returns up to `capacity` elements at a time.
     pub fn new(device: &'a impl AsFd, owner: Owner<'a>, capacity: u32) -> Self {
         Self {
             device: device.as_fd(),
@@ -41,7 +40,7 @@ impl<'a> OwnerListing<'a> {
         }
     }
 
-    /// The next elements, or nothing at the end.
+    /// The next elements, or `None` at the end.
     pub fn next_part(&mut self) -> Result<Option<Vec<ostor_owned>>> {
         if self.done {
             return Ok(None);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a value is attached to.
+//! The object that a value is attached to.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
@@ -10,40 +10,40 @@ use uapi::ostor_owner;
 pub enum Owner<'fd> {
     /// The calling thread.
     Current,
-    /// The task of a pidfd.
+    /// The task that a pidfd refers to.
     Task(BorrowedFd<'fd>),
-    /// The cgroup whose directory is open, v1 or v2.
+    /// The cgroup, v1 or v2, of an open directory.
     CgroupFd(BorrowedFd<'fd>),
     /// The cgroup v2 with this id.
     CgroupId(u64),
-    /// The socket of a socket's descriptor.
+    /// A socket.
     Socket(BorrowedFd<'fd>),
     /// The network namespace of an open `/proc/PID/ns/net`.
     Netns(BorrowedFd<'fd>),
 }
 
 impl<'fd> Owner<'fd> {
-    /// The task of `pidfd`.
+    /// The task that `pidfd` refers to.
     pub fn task(pidfd: &'fd impl AsFd) -> Self {
         Self::Task(pidfd.as_fd())
     }
 
-    /// The cgroup whose directory is `directory`.
+    /// The cgroup of an open directory.
     pub fn cgroup(directory: &'fd impl AsFd) -> Self {
         Self::CgroupFd(directory.as_fd())
     }
 
-    /// The socket of `socket`.
+    /// A socket.
     pub fn socket(socket: &'fd impl AsFd) -> Self {
         Self::Socket(socket.as_fd())
     }
 
-    /// The network namespace of `file`.
+    /// The network namespace of an open `/proc/PID/ns/net`.
     pub fn netns(file: &'fd impl AsFd) -> Self {
         Self::Netns(file.as_fd())
     }
 
-    /// How the device is told.
+    /// The owner as the device takes it.
     pub fn to_uapi(self) -> ostor_owner {
         let by_fd = |by, fd: BorrowedFd<'_>| ostor_owner {
             by,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The cases of recursion, and the results that each may have. The table of
-//! `Documentation/matrix.rst` says in which the locks cycle.
+//! The cases of recursion and the results that each may have. The table of
+//! `Documentation/matrix.rst` says in which cases a lock is already held.
 
 use nix::errno::Errno;
 use serde::Serialize;
 
 use super::matrix::{Cell, Expected, Matrix, Wanted};
-use crate::device::{Context, OpKind, Point};
+use crate::torture::{Context, OpKind, Point};
 
 /// The result of one operation.
 pub type OpResult = Result<(), Errno>;
@@ -14,32 +14,32 @@ pub type OpResult = Result<(), Errno>;
 /// One operation inside another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Case {
-    /// Where inside.
+    /// The point at which the inner operation runs.
     pub point: Point,
-    /// In which context the inner one runs.
+    /// The context in which the inner operation runs.
     pub context: Context,
     /// The outer operation.
     pub outer: OpKind,
-    /// Whether the outer one finds an element.
+    /// Whether the outer operation finds an element.
     pub outer_exists: bool,
     /// The inner operation.
     pub inner: OpKind,
-    /// Whether the inner one finds an element. With the same owner and the same
-    /// map this is `outer_exists`.
+    /// Whether the inner operation finds an element. The same as `outer_exists` if owner
+    /// and map are the same.
     pub inner_exists: bool,
-    /// Whether both are on one owner.
+    /// Whether both operations are on the same owner.
     pub same_owner: bool,
-    /// Whether both are in one map.
+    /// Whether both operations are in the same map.
     pub same_map: bool,
 }
 
 impl Case {
-    /// Whether both operations are on one element.
+    /// Whether both operations are on the same element.
     pub fn same_key(&self) -> bool {
         self.same_owner && self.same_map
     }
 
-    /// Whether the outer operation comes past the point.
+    /// Whether the outer operation passes the point.
     pub fn fires(&self) -> bool {
         let links = match self.outer {
             OpKind::Create => !self.outer_exists,
@@ -57,8 +57,8 @@ impl Case {
         }
     }
 
-    /// Whether the inner operation finds an element, if that can be told: on
-    /// another CPU the outer one may get on meanwhile.
+    /// Whether the inner operation finds an element, or `None` if it may or may not: an
+    /// IPI handler runs on another CPU, concurrently with the outer operation.
     fn finds(&self) -> Option<bool> {
         if !self.same_key() {
             return Some(self.inner_exists);
@@ -68,14 +68,14 @@ impl Case {
         }
         Some(match self.point {
             Point::None | Point::Alloc => self.outer_exists,
-            // A delete has ended it before it takes any lock.
+            // A delete claims the element before it takes a lock.
             _ if self.outer == OpKind::Delete => false,
             Point::Storage | Point::Both => self.outer_exists,
             Point::Bucket | Point::Drop => true,
         })
     }
 
-    /// The table's cell that the case is in.
+    /// The cell of the table that the case belongs to.
     pub fn cell(&self) -> Cell {
         Cell {
             point: self.point,
@@ -92,14 +92,14 @@ impl Case {
         }
     }
 
-    /// What the inner operation may return; nothing is that it must not run.
+    /// The results that the inner operation may have. `None` means that it must not run.
     pub fn allowed(&self, matrix: &Matrix) -> &'static [Option<OpResult>] {
         const OK: Option<OpResult> = Some(Ok(()));
         const NONE: Option<OpResult> = Some(Err(Errno::ENOENT));
         const CYCLE: Option<OpResult> = Some(Err(Errno::EDEADLK));
         const NO_MEMORY: Option<OpResult> = Some(Err(Errno::ENOMEM));
         match matrix.expected(self.cell()) {
-            // An idle CPU may handle an IPI without an interrupt.
+            // An idle CPU may handle an IPI in its idle loop.
             Expected::NoMemory if self.context == Context::Ipi => &[NO_MEMORY, OK],
             Expected::NoMemory => &[NO_MEMORY],
             Expected::Impossible => &[None],
@@ -113,7 +113,7 @@ impl Case {
         }
     }
 
-    /// What the outer operation may return.
+    /// The results that the outer operation may have.
     pub fn outer_allowed(&self) -> &'static [OpResult] {
         const NONE: OpResult = Err(Errno::ENOENT);
         let may_be_gone =
@@ -125,8 +125,8 @@ impl Case {
         }
     }
 
-    /// Every case in one context in which the outer operation comes past the
-    /// point, and finds what it deletes.
+    /// All cases of a context in which the outer operation passes the point, and finds
+    /// the element that it deletes.
     pub fn all(context: Context) -> Vec<Self> {
         const BOOLS: [bool; 2] = [false, true];
         let mut cases = Vec::new();
@@ -158,14 +158,15 @@ impl Case {
         cases
     }
 
-    /// The map in which values are dropped has only the outer operation's.
+    /// Whether [`super::Fixture`] can prepare the case: the map in which values are dropped
+    /// has only the outer operation's element.
     fn can_be_prepared(&self) -> bool {
         self.point != Point::Drop || self.same_owner || !self.same_map || !self.inner_exists
     }
 
-    /// The cases that tell the whole story of locks in a table: at each point,
-    /// every operation on the same and on another owner, in another map.
-    pub fn story() -> Vec<Self> {
+    /// The cases that show what the locks do in one small table: at each point every
+    /// operation, on the same and on another owner, in another map.
+    pub fn overview() -> Vec<Self> {
         Self::all(Context::Task)
             .into_iter()
             .filter(|case| !case.same_map && !matches!(case.point, Point::Alloc | Point::Drop))
@@ -187,14 +188,14 @@ mod tests {
     use crate::kernel::Kernel;
 
     #[test]
-    fn the_story_has_every_lock_operation_and_owner() {
-        let (story, matrix) = (Case::story(), Matrix::read(Kernel::USUAL).unwrap());
-        assert_eq!(story.len(), 4 * 4 * 2);
-        let cycles = story
+    fn the_overview_has_every_lock_operation_and_owner() {
+        let (overview, matrix) = (Case::overview(), Matrix::read(Kernel::USUAL).unwrap());
+        assert_eq!(overview.len(), 4 * 4 * 2);
+        let cycles = overview
             .iter()
             .filter(|case| matrix.expected(case.cell()) == Expected::Deadlock);
         assert_eq!(cycles.count(), 2 * 2);
-        assert!(story.iter().all(Case::fires));
+        assert!(overview.iter().all(Case::fires));
     }
 
     #[test]
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delete_has_ended_its_element_before_it_takes_a_lock() {
+    fn a_delete_claims_its_element_before_it_takes_a_lock() {
         for case in Case::all(Context::Nmi) {
             let locked = matches!(case.point, Point::Storage | Point::Bucket | Point::Both);
             if case.same_key() && case.outer == OpKind::Delete && locked {

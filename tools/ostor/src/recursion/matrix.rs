@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What must come out of one operation inside another: the table of
+//! The promised outcomes of one operation inside another: the table of
 //! `Documentation/matrix.rst`.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::device::{Context, Point};
 use crate::kernel::Kernel;
+use crate::torture::{Context, Point};
 
 const TEXT: &str = include_str!("../../../../Documentation/matrix.rst");
 
-/// What the inner operation must come to.
+/// The promised outcome of the inner operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// It does what it does, as if it were alone.
+    /// It succeeds, or finds no element, as it would alone.
     Works,
-    /// It needs a lock that its CPU holds.
+    /// It fails with EDEADLK: its CPU holds a lock that it needs.
     Deadlock,
-    /// It needs memory, which this kernel cannot have in that context.
+    /// It fails with ENOMEM: this kernel cannot allocate in the context.
     NoMemory,
-    /// It cannot run there.
+    /// It cannot run at the point in the context.
     Impossible,
     /// There is no such case.
     NoCase,
 }
 
-/// The inner operation, as the table names it.
+/// The inner operation as the table names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wanted {
@@ -34,7 +34,7 @@ pub enum Wanted {
     Lookup,
     /// A create of an element that exists.
     CreateThere,
-    /// A create of one that does not.
+    /// A create of a new element.
     Create,
     /// An update.
     Update,
@@ -42,22 +42,22 @@ pub enum Wanted {
     Delete,
 }
 
-/// Which cell of the table.
+/// A cell of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Cell {
-    /// Where the inner operation runs.
+    /// The point at which the inner operation runs.
     pub point: Point,
-    /// In which context.
+    /// The context in which it runs.
     pub context: Context,
-    /// What it is.
+    /// The inner operation.
     pub inner: Wanted,
-    /// Whether it is on the outer one's owner.
+    /// Whether both operations are on the same owner.
     pub same_owner: bool,
-    /// Whether it is in the outer one's map.
+    /// Whether both operations are in the same map.
     pub same_map: bool,
 }
 
-/// The table, and the kernel that it is read for.
+/// The table, read for a kernel.
 #[derive(Debug)]
 pub struct Matrix {
     cells: Vec<(Cell, Expected)>,
@@ -65,7 +65,7 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Reads the table; every cell must be there once.
+    /// Reads the table. Fails unless it has every cell once.
     pub fn read(kernel: Kernel) -> Result<Self> {
         Self::parse(TEXT, kernel)
     }
@@ -93,22 +93,22 @@ impl Matrix {
         Ok(matrix)
     }
 
-    /// The cells that there are cases of.
+    /// The cells that have cases.
     pub fn cells(&self) -> impl Iterator<Item = Cell> {
         let cells = self.cells.iter();
         let cells = cells.filter(|(_, expected)| *expected != Expected::NoCase);
         cells.map(|(cell, _)| *cell)
     }
 
-    /// What must come out.
+    /// The outcome that is promised for a cell on this kernel.
     ///
     /// # Panics
     ///
-    /// If the context is none of the table's.
+    /// If the table does not have the context.
     pub fn expected(&self, cell: Cell) -> Expected {
         let found = self.cells.iter().find(|(known, _)| *known == cell);
         let expected = found.expect("the table was read as a whole").1;
-        // Memory is allocated before any lock is taken.
+        // Memory is allocated before a lock is taken.
         let allocates = matches!(cell.inner, Wanted::Create | Wanted::Update);
         let runs = matches!(expected, Expected::Works | Expected::Deadlock);
         match allocates && runs && !self.kernel.allocates_in(cell.context) {
@@ -119,13 +119,17 @@ impl Matrix {
 }
 
 impl Cell {
+    /// The last columns of the table: same owner, same map.
+    pub const COLUMNS: [(bool, bool); 4] =
+        [(true, true), (true, false), (false, true), (false, false)];
+
     /// All cells.
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for point in Point::ALL {
             for context in Context::RAISED {
                 for &inner in Wanted::value_variants() {
-                    all.extend(COLUMNS.map(|(same_owner, same_map)| Self {
+                    all.extend(Self::COLUMNS.map(|(same_owner, same_map)| Self {
                         point,
                         context,
                         inner,
@@ -139,23 +143,20 @@ impl Cell {
     }
 }
 
-/// What the last columns mean: same owner, same map.
-const COLUMNS: [(bool, bool); 4] = [(true, true), (true, false), (false, true), (false, false)];
-
-/// A row has several names in each of its first three columns.
+/// Reads one row. Each of its first three columns has one or more names.
 fn read_row(row: &str, cells: &mut Vec<(Cell, Expected)>) -> Result<()> {
     let fields: Vec<_> = row.split(';').map(str::trim).collect();
     let [points, contexts, inner, results @ ..] = fields.as_slice() else {
         bail!("too few columns");
     };
     ensure!(
-        results.len() == COLUMNS.len(),
+        results.len() == Cell::COLUMNS.len(),
         "not as many columns as named"
     );
     for point in names::<Point>(points)? {
         for context in names::<Context>(contexts)? {
             for inner in names::<Wanted>(inner)? {
-                for (result, (same_owner, same_map)) in results.iter().zip(COLUMNS) {
+                for (result, (same_owner, same_map)) in results.iter().zip(Cell::COLUMNS) {
                     let cell = Cell {
                         point,
                         context,
@@ -191,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_whole() {
+    fn the_table_has_every_cell() {
         let matrix = Matrix::read(Kernel::USUAL).unwrap();
         let (all, without) = (6 * 6 * 5 * 4, 12);
         assert_eq!(matrix.cells.len(), all);
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_needs_the_lock_that_this_cpu_holds_meets_a_cycle() {
+    fn only_operations_that_need_a_lock_of_their_own_cpu_fail() {
         let matrix = Matrix::read(Kernel::USUAL).unwrap();
         for cell in Cell::all() {
             let held = matches!(cell.point, Point::Storage | Point::Both);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! BPF storage of sockets, beside which ours lives.
+//! BPF socket storage, which a socket can have beside this module's.
 
 #![expect(unsafe_code, reason = "bpf() has no safe wrapper")]
 
@@ -16,28 +16,28 @@ const BTF_LOAD: libc::c_int = 18;
 /// `BPF_MAP_TYPE_SK_STORAGE`.
 const SK_STORAGE: u32 = 24;
 
-/// `BPF_F_NO_PREALLOC`, without which there is no such map.
+/// `BPF_F_NO_PREALLOC`, which these maps require.
 const NO_PREALLOC: u32 = 1;
 
-/// `BPF_F_CLONE`: accepted connections get copies.
+/// `BPF_F_CLONE`: accepted sockets get copies.
 const CLONE: u32 = 1 << 9;
 
-/// The type of key and value for the kernel: an `int` of 32 bits, type 1.
+/// BTF of the type of key and value: an `int` of 32 bits, type 1.
 const BTF: [u32; 12] = [
     // Magic number, version 1, no flags; the length of this header.
     u32::from_ne_bytes(magic()),
     24,
-    // Where the types are from here on, and their length; where the names are.
+    // Offset and length of the types; offset and length of the names.
     0,
     16,
     16,
     8,
-    // The name at 1, of kind 1, of 4 bytes; signed, of 32 bits.
+    // Name at offset 1, kind 1, 4 bytes; signed, 32 bits.
     1,
     1 << 24,
     4,
     (1 << 24) | 32,
-    // The names: none, and "int".
+    // The names: an empty one, and "int".
     u32::from_ne_bytes(*b"\0int"),
     0,
 ];
@@ -48,7 +48,7 @@ const fn magic() -> [u8; 4] {
     [low, high, 1, 0]
 }
 
-/// What of `union bpf_attr` loads a type.
+/// The part of `union bpf_attr` that loads BTF.
 #[repr(C)]
 struct BtfLoad {
     btf: u64,
@@ -59,7 +59,7 @@ struct BtfLoad {
     pad: u32,
 }
 
-/// What of `union bpf_attr` makes a map.
+/// The part of `union bpf_attr` that creates a map.
 #[repr(C)]
 struct MapCreate {
     kind: u32,
@@ -76,7 +76,7 @@ struct MapCreate {
     pad: u32,
 }
 
-/// What of `union bpf_attr` stores a value.
+/// The part of `union bpf_attr` that stores a value.
 #[repr(C)]
 struct MapUpdate {
     map: RawFd,
@@ -86,24 +86,25 @@ struct MapUpdate {
     flags: u64,
 }
 
-/// Calls `bpf()`, which returns a number of its own for each command.
+/// Calls `bpf()`. The meaning of the returned number depends on the command.
 ///
 /// # Safety
 ///
-/// `T` is the beginning of `union bpf_attr` for the command, and the addresses in it are
-/// of what the command reads there.
+/// `T` is the part of `union bpf_attr` that the command uses, and each address in it is that
+/// of memory that the command may read.
 unsafe fn bpf<T>(command: libc::c_int, attr: &T) -> Result<RawFd> {
-    // SAFETY: As the caller promises; the kernel reads as many bytes as `attr` has.
+    // SAFETY: The kernel reads `size_of::<T>()` bytes of `attr`, and the caller guarantees
+    // that the addresses in it are valid.
     let done = unsafe { libc::syscall(libc::SYS_bpf, command, attr, size_of::<T>()) };
     Ok(Errno::result(done)? as RawFd)
 }
 
-/// A map of BPF storage that accepted connections get copies of.
+/// A map of BPF socket storage whose values are copied to accepted sockets.
 #[derive(Debug)]
 pub struct SkStorage(OwnedFd);
 
 impl SkStorage {
-    /// Makes a map of numbers.
+    /// Creates a map of numbers.
     pub fn cloning() -> Result<Self> {
         let load = BtfLoad {
             btf: BTF.as_ptr() as u64,
@@ -113,8 +114,8 @@ impl SkStorage {
             log_level: 0,
             pad: 0,
         };
-        // SAFETY: The kernel reads `BTF`; the command returns a descriptor, which nothing else
-        // owns.
+        // SAFETY: The address is that of `BTF`, of `size` bytes. The command returns a new
+        // descriptor, which no other object owns.
         let btf = unsafe { OwnedFd::from_raw_fd(bpf(BTF_LOAD, &load)?) };
         let create = MapCreate {
             kind: SK_STORAGE,
@@ -130,8 +131,8 @@ impl SkStorage {
             value_type: 1,
             pad: 0,
         };
-        // SAFETY: There is no address in it; the command returns a descriptor, which nothing else
-        // owns.
+        // SAFETY: `create` contains no address. The command returns a new descriptor, which
+        // no other object owns.
         Ok(Self(unsafe {
             OwnedFd::from_raw_fd(bpf(MAP_CREATE, &create)?)
         }))
@@ -147,7 +148,8 @@ impl SkStorage {
             value: (&raw const number) as u64,
             flags: 0,
         };
-        // SAFETY: The kernel reads a descriptor's number and a value, of 4 bytes each.
+        // SAFETY: The addresses are those of `fd` and `number`. The kernel reads 4 bytes of
+        // each.
         unsafe { bpf(MAP_UPDATE_ELEM, &update) }.map(drop)
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The ioctl boundary: one function per command of the device.
 //!
-//! The functions pass what they are given, wrong or not, so that tests can ask
-//! for what must be refused. Memory is safe all the same: an address that the
-//! kernel may write to always comes from a [`Buffer`].
+//! Arguments are passed on unchecked, so that a test can pass ones that the device must
+//! refuse. Memory stays safe: every address that the kernel writes to is that of a
+//! [`Buffer`] of the right length.
 
 #![expect(unsafe_code, reason = "the ioctl boundary")]
 
@@ -12,9 +12,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::Result;
 use nix::errno::Errno;
 use uapi::{
-    ostor_ages, ostor_bench, ostor_context, ostor_context_cpu, ostor_crowd, ostor_cycle,
-    ostor_elem, ostor_entry, ostor_fault, ostor_list, ostor_list_owner, ostor_map_create,
-    ostor_map_info, ostor_op, ostor_owned, ostor_recurse, ostor_stats,
+    ostor_elem, ostor_entry, ostor_list, ostor_list_owner, ostor_map_create, ostor_map_info,
+    ostor_owned, ostor_stats,
 };
 
 use super::page::Page;
@@ -22,33 +21,33 @@ use super::page::Page;
 /// An address in page zero, where nothing is mapped.
 const NOWHERE: u64 = 0x10;
 
-/// An address in the kernel's half of the address space.
+/// An address in the kernel's part of the address space.
 const KERNEL: u64 = 0xffff_ffff_8100_0000;
 
-/// Memory that the kernel finds mapped read-only.
+/// Memory that is mapped read-only.
 static READ_ONLY: [u8; uapi::OSTOR_VALUE_SIZE_MAX as usize] =
     [0x5a; uapi::OSTOR_VALUE_SIZE_MAX as usize];
 
-/// What an address in an argument points to.
+/// The memory that an address in an argument points to.
 #[derive(Debug)]
 pub enum Buffer<'a, T> {
-    /// Nothing: the address is 0.
+    /// None: the address is 0.
     Null,
     /// Memory that the kernel may read and write.
     At(&'a mut [T]),
-    /// Memory that the kernel may only read: as many 0x5a as it wants.
+    /// Memory that the kernel may only read, filled with 0x5a.
     ReadOnly,
-    /// A page that may be read-only at times.
+    /// A page whose protection a test changes.
     Page(&'a Page),
-    /// Nothing that is mapped.
+    /// An address that is not mapped.
     Nowhere,
-    /// Memory of the kernel's own.
+    /// An address of the kernel.
     Kernel,
 }
 
 impl<T> Buffer<'_, T> {
-    /// The address, after checking that `count` items fit where there are any.
-    fn address(&mut self, count: u32) -> u64 {
+    /// The address. Panics if a buffer holds fewer than `count` items.
+    pub(crate) fn address(&mut self, count: u32) -> u64 {
         match self {
             Self::Null => 0,
             Self::At(items) => {
@@ -82,7 +81,7 @@ pub enum ElemCommand {
 }
 
 impl ElemCommand {
-    /// All of them.
+    /// All commands.
     pub const ALL: [Self; 5] = [
         Self::Lookup,
         Self::GetOrCreate,
@@ -106,17 +105,18 @@ impl ElemCommand {
 ///
 /// # Safety
 ///
-/// `arg` is valid for what `command` reads and writes, and so is every address
-/// in it.
-unsafe fn ioctl<T>(fd: BorrowedFd<'_>, command: u64, arg: *mut T) -> Result<()> {
-    // SAFETY: The caller vouches for `arg`.
+/// `arg` points to what `command` reads and writes, and so does every address in it.
+pub(crate) unsafe fn ioctl<T>(fd: BorrowedFd<'_>, command: u64, arg: *mut T) -> Result<()> {
+    // SAFETY: The caller guarantees that `arg` is what `command` takes.
     Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), command, arg) }).map(drop)
 }
 
-/// Runs a command whose argument `arg` holds no address.
-fn plain<T>(fd: BorrowedFd<'_>, command: u64, arg: &mut T) -> Result<()> {
+/// Runs a command whose argument contains no address. Panics if `arg` is of another
+/// size than the command's argument.
+pub(crate) fn plain<T>(fd: BorrowedFd<'_>, command: u64, arg: &mut T) -> Result<()> {
     assert_eq!(argument_size(command), size_of::<T>());
-    // SAFETY: `arg` is as large as the command's number says.
+    // SAFETY: `arg` has the size that the number of the command encodes, and the kernel
+    // accesses no more. It contains no address.
     unsafe { ioctl(fd, command, arg) }
 }
 
@@ -137,32 +137,7 @@ pub fn stats(fd: BorrowedFd<'_>) -> Result<ostor_stats> {
     plain(fd, uapi::OSTOR_CMD_STATS, &mut stats).map(|()| stats)
 }
 
-/// `OSTOR_IOC_RECURSE`
-pub fn recurse(fd: BorrowedFd<'_>, arg: &mut ostor_recurse) -> Result<()> {
-    plain(fd, uapi::OSTOR_CMD_RECURSE, arg)
-}
-
-/// `OSTOR_IOC_BENCH`
-pub fn bench(fd: BorrowedFd<'_>, arg: &mut ostor_bench) -> Result<()> {
-    plain(fd, uapi::OSTOR_CMD_BENCH, arg)
-}
-
-/// `OSTOR_IOC_FAULT`
-pub fn fault(fd: BorrowedFd<'_>, arg: &mut ostor_fault) -> Result<()> {
-    plain(fd, uapi::OSTOR_CMD_FAULT, arg)
-}
-
-/// `OSTOR_IOC_CROWD`
-pub fn crowd(fd: BorrowedFd<'_>, arg: &mut ostor_crowd) -> Result<()> {
-    plain(fd, uapi::OSTOR_CMD_CROWD, arg)
-}
-
-/// `OSTOR_IOC_AGES`
-pub fn ages(fd: BorrowedFd<'_>, arg: &mut ostor_ages) -> Result<()> {
-    plain(fd, uapi::OSTOR_CMD_AGES, arg)
-}
-
-/// A command on one element, whose value stands in `value`.
+/// Runs a command on one element, with `value` as the memory of its value.
 pub fn elem(
     fd: BorrowedFd<'_>,
     command: ElemCommand,
@@ -170,7 +145,8 @@ pub fn elem(
     mut value: Buffer<'_, u8>,
 ) -> Result<()> {
     arg.value = value.address(arg.value_size);
-    // SAFETY: `value` holds the `value_size` bytes that the kernel copies.
+    // SAFETY: `arg` is of the type that the command takes. The kernel copies `value_size`
+    // bytes from or to `value`; `Buffer::address` has checked that it has them.
     unsafe { ioctl(fd, command.number(), arg) }
 }
 
@@ -183,7 +159,8 @@ pub fn list(
 ) -> Result<()> {
     arg.entries = entries.address(arg.capacity);
     arg.values = values.address(arg.capacity.saturating_mul(arg.value_size));
-    // SAFETY: Both buffers hold `capacity` items, the most that is written.
+    // SAFETY: `arg` is of the type that the command takes. The kernel writes at most
+    // `capacity` items to each buffer; `Buffer::address` has checked that they fit.
     unsafe { ioctl(fd, uapi::OSTOR_CMD_LIST, arg) }
 }
 
@@ -194,40 +171,23 @@ pub fn list_owner(
     mut entries: Buffer<'_, ostor_owned>,
 ) -> Result<()> {
     arg.entries = entries.address(arg.capacity);
-    // SAFETY: The buffer holds `capacity` items, the most that is written.
+    // SAFETY: `arg` is of the type that the command takes. The kernel writes at most
+    // `capacity` items to the buffer; `Buffer::address` has checked that they fit.
     unsafe { ioctl(fd, uapi::OSTOR_CMD_LIST_OWNER, arg) }
 }
 
-/// `OSTOR_IOC_CYCLE`
-pub fn cycle(fd: BorrowedFd<'_>, arg: &mut ostor_cycle) -> Result<()> {
-    plain(fd, uapi::OSTOR_CMD_CYCLE, arg)
-}
-
-/// `OSTOR_IOC_CONTEXT`, of `ops` and into `results`.
-pub fn context(
-    fd: BorrowedFd<'_>,
-    arg: &mut ostor_context,
-    mut ops: Buffer<'_, ostor_op>,
-    mut results: Buffer<'_, ostor_context_cpu>,
-) -> Result<()> {
-    arg.ops = ops.address(arg.ops_count);
-    arg.results = results.address(arg.cpus.count_ones());
-    // SAFETY: The buffers hold `ops_count` items and one for each bit of `cpus`.
-    unsafe { ioctl(fd, uapi::OSTOR_CMD_CONTEXT, arg) }
-}
-
-/// What [`probe`] passes as the argument.
+/// The argument that [`probe`] passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Argument {
-    /// The address of zeroes, more than any command's number can ask for.
+    /// The address of zeroes, as many as the number of a command can encode.
     Zeroes,
-    /// An address at which nothing is mapped.
+    /// An address that is not mapped.
     Nowhere,
-    /// An address of the kernel's.
+    /// An address of the kernel.
     Kernel,
 }
 
-/// Runs any command number.
+/// Runs the command of any number.
 pub fn probe(fd: BorrowedFd<'_>, command: u64, argument: Argument) -> Result<()> {
     let mut zeroes = [0u64; (1 << 14) / 8];
     let address = match argument {
@@ -235,12 +195,12 @@ pub fn probe(fd: BorrowedFd<'_>, command: u64, argument: Argument) -> Result<()>
         Argument::Nowhere => NOWHERE as *mut u64,
         Argument::Kernel => KERNEL as *mut u64,
     };
-    // SAFETY: The kernel writes at most the 16 KiB that a number can encode,
-    // and the address is of so many zeroes or of nothing it can write to.
+    // SAFETY: The kernel accesses at most the 16 KiB that a number can encode. The address
+    // is that of as many zeroes, or one that the kernel cannot access for this process.
     unsafe { ioctl(fd, command, address) }
 }
 
-/// The size of the argument that a command's number encodes.
+/// The size of the argument, which the number of a command encodes.
 fn argument_size(command: u64) -> usize {
     (command >> 16) as usize & 0x3fff
 }

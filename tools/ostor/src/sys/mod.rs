@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The system calls that need `unsafe`: the device's ioctls, processes,
-//! received descriptors, memory of its own, priorities, BPF, and what sockets tell.
-//! Nothing outside this directory holds any.
+//! System calls without a safe wrapper: the device's ioctls, processes, received
+//! descriptors, pages, priorities, BPF, and socket options. Only this folder and
+//! [`crate::torture::ioctl`] have `unsafe` code.
 
 pub mod bpf;
 pub mod ioctl;

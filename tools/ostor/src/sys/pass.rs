@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Passing descriptors between processes.
 
-#![expect(unsafe_code, reason = "a received descriptor is a bare number")]
+#![expect(unsafe_code, reason = "a received descriptor is a number")]
 
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -19,7 +19,7 @@ pub fn send(stream: &UnixStream, fd: &impl AsFd) -> Result<()> {
     sendmsg::<UnixAddr>(stream.as_raw_fd(), &byte, &message, MsgFlags::empty(), None).map(drop)
 }
 
-/// Receives a descriptor, or fails with EPROTO if what comes is none.
+/// Receives a descriptor. Fails with EPROTO if the message has none.
 pub fn receive(stream: &UnixStream) -> Result<OwnedFd> {
     let mut byte = [0];
     let mut byte = [IoSliceMut::new(&mut byte)];
@@ -28,7 +28,8 @@ pub fn receive(stream: &UnixStream) -> Result<OwnedFd> {
     let message = recvmsg::<UnixAddr>(stream.as_raw_fd(), &mut byte, Some(&mut space), flags)?;
     match message.cmsgs()?.next() {
         Some(ControlMessageOwned::ScmRights(fds)) if fds.len() == 1 => {
-            // SAFETY: The kernel has just made this descriptor for us.
+            // SAFETY: The kernel has created the descriptor for this message, so no other
+            // object owns it.
             Ok(unsafe { OwnedFd::from_raw_fd(fds[0]) })
         }
         _ => Err(Errno::EPROTO),
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_sent_is_received() {
+    fn a_descriptor_is_sent_and_received() {
         let (here, there) = UnixStream::pair().unwrap();
         let (mut read, write) = UnixStream::pair().unwrap();
         send(&here, &write).unwrap();
@@ -57,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_byte_is_no_descriptor() {
+    fn a_byte_alone_is_not_a_descriptor() {
         let (mut here, there) = UnixStream::pair().unwrap();
         here.write_all(b"m").unwrap();
         assert_eq!(receive(&there).unwrap_err(), Errno::EPROTO);

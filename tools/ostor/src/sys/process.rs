@@ -12,22 +12,22 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, Pid, fork, pause};
 
-/// The exit status of a child that panicked, as Rust's own processes have it.
+/// Exit status of a child that panicked, the same as Rust's own.
 const PANICKED: i32 = 101;
 
-/// Starts a process that runs `body`, exits with what it returns, and is killed
-/// when the thread that started it ends.
+/// Starts a process that runs `body` and exits with the status it returns. The process is
+/// killed when the thread that started it ends.
 ///
-/// While other threads run, `body` may only do what a signal handler may.
+/// If this process has other threads, `body` may only call async-signal-safe functions.
 pub fn start(body: impl FnOnce() -> i32) -> Result<Pid> {
-    // SAFETY: The child keeps to its copy of this process and leaves by
-    // `_exit`.
+    // SAFETY: The child runs `body`, which the caller keeps async-signal-safe where that is
+    // needed, and ends with `_exit`.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
             let _ = prctl::set_pdeathsig(Signal::SIGKILL);
             let status = catch_unwind(AssertUnwindSafe(body)).unwrap_or(PANICKED);
-            // SAFETY: `_exit` has no precondition.
+            // SAFETY: `_exit` has no requirement.
             unsafe { libc::_exit(status) }
         }
     }
@@ -36,7 +36,7 @@ pub fn start(body: impl FnOnce() -> i32) -> Result<Pid> {
 /// Starts a process that holds no descriptor and waits to be killed.
 pub fn start_idle() -> Result<Pid> {
     start(|| {
-        // SAFETY: This process uses none of its descriptors any more.
+        // SAFETY: The process only waits, and uses no descriptor.
         unsafe { libc::close_range(0, libc::c_uint::MAX, 0) };
         loop {
             pause();
@@ -44,10 +44,11 @@ pub fn start_idle() -> Result<Pid> {
     })
 }
 
-/// Starts a process that holds no descriptor but `fd` and runs `body` with it.
+/// Starts a process that runs `body` with `fd` as its only descriptor.
 pub fn start_with(fd: OwnedFd, body: impl FnOnce(OwnedFd) -> i32) -> Result<Pid> {
     start(move || {
-        // SAFETY: This process uses none of its other descriptors any more.
+        // SAFETY: The process uses no other descriptor than 0, of which `only` becomes the
+        // one owner; `fd` is forgotten.
         let only = unsafe {
             if libc::dup2(fd.as_raw_fd(), 0) < 0 {
                 return PANICKED;
@@ -60,7 +61,7 @@ pub fn start_with(fd: OwnedFd, body: impl FnOnce(OwnedFd) -> i32) -> Result<Pid>
     })
 }
 
-/// What the number given to [`pidfd_open`] names.
+/// What the number that [`pidfd_open`] takes refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Names {
     /// A process.
@@ -77,7 +78,7 @@ pub fn pidfd_open(pid: Pid, names: Names) -> Result<OwnedFd> {
     };
     // SAFETY: The call takes two numbers.
     let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), flags) })?;
-    // SAFETY: The call returned a new descriptor, which nothing else owns.
+    // SAFETY: The call returned a new descriptor, which no other object owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
@@ -86,14 +87,14 @@ pub fn pidfd_getfd(pidfd: &impl AsFd, fd: RawFd) -> Result<OwnedFd> {
     let pidfd = pidfd.as_fd().as_raw_fd();
     // SAFETY: The call takes three numbers.
     let copy = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd, fd, 0) })?;
-    // SAFETY: The call returned a new descriptor, which nothing else owns.
+    // SAFETY: The call returned a new descriptor, which no other object owns.
     Ok(unsafe { OwnedFd::from_raw_fd(copy as RawFd) })
 }
 
-/// Takes over a descriptor that this process was started with.
+/// A copy of a descriptor that this process was started with.
 pub fn inherited(fd: RawFd) -> Result<OwnedFd> {
     // SAFETY: `F_DUPFD_CLOEXEC` takes two numbers.
     let copy = Errno::result(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) })?;
-    // SAFETY: The call returned a new descriptor, which nothing else owns.
+    // SAFETY: The call returned a new descriptor, which no other object owns.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How urgently the calling thread wants to run.
+//! Scheduling of the calling thread.
 
 #![expect(unsafe_code, reason = "these calls have no safe wrapper")]
 
@@ -9,19 +9,17 @@ use nix::errno::Errno;
 /// The calling thread.
 const THIS_THREAD: libc::pid_t = 0;
 
-/// Sets the thread's niceness, -20 to 19: of those that share the CPU, the nicer
-/// ones get less of it.
+/// Sets the thread's niceness, -20 to 19. A thread of higher niceness gets less CPU time.
 pub fn set_nice(nice: i32) -> Result<()> {
     // SAFETY: The call takes numbers.
     let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, THIS_THREAD as libc::id_t, nice) };
     Errno::result(result).map(drop)
 }
 
-/// Lets the thread run before all that are not real-time threads, as soon as it
-/// wakes.
+/// Makes the thread a real-time thread, which runs before all others as soon as it wakes.
 pub fn set_fifo() -> Result<()> {
     let least = libc::sched_param { sched_priority: 1 };
-    // SAFETY: The kernel reads a `sched_param`.
+    // SAFETY: The kernel reads a `sched_param` at the address of `least`.
     let result = unsafe { libc::sched_setscheduler(THIS_THREAD, libc::SCHED_FIFO, &least) };
     Errno::result(result).map(drop)
 }
@@ -33,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nicer_thread_is_nicer() {
+    fn a_thread_has_the_niceness_set() {
         let stat = thread::spawn(|| {
             set_nice(7).unwrap();
             fs::read_to_string("/proc/thread-self/stat").unwrap()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What sockets tell of themselves, and filters for them.
+//! Socket options: option memory, cookies and filters.
 
 #![expect(unsafe_code, reason = "these options have no safe wrapper")]
 
@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use nix::Result;
 use nix::errno::Errno;
 
-/// `SO_MEMINFO`, which libc has not for every target.
+/// `SO_MEMINFO`, which libc does not define for every target.
 const SO_MEMINFO: libc::c_int = 55;
 
 /// `SO_COOKIE`, likewise.
@@ -17,28 +17,28 @@ const SO_COOKIE: libc::c_int = 57;
 /// `SO_NETNS_COOKIE`, likewise.
 const SO_NETNS_COOKIE: libc::c_int = 71;
 
-/// How many figures `SO_MEMINFO` gives, `SK_MEMINFO_VARS`.
+/// Number of figures of `SO_MEMINFO`, `SK_MEMINFO_VARS`.
 const MEMINFO_VARS: usize = 9;
 
-/// A type of numbers only, so that any bytes are one.
+/// A type for which every bit pattern is valid.
 ///
 /// # Safety
 ///
 /// Every bit pattern is a valid value, and there is no padding.
 unsafe trait Plain: Default {}
 
-// SAFETY: A number.
+// SAFETY: An integer has no padding, and every bit pattern is valid.
 unsafe impl Plain for u64 {}
 
-// SAFETY: Numbers.
+// SAFETY: An array of integers has no padding, and every bit pattern is valid.
 unsafe impl Plain for [u32; MEMINFO_VARS] {}
 
-/// Asks for an option that is a `T`.
+/// Reads an option of type `T`.
 fn get<T: Plain>(socket: &impl AsFd, option: libc::c_int) -> Result<T> {
     let mut value = T::default();
     let mut len = size_of::<T>() as libc::socklen_t;
-    // SAFETY: The kernel writes at most the `len` bytes that `value` has, and
-    // whatever it writes is a `T`.
+    // SAFETY: The kernel writes at most `len` bytes, the size of `value`, and every bit
+    // pattern is a valid `T`.
     Errno::result(unsafe {
         libc::getsockopt(
             socket.as_fd().as_raw_fd(),
@@ -51,24 +51,23 @@ fn get<T: Plain>(socket: &impl AsFd, option: libc::c_int) -> Result<T> {
     Ok(value)
 }
 
-/// Bytes of option memory that are charged to a socket.
+/// Bytes of option memory charged to a socket.
 pub fn option_memory(socket: &impl AsFd) -> Result<u64> {
     let figures: [u32; MEMINFO_VARS] = get(socket, SO_MEMINFO)?;
     Ok(figures[libc::SK_MEMINFO_OPTMEM as usize].into())
 }
 
-/// The number that tells a socket from all others.
+/// The cookie of a socket.
 pub fn cookie(socket: &impl AsFd) -> Result<u64> {
     get(socket, SO_COOKIE)
 }
 
-/// The number that tells a socket's network namespace from all others.
+/// The cookie of a socket's network namespace.
 pub fn netns_cookie(socket: &impl AsFd) -> Result<u64> {
     get(socket, SO_NETNS_COOKIE)
 }
 
-/// Attaches a filter that lets everything pass. It is charged to the socket's
-/// option memory.
+/// Attaches a filter that accepts every packet. It is charged to the socket's option memory.
 pub fn attach_filter(socket: &impl AsFd) -> Result<()> {
     let mut pass = libc::sock_filter {
         code: (libc::BPF_RET | libc::BPF_K) as u16,
@@ -80,8 +79,8 @@ pub fn attach_filter(socket: &impl AsFd) -> Result<()> {
         len: 1,
         filter: &mut pass,
     };
-    // SAFETY: The kernel reads a `sock_fprog`, whose filter has `len`
-    // instructions.
+    // SAFETY: The kernel reads a `sock_fprog` at the address, and `len` instructions at the
+    // address in it, which is that of `pass`.
     Errno::result(unsafe {
         libc::setsockopt(
             socket.as_fd().as_raw_fd(),
@@ -101,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sockets_tell() {
+    fn sockets_have_cookies() {
         let sockets = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
         let [one, other] = &sockets;
         assert_eq!(option_memory(one), Ok(0));
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_do_not() {
+    fn other_files_have_no_cookie() {
         let file = std::fs::File::open("/proc/self/exe").unwrap();
         assert_eq!(cookie(&file), Err(Errno::ENOTSOCK));
     }
