@@ -26,6 +26,21 @@ check_license() {
 	return "$bad"
 }
 
+# vague_words FILE…: prints each phrase in them that names no actor or requirement.
+vague_words() {
+	awk -f "$SCRIPTS/lib/words.awk" "$@"
+}
+
+# Licences are not the project's own text.
+check_words() {
+	local files
+	mapfile -t files < <(project_files \( -name '*.rs' -o -name '*.[ch]' -o -name '*.sh' -o -name '*.awk' -o -name '*.py' \
+		-o -name '*.rst' -o -name '*.md' -o -name '*.litmus' -o -name '*.patch' -o -name '*.toml' -o -name '*.config' \
+		-o -name '*.kunitconfig' -o -name 'Kconfig*' -o -name Kbuild -o -name Makefile -o -name dkms.conf -o -path ./model/mutants \
+		-o -path './scripts/*' -o -path './packaging/*' -o -path './.ci/*' \) ! -path './LICENSES/*')
+	(cd "$PROJECT" && vague_words "${files[@]}")
+}
+
 shell_files() {
 	local file
 	while read -r file; do
