@@ -43,8 +43,8 @@ build_compat32() {
 
 build_tools() {
 	begin_with_crates release
-	# The pages are not for guests.
-	tools_cargo build --locked --release --workspace --exclude ostor-pages
+	# Man pages and charts are not made in guests.
+	tools_cargo build --locked --release --workspace --exclude ostor-pages --exclude ostor-chart
 	keep_crates release
 	[ "$TOOLS_ARCH" != x86_64 ] || build_compat32
 }

@@ -12,6 +12,7 @@ use crate::cpus;
 use crate::exit::Exit;
 use crate::output::{Output, brief, grouped, table};
 use crate::progress::Progress;
+use crate::stress::descriptors;
 
 /// As the values of scripts/creation-speed.
 const VALUE_SIZE: u32 = 64;
@@ -58,6 +59,14 @@ const LINES: [Line; 6] = [
     Line::new("create + delete, a later one", BenchKind::CreateLater, 2),
 ];
 
+/// What is measured as the number of maps grows in which the owner has values. The
+/// device is told of the one map that it works on.
+const GROWTH: [Line; 3] = [
+    Line::new("get hit", BenchKind::GetHit, 1),
+    Line::new("get miss", BenchKind::GetMiss, 1),
+    Line::new("create + delete", BenchKind::CreateFirst, 1),
+];
+
 /// What has no owner.
 const OWNERLESS: [Line; 2] = [
     Line::new("rqspinlock lock + unlock", BenchKind::Lock, 1),
@@ -70,7 +79,7 @@ const OWNERS: [Kind; 3] = [Kind::Task, Kind::Cgroup, Kind::Socket];
 /// What was measured, in nanoseconds per operation.
 #[derive(Serialize)]
 struct Measured {
-    what: &'static str,
+    what: String,
     owner: Option<Kind>,
     kind: BenchKind,
     maps: u32,
@@ -97,22 +106,11 @@ pub(crate) fn run(args: &BenchArgs, output: &Output) -> Result<Exit> {
     };
     let (served, missing): (Vec<_>, Vec<_>) =
         OWNERS.into_iter().partition(|kind| kind.is_served(&stats));
-    let total = served.len() * LINES.len() + OWNERLESS.len();
-    let mut measured = Vec::new();
-    let mut progress = Progress::new("bench", total as u64);
-    for kind in served {
-        let object = Object::new(kind)?;
-        for line in &LINES {
-            measured.push(session.measure(line, Some(&object))?);
-            progress.at(measured.len() as u64);
-        }
-        object.end()?;
-    }
-    for line in &OWNERLESS {
-        measured.push(session.measure(line, None)?);
-        progress.at(measured.len() as u64);
-    }
-    drop(progress);
+    let measured = if args.maps.is_empty() {
+        session.usual(&served)?
+    } else {
+        session.growth(&served, &args.maps)?
+    };
 
     let mut text = as_table(&measured).to_string();
     for kind in missing {
@@ -126,6 +124,12 @@ impl Line {
     const fn new(what: &'static str, kind: BenchKind, maps: u32) -> Self {
         Self { what, kind, maps }
     }
+
+    /// What is measured where the owner has values in so many maps.
+    fn with_maps(&self, maps: u32) -> String {
+        let name = if maps == 1 { "map" } else { "maps" };
+        format!("{}, {} {name}", self.what, grouped(maps.into()))
+    }
 }
 
 /// What all measurements have in common.
@@ -135,6 +139,59 @@ struct Session {
 }
 
 impl Session {
+    /// Each line for each kind of owners, and what has no owner.
+    fn usual(&self, kinds: &[Kind]) -> Result<Vec<Measured>> {
+        let total = kinds.len() * LINES.len() + OWNERLESS.len();
+        let mut measured = Vec::new();
+        let mut progress = Progress::new("bench", total as u64);
+        for kind in kinds {
+            let object = Object::new(*kind)?;
+            for line in &LINES {
+                measured.push(self.measure(line, Some(&object))?);
+                progress.at(measured.len() as u64);
+            }
+            object.end()?;
+        }
+        for line in &OWNERLESS {
+            measured.push(self.measure(line, None)?);
+            progress.at(measured.len() as u64);
+        }
+        Ok(measured)
+    }
+
+    /// Each line of [`GROWTH`] for each kind of owners and each number of maps, from
+    /// the least on. The map that is measured is one of that number.
+    fn growth(&self, kinds: &[Kind], counts: &[u32]) -> Result<Vec<Measured>> {
+        let mut counts = counts.to_vec();
+        counts.sort_unstable();
+        counts.dedup();
+        descriptors::allow(counts.last().map_or(0, |most| u64::from(*most)))?;
+        let total = kinds.len() * counts.len() * GROWTH.len();
+        let mut measured = Vec::new();
+        let mut progress = Progress::new("bench", total as u64);
+        for kind in kinds {
+            let object = Object::new(*kind)?;
+            let mut others = Vec::new();
+            for &maps in &counts {
+                while others.len() + 1 < maps as usize {
+                    let other = Map::create(VALUE_SIZE)?;
+                    other.get_or_create(object.owner(), &[0; VALUE_SIZE as usize])?;
+                    others.push(other);
+                }
+                for line in &GROWTH {
+                    measured.push(Measured {
+                        what: line.with_maps(maps),
+                        maps,
+                        ..self.measure(line, Some(&object))?
+                    });
+                    progress.at(measured.len() as u64);
+                }
+            }
+            object.end()?;
+        }
+        Ok(measured)
+    }
+
     fn measure(&self, line: &Line, object: Option<&Object>) -> Result<Measured> {
         let bench = Bench {
             kind: line.kind,
@@ -152,7 +209,7 @@ impl Session {
         figures.iter_mut().for_each(|figures| figures.sort());
         let [ns, later_ns] = figures;
         Ok(Measured {
-            what: line.what,
+            what: line.what.to_owned(),
             owner: object.map(Object::kind),
             kind: line.kind,
             maps: line.maps,
@@ -176,7 +233,7 @@ fn as_table(measured: &[Measured]) -> Table {
         let about = if measured.repeatable { "" } else { "~" };
         [
             measured.owner.map_or("-", Kind::name).to_owned(),
-            measured.what.to_owned(),
+            measured.what.clone(),
             format!("{about}{}", grouped(measured.ns)),
             brief(measured.later_ns),
             brief(measured.most_ns),
@@ -192,12 +249,14 @@ mod tests {
 
     #[test]
     fn the_table_fits() {
-        let lines = LINES.iter().chain(&OWNERLESS);
-        let measured = lines.map(|line| Measured {
-            what: line.what,
+        let usual = LINES.iter().chain(&OWNERLESS);
+        let names = usual.map(|line| line.what.to_owned());
+        let growth = GROWTH.iter().map(|line| line.with_maps(16_384));
+        let measured = names.chain(growth).map(|what| Measured {
+            what,
             owner: Some(Kind::Cgroup),
-            kind: line.kind,
-            maps: line.maps,
+            kind: BenchKind::GetHit,
+            maps: 1,
             iterations: ITERATIONS,
             ns: 99_999,
             later_ns: 1_234_560,

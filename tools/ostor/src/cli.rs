@@ -307,6 +307,10 @@ pub(crate) struct BenchArgs {
     /// Run each 8 times, not 500
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Measure owners that have values in N maps instead, for each N of a list
+    #[arg(long, value_name = "N,N…", value_delimiter = ',',
+        value_parser = clap::value_parser!(u32).range(1..=16_384))]
+    pub(crate) maps: Vec<u32>,
 }
 
 #[derive(Debug, Args)]
