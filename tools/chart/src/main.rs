@@ -114,7 +114,10 @@ fn draw(series: &[Series], backend: SVGBackend<'_>) -> Result<()> {
         let Some((first, last)) = one.points.first().zip(one.points.last()) else {
             continue;
         };
-        let text = format!("{}: {} to {}", one.operation, first.1, last.1);
+        let mut text = format!("{}: {}", one.operation, first.1);
+        if last.1 != first.1 {
+            text.push_str(&format!(" to {}", last.1));
+        }
         let style = ("sans-serif", 14)
             .into_font()
             .color(color)
@@ -158,6 +161,6 @@ mod tests {
         let mut svg = String::new();
         let series = parse(DATA).unwrap();
         draw(&series, SVGBackend::with_string(&mut svg, SIZE)).unwrap();
-        assert!(svg.contains("get: 25 to 26") && svg.contains("create: 811 to 811"));
+        assert!(svg.contains("get: 25 to 26") && svg.contains("create: 811\n"));
     }
 }

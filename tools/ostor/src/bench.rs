@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use comfy_table::Table;
 use ostor::device::{self, Bench, BenchKind, Kind, Map, Owner};
 use ostor::object::Object;
+use ostor::optmem::{self, OtherLimit};
 use serde::Serialize;
 
 use crate::cli::BenchArgs;
@@ -165,7 +166,11 @@ impl Session {
         let mut counts = counts.to_vec();
         counts.sort_unstable();
         counts.dedup();
-        descriptors::allow(counts.last().map_or(0, |most| u64::from(*most)))?;
+        let most = counts.last().map_or(0, |most| u64::from(*most));
+        descriptors::allow(most)?;
+        // Sockets are charged for their elements.
+        let charge = 2 * most * u64::from(self.map.info()?.element_size);
+        let _limit = OtherLimit::set(charge.max(optmem::limit()?))?;
         let total = kinds.len() * counts.len() * GROWTH.len();
         let mut measured = Vec::new();
         let mut progress = Progress::new("bench", total as u64);
