@@ -34,5 +34,5 @@ apply_patch() {
 # apply_mutation PATCH COPY: the same with a path below the project. Dies if it does not
 # fit.
 apply_mutation() {
-	apply_patch "$PROJECT/$1" "$2" || die "$1 does not fit any more." "Change it as the code was changed."
+	apply_patch "$PROJECT/$1" "$2" || die "$1 does not fit the sources any more." "Update the patch."
 }

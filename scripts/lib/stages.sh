@@ -88,8 +88,8 @@ tally_ktap() {
 	local name=$1 status=$2 output=$STAGE_LOGS/$1.out broken
 	kunit_counts "$output"
 	if [ "$broken" -gt 0 ] || [ $((passed + failed + skipped)) -eq 0 ]; then
-		say "  It printed no results, or not all that it was to print."
-		tally_one "$name" "$status" "it printed no results, or not all that it was to print"
+		say "  It printed no results, or fewer than it announced."
+		tally_one "$name" "$status" "it printed no results, or fewer than it announced"
 		return
 	fi
 	if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
