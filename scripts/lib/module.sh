@@ -14,7 +14,7 @@ module_sources() {
 		-type f ! -name '*.md' -print0 | sort -z | xargs -0 sha256sum)
 }
 
-# module_paths WAY: plain, test (with the KUnit suites and fault points), busted:NAME
+# module_paths WAY: plain, test (with the KUnit suites and fault sites), busted:NAME
 # (the test module of a copy of the sources, with the fault of that patch, or none for
 # "nothing"), creation (the plain module with the driver of scripts/creation-speed) or
 # clippy. Each has its own output directory, so that they never mix.
