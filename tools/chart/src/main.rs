@@ -42,11 +42,8 @@ fn main() -> Result<()> {
     let data = fs::read_to_string(&args.data)
         .with_context(|| format!("cannot read {}", args.data.display()))?;
     let series = parse(&data).with_context(|| args.data.display().to_string())?;
-    let mut svg = String::new();
-    draw(&series, SVGBackend::with_string(&mut svg, SIZE))?;
-    // The comment of the licence that every file has.
-    let svg = format!("<!-- SPDX-License-Identifier: GPL-2.0 -->\n{svg}");
-    fs::write(&args.chart, svg).with_context(|| format!("cannot write {}", args.chart.display()))
+    fs::write(&args.chart, svg(&series)?)
+        .with_context(|| format!("cannot write {}", args.chart.display()))
 }
 
 /// Reads the lines of [`OWNER`].
@@ -75,6 +72,15 @@ fn parse(data: &str) -> Result<Vec<Series>> {
     }
     ensure!(!all.is_empty(), "no line of a {OWNER}");
     Ok(all)
+}
+
+/// The text of the SVG file.
+fn svg(series: &[Series]) -> Result<String> {
+    let mut svg = String::from("<!-- SPDX-License-Identifier: GPL-2.0 -->\n");
+    let mut drawn = String::new();
+    draw(series, SVGBackend::with_string(&mut drawn, SIZE))?;
+    svg.push_str(&drawn);
+    Ok(svg)
 }
 
 /// Both axes are logarithmic. The name of an operation stands above its line.
@@ -158,9 +164,14 @@ mod tests {
 
     #[test]
     fn the_chart_names_each_operation() {
-        let mut svg = String::new();
-        let series = parse(DATA).unwrap();
-        draw(&series, SVGBackend::with_string(&mut svg, SIZE)).unwrap();
+        let svg = svg(&parse(DATA).unwrap()).unwrap();
         assert!(svg.contains("get: 25 to 26") && svg.contains("create: 811\n"));
+    }
+
+    #[test]
+    fn the_chart_of_the_project_is_of_its_data() {
+        let data = include_str!("../../../Documentation/cost.csv");
+        let chart = include_str!("../../../Documentation/cost.svg");
+        assert!(svg(&parse(data).unwrap()).unwrap() == chart);
     }
 }
