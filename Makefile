@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The commands of this project; `make help` lists them. kbuild reads Kbuild.
-# Without KDIR, all is built and run in a Debian root with a test kernel or Debian's
-# own, which scripts/ makes or fetches on first use and keeps in a cache.
+# Without KDIR, everything is built and run in a Debian root with a test kernel or
+# Debian's own. scripts/ makes or fetches these on first use and keeps them in a cache.
 
-# Names of architectures that others use.
+# Other names of the architectures.
 arch-of-x86 := x86_64
 arch-of-amd64 := x86_64
 arch-of-aarch64 := arm64
@@ -14,9 +14,9 @@ ifneq ($(origin KDIR),undefined)
 ifeq ($(strip $(KDIR)),)
 $(error KDIR is empty: give the path of a kernel build tree, or leave KDIR out)
 endif
-# As one word of the shell's.
+# Quoted as one word of the shell.
 kdir := '$(subst ','\'',$(KDIR))'
-# A kernel built with clang wants its modules built with clang.
+# If the kernel was built with clang, its modules must be, too.
 LLVM ?= $(if $(shell grep -sx CONFIG_CC_IS_CLANG=y $(kdir)/.config),1)
 kbuild = +@MAKE='$(MAKE)' scripts/in-kdir $(kdir) M=$(CURDIR) MO=$(CURDIR)/build \
 	$(if $(LLVM),LLVM=$(LLVM)) $(if $(ARCH),ARCH=$(arch-name))
@@ -36,7 +36,7 @@ module:
 	@scripts/module $(arch)
 endif
 
-# On x86_64 if it is not given; the tests then run on both.
+# Without ARCH, commands run on x86_64, and the tests on both architectures.
 arch = $(if $(ARCH),--arch $(arch-name))
 
 demo:
@@ -88,27 +88,27 @@ distclean:
 	@scripts/clean --all
 
 define HELP
-make             build owner_storage.ko; KDIR=TREE builds it against the built
+make             build owner_storage.ko. KDIR=TREE builds it against the built
                  kernel tree TREE, with the compilers of this machine;
-                 scripts/complete-headers makes one of Debian's headers
+                 scripts/complete-headers makes such a tree of Debian's headers
 make demo        run the demonstration on Debian's kernel in a virtual machine
 make test        run every test; the last line has the counts
 make test-matrix run the tests on Debian's kernels, and on kernels of every
                  configuration, PREEMPT_RT, one processor, KASAN and lockdep
-                 among them, on both architectures; takes hours, and goes on
-                 where it was stopped
+                 among them, on both architectures. Takes hours; a run that was
+                 stopped goes on where it was
 make bench       count the instructions of each operation
-make stress      run the stress test
-make torture     have locks and allocations fail, ten minutes on each of four
-                 kernels, two of which check memory and locks, and five on two
-                 more: PREEMPT_RT, one processor
-make mutants     change the storage in each of many small ways, one at a time:
-                 the models must notice; takes hours
-make busted      break the module in one way after the other, and have the torture
-                 find each
-make fuzz        make 5,000,000 ioctls of all sorts
+make stress      run the stress tests
+make torture     make locks and allocations fail, ten minutes on each of four
+                 kernels, two of which check memory and locks, and five on each
+                 of two more: PREEMPT_RT, one processor
+make mutants     change the storage in each of many small ways, one at a time;
+                 the models must fail each time. Takes hours
+make busted      build the module with one fault after the other; the torture
+                 must find each
+make fuzz        make 5,000,000 ioctls with valid and invalid arguments
 make lint        run every static check
-make doc         make the documentation of the Rust code
+make doc         build the documentation of the Rust code
 make install     install the tools, their man pages and bash completion, the UAPI
                  header, and files for modprobe and udev (PREFIX, DESTDIR);
                  make uninstall removes them
@@ -118,13 +118,13 @@ make modules_install KDIR=TREE
 make clean       remove what was built from this checkout
 make clean-old   remove what was built from checkouts that are gone, and what was
                  not used for a month
-make distclean   empty the cache: root, kernels and all that was built
+make distclean   empty the cache: root, kernels and everything that was built
 
-ARCH=arm64 does the first six for arm64, which is emulated, and not for x86_64
-(make test without ARCH: for both).
+ARCH=arm64 runs demo, test, bench, stress and fuzz, and builds the module, for
+arm64, which is emulated, in place of x86_64. make test without ARCH does both.
 
-scripts/vm -- COMMAND runs COMMAND on a test kernel with the module loaded;
-each script in scripts/ explains itself with --help.
+scripts/vm -- COMMAND runs COMMAND on a test kernel with the module loaded.
+Each script in scripts/ explains itself with --help.
 endef
 
 help:

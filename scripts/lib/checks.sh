@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# The static checks of scripts/lint: each prints what it finds and fails if it
-# finds something.
+# The static checks of scripts/lint. Each prints its findings, and fails if there is one.
 
 UAPI=include/uapi/linux/owner_storage.h
 
-# project_files FIND-ARGUMENT…: files that belong to the project, one a line.
+# project_files FIND-ARGUMENT…: prints the project's files, one a line.
 project_files() {
 	(cd "$PROJECT" && find . \( -name .git -o -name target -o -name output -o -path ./build \) -prune -o \
 		-type f "$@" ! -name '*_generated.rs' ! -name '*.mod.c' -print | sed 's|^\./||' | sort)
 }
 
-# The first lines, where checkpatch and people look for it.
+# check_license: in the first lines, where checkpatch looks for it.
 check_license() {
 	local file bad=0
 	while read -r file; do
@@ -24,6 +23,21 @@ check_license() {
 		-o -name '*.kunitconfig' -o -name '*.litmus' -o -name 'Kconfig*' -o -name Kbuild -o -name Makefile -o -name dkms.conf \
 		-o -path './scripts/*' -o -path './packaging/*' \))
 	return "$bad"
+}
+
+# vague_words FILE…: prints each phrase in them that names no actor or requirement.
+vague_words() {
+	awk -f "$SCRIPTS/lib/words.awk" "$@"
+}
+
+# Licences are not the project's own text.
+check_words() {
+	local files
+	mapfile -t files < <(project_files \( -name '*.rs' -o -name '*.[ch]' -o -name '*.sh' -o -name '*.awk' -o -name '*.py' \
+		-o -name '*.rst' -o -name '*.md' -o -name '*.litmus' -o -name '*.patch' -o -name '*.toml' -o -name '*.config' \
+		-o -name '*.kunitconfig' -o -name 'Kconfig*' -o -name Kbuild -o -name Makefile -o -name dkms.conf -o -path ./model/mutants \
+		-o -path './scripts/*' -o -path './packaging/*' -o -path './.ci/*' \) ! -path './LICENSES/*')
+	(cd "$PROJECT" && vague_words "${files[@]}")
 }
 
 shell_files() {
@@ -66,7 +80,7 @@ check_model_clippy() {
 
 check_kernel_clippy() {
 	module_paths clippy
-	# make would not look again at what it has seen.
+	# make does not run clippy again on files that it has checked.
 	rm -rf "${CACHE:?}/$MODULE"
 	mkdir -p "$CACHE/$MODULE"
 	module_make modules
@@ -91,9 +105,9 @@ check_header_doc() {
 	in_root "$IN_CACHE/$SOURCE/scripts/kernel-doc" -none -Wall -Werror "${files[@]}"
 }
 
-# Fields, offsets and sizes of all of the header's structures. Their alignment
-# is left out: 32-bit x86 aligns 64-bit members to 4 bytes, which does no harm
-# where the offsets are the same.
+# header_layout -mBITS: prints the fields, offsets and sizes of the header's structures,
+# and leaves out their alignment. 32-bit x86 aligns 64-bit members to 4 bytes, which does
+# no harm where the offsets are the same.
 header_layout() {
 	in_root clang "$1" -x c -fsyntax-only -Iinclude/uapi -Xclang -fdump-record-layouts-complete \
 		-Xclang -fdump-record-layouts-simple "$UAPI" |

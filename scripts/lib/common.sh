@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034
 #
-# What every script here starts with: where things are, how to speak, how to
-# share the cache with another run. Messages go to standard error; standard
-# output belongs to the command that a script runs.
+# The base of every script: paths, messages, and locks that share the cache with other
+# runs. Messages go to standard error. Standard output belongs to the command that a
+# script runs.
 
 set -euo pipefail
 umask 022
@@ -30,30 +30,30 @@ CACHE=${OWNER_STORAGE_CACHE:-${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}}
 	die "the cache, $CACHE, cannot be written." "$ELSEWHERE"
 CACHE=$(cd "$CACHE" && pwd -P)
 
-# Where the two are seen inside the root.
+# The paths of the two inside the root.
 IN_CACHE=/cache IN_PROJECT=/work
 
-# What is built from this checkout is kept apart from what another one built:
-# make compares times, and those of two checkouts say nothing about each other.
+# Each checkout has its own directory for what is built from it: make compares times, and
+# those of two checkouts do not compare.
 CHECKOUT=checkout/$(basename "$PROJECT")-$(printf %s "$PROJECT" | sha256sum | cut -c1-8)
 CHECKOUT_LOCK=$(basename "$CHECKOUT")
 LOGS=$CACHE/log/$CHECKOUT_LOCK
 mkdir -p "$CACHE/lock" "$CACHE/expect" "$LOGS" "$CACHE/$CHECKOUT"
-# For scripts/clean --old: whose this is, and, by the file's age, when it was used.
+# For scripts/clean --old: the path of the checkout. The file's age is that of the last use.
 printf '%s\n' "$PROJECT" >"$CACHE/$CHECKOUT/from"
 
-# need_value OPTION COUNT: the option that takes a value has one.
+# need_value OPTION COUNT: dies if no value follows the option, which needs one.
 need_value() {
 	[ "$2" -ge 2 ] || die "$1 needs a value." "See --help."
 }
 
-# need_count OPTION VALUE: the value is a number above 0.
+# need_count OPTION VALUE: dies unless the value is a number above 0.
 need_count() {
 	[[ $2 =~ ^[1-9][0-9]{0,8}$ ]] || die "$1 $2 is no number above 0." "See --help."
 }
 
-# arch_name NAME: the project's name of an architecture that has several. One that
-# is not known stays as it is, and is refused where it is used.
+# arch_name NAME: prints the project's name of an architecture that has several. An
+# unknown name stays as it is, and is refused where it is used.
 arch_name() {
 	case $1 in
 	x86 | amd64) echo x86_64 ;;
@@ -71,9 +71,9 @@ hash_of() {
 	sha256sum | cut -c1-16
 }
 
-# lock MODE NAME: MODE is shared (using the thing) or exclusive (changing it).
-# Held until unlock or until this process and all it started have ended, so a
-# thing in use is not taken away from under a virtual machine either.
+# lock MODE NAME: MODE is shared (to use the thing) or exclusive (to change it). The lock
+# is held until unlock, or until this process and all that it started have ended, so that
+# no run removes what a virtual machine uses.
 declare -A LOCK_FD=()
 lock() {
 	local mode=$1 name=$2 fd
@@ -93,18 +93,18 @@ unlock() {
 	unset "LOCK_FD[$1]"
 }
 
-# up_to_date STAMP KEY: was this finished with exactly these inputs?
+# up_to_date STAMP KEY: whether the step was finished with exactly these inputs.
 up_to_date() {
 	[ -f "$1" ] && [ "$(cat "$1")" = "$2" ]
 }
 
-# set_stamp STAMP KEY: the last act of a step. A step without it is redone.
+# set_stamp STAMP KEY: ends a step. A step without a stamp is redone.
 set_stamp() {
 	printf '%s\n' "$2" >"$1.new"
 	mv "$1.new" "$1"
 }
 
-# need_space MB: the file system of the cache has this many free.
+# need_space MB: dies unless the file system of the cache has that much free.
 need_space() {
 	local free
 	free=$(($(stat -f -c '%a * %S' "$CACHE") >> 20))
@@ -112,9 +112,9 @@ need_space() {
 		"scripts/clean --old removes what has not been used for a month." "$ELSEWHERE"
 }
 
-# ensure NAME STAMP KEY COMMAND…: run COMMAND unless STAMP says it is done, and
-# come out of it holding NAME's shared lock. STAMP's age is that of the last use.
-# SPACE is the disk space in MB that COMMAND takes, and what is built after it.
+# ensure NAME STAMP KEY COMMAND…: runs COMMAND unless STAMP has KEY, and returns with the
+# shared lock NAME held. STAMP's age is that of the last use. SPACE is the disk space in
+# MB that COMMAND takes, together with the builds after it.
 ensure() {
 	local name=$1 stamp=$2 key=$3
 	shift 3
@@ -132,8 +132,8 @@ ensure() {
 	touch "$stamp"
 }
 
-# start_child COMMAND…: in the background as CHILD, in a process group of its
-# own, so that an interrupt of this script can end all of it.
+# start_child COMMAND…: runs it in the background as CHILD, in a process group of its own,
+# so that an interrupt of this script can end all of it.
 start_child() {
 	set -m
 	"$@" &
@@ -143,7 +143,7 @@ start_child() {
 	trap 'kill_child; exit 143' TERM HUP
 }
 
-# end_child: wait for it, with its status.
+# end_child: waits for CHILD, and returns its status.
 end_child() {
 	local status=0
 	wait "$CHILD" || status=$?
@@ -151,13 +151,13 @@ end_child() {
 	return "$status"
 }
 
-# Below the ^C that the terminal shows.
+# interrupted: prints a message, on the line below the ^C of the terminal.
 interrupted() {
 	[ ! -t 2 ] || echo >&2
 	say "Interrupted. What was built until now is kept: the next run goes on from there."
 }
 
-# Politely first.
+# kill_child: CHILD has 0.3 s to end by itself.
 kill_child() {
 	kill -TERM -- "-$CHILD" 2>/dev/null || return 0
 	sleep 0.3

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# The crates that the tools need, built once for a toolchain and a lock file. What
-# the first checkout has built of them is kept without its own packages, whose
-# sources differ from those of other checkouts; others begin with hard links to it.
-# cargo replaces files and never writes to them. Needs tools.sh.
+# The crates that the tools need, built once for a toolchain and a lock file. The build
+# of the first checkout is kept without the checkout's own packages, whose sources differ
+# from those of other checkouts. Other checkouts begin with hard links to it: cargo
+# replaces files and never writes to them. Needs tools.sh.
 
-# crates_paths: sets CRATES, where they are, by all that cargo builds them from.
+# crates_paths: sets CRATES, their path, by all inputs of their build.
 crates_paths() {
 	CRATES_KEY=$({ toolchain_key; cat "$PROJECT"/tools/{Cargo.lock,Cargo.toml,.cargo/config.toml}; } | hash_of)
 	CRATES=crates/$CRATES_KEY
 }
 
-# link_crates FROM TO PART…: those parts of a target directory that are missing in TO.
+# link_crates FROM TO PART…: links the parts of a target directory that TO lacks.
 link_crates() {
 	local from=$1 to=$2 part
 	shift 2
@@ -26,8 +26,8 @@ link_crates() {
 	done
 }
 
-# begin_with_crates PROFILE…: before cargo runs. What was built with other crates, or
-# by another compiler, goes.
+# begin_with_crates PROFILE…: to be called before cargo runs. Removes what was built with
+# other crates, or by another compiler.
 begin_with_crates() {
 	local profile
 	crates_paths
@@ -45,7 +45,7 @@ begin_with_crates() {
 	unlock crates
 }
 
-# drop_own DIR: what was built of the packages of the checkout.
+# drop_own DIR: removes what was built of the checkout's own packages.
 drop_own() {
 	local name names=(-name incremental)
 	while read -r name; do
@@ -54,7 +54,7 @@ drop_own() {
 	find "$1" \( "${names[@]}" \) -prune -exec rm -rf {} +
 }
 
-# keep_crates PROFILE: after cargo has built all of the profile.
+# keep_crates PROFILE: to be called when cargo has built all of the profile.
 keep_crates() {
 	local profile=$1 new=$CACHE/$CRATES.new
 	[ ! -d "$CACHE/$CRATES/$TOOLS_TARGET/$profile" ] || return 0

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The figures of scripts/creation-speed, from the lines of scripts/guest/creation-speed.
-# A cell is a row, which is a kind of owners and a size of batches, and a contestant.
-# In the rows of "self" it is the first value of a task or a later one.
+# A row is a kind of owners and a size of batches, or, for "self", a task's first value or
+# a later one. A cell is a row and a contestant.
 
 BEGIN {
 	names = split("none program bpf hook ours", name)
@@ -14,7 +14,7 @@ BEGIN {
 $1 == "sample" { rate[cell, ++count[cell]] = $5 * 1e6 / $6 }
 $1 == "events" { made[cell] += $5; switches[cell] += $6; irq_works[cell] += $7; loop_ns[cell] += $8 }
 
-# Sorts the rates of a cell, and takes the middle.
+# Sorts the rates of a cell, and sets its median.
 function summarize(cell,    i, j, x) {
 	if (count[cell] != wanted || !made[cell]) {
 		print "creation-speed: " count[cell] + 0 " samples of " cell ", not " wanted \
@@ -30,17 +30,18 @@ function summarize(cell,    i, j, x) {
 	median[cell] = (rate[cell, int((wanted + 1) / 2)] + rate[cell, int(wanted / 2) + 1]) / 2
 }
 
-# What there was of it in 24,576 creations.
+# The number of events in 24,576 creations.
 function scaled(events, cell) {
 	return events[cell] * 24576 / made[cell]
 }
 
-# For each creation, what the loop after them took longer than with no storage.
+# For each creation, the nanoseconds that the loop after them took longer than with no
+# storage.
 function left(i, cell) {
 	return (loop_ns[cell] - loop_ns[row[i] " none"]) / made[cell]
 }
 
-# Instructions for each creation and the end of its value, in all.
+# Instructions of one creation and of the end of its value, in all.
 function cost(i, cell) {
 	return 1e6 / median[cell] - 1e6 / median[row[i] " none"] + left(i, cell)
 }

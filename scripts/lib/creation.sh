@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# The kernel's own benchmark of creations in BPF local storage, with the module's
-# beside it: built in the root from the kernel's source, of which nothing is kept
-# here, with the types of a test kernel. Needs kernel.sh, and the kernel's lock
-# held.
+# The kernel's own benchmark of creations in BPF local storage, with the module's beside
+# it. It is built in the root from the kernel's source, of which this project has no
+# copy, with the types of a test kernel. Needs kernel.sh, and the kernel's lock held.
 
-# bpf_paths: for the kernel of kernel_paths.
+# bpf_paths: sets the paths for the kernel of kernel_paths.
 bpf_paths() {
 	BPF=$KERNEL/bpf
 	CREATION=$CHECKOUT/creation-$KERNEL_NAME
 }
 
-# What runs in the root, given the kernel's source, its build tree and the place
-# for the result: libbpf, the part of bpftool that makes headers, and a header
-# with the kernel's types.
+# The shell script that the root runs, given the kernel's source, its build tree and the
+# directory for the result. Builds libbpf, the part of bpftool that makes headers, and a
+# header with the kernel's types.
 # shellcheck disable=SC2016
 BUILD_BPF='
 	set -eux
@@ -35,10 +34,10 @@ make_bpf() {
 		"Building libbpf and bpftool from the kernel's source" build_bpf
 }
 
-# Likewise, given the source, what BUILD_BPF made, and the place for the result:
-# the benchmark, and the libraries it needs. Of the table in its main file all
-# benchmarks are left out but one, which gets the name of ours. What else that
-# file wants of the selftests, the linker drops.
+# Another script, given the source, the result of BUILD_BPF, and the directory for the
+# result. Builds the benchmark, and copies the libraries that it needs. The table of its
+# main file keeps one benchmark, under the name of ours. The linker drops what else that
+# file refers to.
 # shellcheck disable=SC2016
 BUILD_CREATION='
 	set -eux
@@ -72,7 +71,7 @@ make_creation() {
 		"Building the kernel's benchmark of creations" build_creation
 }
 
-# ensure_creation: CREATION has all that a guest needs.
+# ensure_creation: fills CREATION with all that a guest needs.
 ensure_creation() {
 	local key
 	bpf_paths
@@ -86,9 +85,9 @@ ensure_creation() {
 	ensure "$CHECKOUT_LOCK-creation-$KERNEL_NAME" "$CACHE/$CREATION.stamp" "$key" make_creation
 }
 
-# creation_figures FORMAT CPU SAMPLES LOG: the figures, as text or json, of a guest's
-# lines, in which each contestant has so many samples of each row. Fails if ours is
-# slower than BPF's, and with 2 if it cannot tell.
+# creation_figures FORMAT CPU SAMPLES LOG: prints the figures, as text or json, from a
+# guest's lines. Each contestant must have SAMPLES samples of each row. Fails if ours is
+# slower than BPF's, and with 2 if samples are missing.
 creation_figures() {
 	awk -v format="$1" -v cpu="$2" -v wanted="$3" -f "$SCRIPTS/lib/creation.awk" "$4"
 }

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034
 #
-# A Debian root of its own with DKMS and what the module needs under it, and nothing
-# else that is in the main root: the packages that a user would install, for Debian's
-# kernel of kernel_paths. Needs kernel.sh, that kernel, and the main root's lock held.
+# A Debian root with DKMS and the packages that a user would install for it, and nothing
+# else of the main root, for Debian's kernel of kernel_paths. Needs kernel.sh, that
+# kernel, and the main root's lock held.
 
-# openssl makes the key that dkms signs modules with.
+# dkms signs modules with a key that openssl makes.
 DKMS_PACKAGES=(dkms rustc rust-src bindgen openssl)
-# A series of which Debian has a kernel that the module does not support.
+# A series of Debian's kernels that the module does not support.
 DKMS_OTHER=6.12
 
-# What mmdebstrap runs last, in the root, given the kernel's release and both series.
-# linux-source keeps its name from version to version, so the headers' version is named.
-# The headers are installed again later. Those of the other kernel are only unpacked:
-# dkms looks at nothing else of a kernel that it refuses.
+# The shell script that mmdebstrap runs last, in the root, given the kernel's release and
+# both series. linux-source keeps its name from version to version, so the script names
+# the headers' version. It keeps the headers' package, to be installed again later. The
+# headers of the other kernel are only unpacked: dkms reads nothing else of a kernel that
+# it refuses.
 INSTALL_HEADERS='
 	release=$1 series=$2 other=$3
 	version=$(apt-cache show "linux-headers-$release" | sed -n "s/^Version: //p" | head -n 1)
@@ -26,20 +27,20 @@ INSTALL_HEADERS='
 	rm "$other"_*.deb
 	echo "${other#linux-headers-}" >other'
 
-# dkms_paths: DKMS, the root; in it, RELEASE, the kernel that dkms builds for.
+# dkms_paths: sets DKMS, the root's path, and RELEASE, the kernel that dkms builds for.
 dkms_paths() {
 	DKMS_NAME=dkms-$KERNEL_NAME
 	DKMS=$CACHE/dkms/$KERNEL_NAME
 	RELEASE=$(cat "$CACHE/$KERNEL/release")
 }
 
-# What bootstraps the root. Part of the root's key: a change here rebuilds it.
+# Bootstraps the root. Part of the root's key: a change here rebuilds the root.
 bootstrap_dkms() {
 	local to=$1 site=$2 suite sources=()
 	for suite in "${ROOT_SUITES[@]}"; do
 		sources+=("deb $site $suite main")
 	done
-	# Mirrors that stand still have Release files past their date.
+	# A mirror that is not updated has Release files past their date.
 	mmdebstrap --verbose --variant=apt --architectures=amd64 \
 		--aptopt='Acquire::Check-Valid-Until "false"' \
 		--aptopt='APT::Install-Recommends "false"' \
@@ -61,7 +62,7 @@ make_dkms() {
 	mv "$DKMS.new" "$DKMS"
 }
 
-# ensure_dkms: comes out of it with the root as no other run sees it.
+# ensure_dkms: returns with the root's exclusive lock held.
 ensure_dkms() {
 	mkdir -p "$CACHE/dkms"
 	SPACE=3000 ensure "$DKMS_NAME" "$DKMS.stamp" \

@@ -1,28 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Whether a kernel crate that was compiled apart from a kernel is the kernel's, by
-# the symbols that they export.
+# Compares a kernel crate that was compiled apart from a kernel with the kernel's, by the
+# symbols that they export.
 
-# exports_of OBJECT: by the rule of the kernel's rust/Makefile, sorted.
+# exports_of OBJECT: prints its exports by the rule of the kernel's rust/Makefile, sorted.
 exports_of() {
 	nm -p --defined-only "$1" |
 		awk '$2 ~ /[TRDB]/ && $3 !~ /__(pfx|cfi|odr_asan)/ { print $3 }' | LC_ALL=C sort
 }
 
-# exports_in SYMVERS: all that the kernel exports, sorted.
+# exports_in SYMVERS: prints all exports of the kernel, sorted.
 exports_in() {
 	cut -f 2 "$1" | LC_ALL=C sort
 }
 
-# crate_hash FILE: of the kernel crate, as it stands in each of its symbols.
+# crate_hash FILE: prints the kernel crate's hash, which each of its symbols contains.
 crate_hash() {
 	sed -nE 's/.*Cs([0-9A-Za-z]+)_6kernel.*/\1/p' "$1" | sort -u | head -n 1
 }
 
-# compare_exports CRATE KERNEL: two sorted lists of symbols. Prints what differs,
-# and fails. The crate's hash is of the compiler's version and of nothing else, so
-# all symbols have to be the same.
+# compare_exports CRATE KERNEL: compares two sorted lists of symbols. If they differ,
+# prints how, and fails. The crate's hash depends on the compiler's version only, so all
+# symbols have to be the same.
 compare_exports() {
 	local built kernel differ
 	built=$(crate_hash "$1") kernel=$(crate_hash "$2")

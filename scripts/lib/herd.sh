@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034
 #
-# herd7, in a small Debian root of its own, since the suite of the main root has
-# no package of it; and the kernel's memory model, which comes with its source.
-# The suite is signed with the keys of Debian 12 and 13. Needs kernel.sh, and the
-# main root's lock held.
+# herd7, in a small Debian root of its own, since the main root's suite has no package of
+# it; and the kernel's memory model, from its source. The suite is signed with the keys
+# of Debian 12 and 13. Needs kernel.sh, and the main root's lock held.
 
 HERD=$CACHE/herd
 HERD_SUITE=forky
-# base-files has the links that a dynamic linker is found by, coreutils has env,
-# which in_root starts.
+# base-files has the links to the dynamic linker, coreutils has env, which in_root starts.
 HERD_PACKAGES=(herdtools7 base-files coreutils)
 
-# What bootstraps the root: packages are unpacked, and no script of theirs runs.
-# Part of the root's key: a change here rebuilds it.
+# Bootstraps the root: unpacks the packages and runs none of their scripts. Part of the
+# root's key: a change here rebuilds the root.
 bootstrap_herd() {
 	local to=$1 site=$2 include
 	include=$(printf '%s\n' "${HERD_PACKAGES[@]}" | paste -sd,)
-	# Mirrors that stand still have Release files past their date.
+	# A mirror that is not updated has Release files past their date.
 	mmdebstrap --verbose --variant=extract --architectures=amd64 \
 		--aptopt='Acquire::Check-Valid-Until "false"' \
 		--aptopt='APT::Install-Recommends "false"' \
@@ -42,8 +40,8 @@ ensure_herd() {
 		"$({ declare -p HERD_SUITE HERD_PACKAGES; declare -f bootstrap_herd; } | hash_of)" make_herd
 }
 
-# herd FILE: herd7 with the kernel's memory model, on the file on this machine.
-# The model's files name each other, as seen from their directory.
+# herd FILE: runs herd7 with the kernel's memory model on FILE. It runs in the model's
+# directory, since the model's files name each other by relative paths.
 herd() {
 	local ROOT=$HERD
 	in_root --share "$(dirname "$1")" -C "$IN_CACHE/$SOURCE/tools/memory-model" \

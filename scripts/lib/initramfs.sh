@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What a guest boots from: an uncompressed initramfs with busybox, init, the
-# modules and the tools, kept as long as all of these are the same; and one
-# more small archive per run, with the command. Needs module.sh and tools.sh.
+# A guest boots from an uncompressed initramfs with busybox, init, the modules and the
+# tools, which is kept as long as all of these are the same, and from one more small
+# archive for each run, with the command. Needs module.sh and tools.sh.
 
-# initramfs_paths WAYS: for one set of module ways.
+# initramfs_paths WAYS: sets the paths for one set of module ways.
 initramfs_paths() {
 	INITRAMFS=$CHECKOUT/initramfs/$KERNEL_NAME$1
 	case $ARCH in
@@ -14,7 +14,7 @@ initramfs_paths() {
 	esac
 }
 
-# pack DIR FILE: both as seen in the root.
+# pack DIR FILE: packs DIR into the archive FILE. Both are paths in the root.
 pack() {
 	in_root sh -c 'cd "$1" && find . | cpio --quiet -o -H newc -R 0:0 >"$2"' pack "$1" "$2"
 }
@@ -24,7 +24,7 @@ build_initramfs() {
 	release=$(cat "$CACHE/$KERNEL/build/include/config/kernel.release")
 	rm -rf "$dir"
 	mkdir -p "$dir"/{bin,dev,etc,proc,root,share,sys,tmp,usr/bin,lib/modules/"$release"}
-	# One name for the modules that does not depend on the kernel's release.
+	# A path of the modules that does not depend on the kernel's release.
 	ln -s "lib/modules/$release" "$dir/modules"
 	for way in "$@"; do
 		module_paths "$way"
@@ -37,7 +37,7 @@ build_initramfs() {
 	fi
 	cp "$SCRIPTS/guest/init" "$dir/init"
 	cp "$BUSYBOX" "$dir/bin/busybox"
-	# Both architectures' busybox is of one source, and does the same.
+	# The busybox of both architectures has the same applets.
 	in_root sh -c 'busybox --list | while read -r name; do
 		[ "$name" = busybox ] || ln -s busybox "$1/bin/$name"; done' links "$IN_CACHE/$INITRAMFS"
 	printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n' >"$dir/etc/passwd"
@@ -47,13 +47,13 @@ build_initramfs() {
 	mv "$dir.cpio.new" "$dir.cpio"
 }
 
-# ensure_initramfs WAY…: with the modules of these ways, which are built. Quick
-# enough to need no progress.
+# ensure_initramfs WAY…: builds the modules of these ways and packs them. Packing is quick
+# and shows no progress.
 ensure_initramfs() {
 	local way keys='' ways=''
 	for way in "$@"; do
 		ensure_module "$way"
-		# One place does for all that are broken: each is large.
+		# All busted builds share one path, since each archive is large.
 		keys+=" $way $MODULE_KEY" ways+="-${way%%:*}"
 	done
 	[ "$TOOLS_KEY" != none ] || ways+=-bare
@@ -63,7 +63,7 @@ ensure_initramfs() {
 		build_initramfs "$@"
 }
 
-# quoted WORD…: for the guest's shell.
+# quoted WORD…: prints them quoted for the guest's shell.
 quoted() {
 	local word
 	for word in "$@"; do
@@ -71,9 +71,9 @@ quoted() {
 	done
 }
 
-# pack_command RUN LOAD SHARE TERMINAL COMMAND…: RUN/initrd, for one boot. LOAD is the
-# name of the module to load, or empty; with SHARE ensure_share has been called.
-# TERMINAL has the rows and columns of the one that COMMAND gets, or is empty.
+# pack_command RUN LOAD SHARE TERMINAL COMMAND…: makes RUN/initrd, for one boot. LOAD is
+# the name of the module to load, or empty. With SHARE, ensure_share must have been
+# called. TERMINAL has the rows and columns of COMMAND's terminal, or is empty.
 pack_command() {
 	local run=$1 load=$2 share=$3 terminal=$4 archives=("$CACHE/$INITRAMFS.cpio")
 	shift 4

@@ -7,8 +7,8 @@
 # shellcheck source=SCRIPTDIR/stock.sh
 . "$SCRIPTS/lib/stock.sh"
 
-# kernel_paths ARCH FLAVOUR: where the things of one test kernel are, how modules
-# for it are made, and the seconds and steps that building it usually takes.
+# kernel_paths ARCH FLAVOUR: sets the paths of one kernel, the compiler of its modules,
+# and the seconds and steps that building it usually takes.
 kernel_paths() {
 	ARCH=$1 FLAVOUR=$2
 	KERNEL_NAME=$ARCH-$FLAVOUR
@@ -20,12 +20,12 @@ kernel_paths() {
 	*) die "there is no test kernel for \"$ARCH\"." "Known are x86_64 and arm64." ;;
 	esac
 	if is_stock "$FLAVOUR"; then
-		# Its build tree names its compiler.
+		# Its build tree names the compiler.
 		MODULE_COMPILER=()
 		return
 	fi
 	MODULE_COMPILER=(LLVM=1)
-	# In this order, so that the later one wins.
+	# A later fragment overrides an earlier one.
 	FRAGMENTS=("$SCRIPTS/config/base.config" "$SCRIPTS/config/$ARCH.config")
 	[ "$FLAVOUR" = default ] || FRAGMENTS+=("$SCRIPTS/config/$FLAVOUR.config")
 	local file=$SCRIPTS/config/$FLAVOUR-$ARCH.config
@@ -61,15 +61,15 @@ ensure_source() {
 	SPACE=4000 ensure source "$CACHE/$SOURCE.stamp" "$SOURCE" make_source
 }
 
-# make in the kernel's build tree, in the root.
+# kernel_make ARGUMENT…: runs make in the kernel's build tree, in the root.
 kernel_make() {
 	in_root env KBUILD_BUILD_USER=owner_storage KBUILD_BUILD_HOST=vm \
 		KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 1970' \
 		make -C "$IN_CACHE/$SOURCE" O="$IN_CACHE/$KERNEL/build" ARCH="$MAKE_ARCH" LLVM=1 "$@"
 }
 
-# Every line of the fragments must be in the configuration: an option whose
-# dependencies are not met is dropped without a word by olddefconfig.
+# check_config CONFIG FRAGMENT…: every line of the fragments must be in the configuration.
+# olddefconfig silently drops an option whose dependencies are not met.
 check_config() {
 	local config=$1
 	shift
@@ -135,7 +135,7 @@ make_kernel() {
 	end_build
 }
 
-# Of the options only: what a comment says rebuilds nothing.
+# kernel_key: depends on the options only, so that a changed comment rebuilds nothing.
 kernel_key() {
 	if is_stock "$FLAVOUR"; then
 		stock_key
@@ -148,7 +148,7 @@ kernel_key() {
 	} | hash_of
 }
 
-# ensure_kernel: the kernel of kernel_paths, built; its lock is held after.
+# ensure_kernel: builds the kernel of kernel_paths, and returns with its lock held.
 ensure_kernel() {
 	if is_stock "$FLAVOUR"; then
 		ensure "kernel-$KERNEL_NAME" "$CACHE/$KERNEL/stamp" "$(kernel_key)" make_stock

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# The KUnit suites built into a kernel: a copy of the kernel's tree with the
-# project as drivers/misc/owner_storage, given to kunit.py. Needs kernel.sh.
+# The KUnit suites built into a kernel, by kunit.py: from a copy of the kernel's tree with
+# the project as drivers/misc/owner_storage. Needs kernel.sh.
 
 KUNIT=kunit
 KUNIT_TREE=$KUNIT/tree
 KUNIT_PLACE=drivers/misc/owner_storage
 
-# Hard links: half a minute and 1.8 GB less than a copy. What is changed is
-# replaced, never written to.
+# overlay_tree: makes hard links, which takes half a minute and 1.8 GB less than a copy.
+# Files that change are replaced, never written to.
 overlay_tree() {
 	local tree=$CACHE/$KUNIT_TREE dir=${KUNIT_PLACE%/*}
 	rm -rf "$tree" "$tree.new"
@@ -43,19 +43,19 @@ kunit_paths() {
 		KUNIT_ARGS=(--arch arm64 --qemu_args '-smp 2 -machine gic-version=3'
 			--kernel_args irqchip.gicv3_pseudo_nmi=1) ;;
 	uml)
-		# Two processors need the seccomp way of running user space.
+		# Two processors need user space to run under seccomp.
 		KUNIT_ARGS=(--arch um --kernel_args seccomp=on --kernel_args ncpus=2) ;;
 	esac
 }
 
-# What is left of an earlier run and must not be used.
+# prepare_kunit: removes what this run must not use of an earlier one.
 prepare_kunit() {
 	local built=$CACHE/$KUNIT_BUILD.built-with from=$CACHE/$KUNIT_BUILD.checkout
 	if ! up_to_date "$built" "$SOURCE $(toolchain_key)"; then
 		rm -rf "${CACHE:?}/$KUNIT_BUILD" "$CACHE/$KUNIT_BUILD.ran"
 		set_stamp "$built" "$SOURCE $(toolchain_key)"
 	fi
-	# Objects of another checkout may be newer than this one's sources.
+	# Objects of another checkout may be newer than the sources of this one.
 	if ! up_to_date "$from" "$CHECKOUT"; then
 		rm -rf "${CACHE:?}/$KUNIT_BUILD/$KUNIT_PLACE"
 		set_stamp "$from" "$CHECKOUT"
@@ -63,8 +63,7 @@ prepare_kunit() {
 	begin_build "$CACHE/$KUNIT_BUILD"
 }
 
-# run_kunit ARGUMENT…: prints what the kernel printed, unread. Fails if it could not
-# be built.
+# run_kunit ARGUMENT…: prints the kernel's raw output. Fails if the kernel cannot be built.
 run_kunit() {
 	in_root -C "$IN_CACHE/$KUNIT_TREE" tools/testing/kunit/kunit.py run \
 		--build_dir "$IN_CACHE/$KUNIT_BUILD" --make_options LLVM=1 --jobs "$(nproc)" \
@@ -72,7 +71,7 @@ run_kunit() {
 		--raw_output=all "${KUNIT_ARGS[@]}" "$@"
 }
 
-# selects ARGUMENT…: whether kunit.py is to run some of the tests only.
+# selects ARGUMENT…: whether these make kunit.py run some of the tests only.
 selects() {
 	[[ ${1:--} != -* || " $* " = *' --filter'[=_\ ]* ]]
 }

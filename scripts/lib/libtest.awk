@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What Rust's test runners print, libtest and libtest-mimic, as KTAP: one document,
-# whatever the number of programs that were run. What a failed test printed comes at
-# its program's end, so its results are held until then.
+# Prints the output of Rust's test runners, libtest and libtest-mimic, as one KTAP
+# document, whatever the number of programs that were run. A program prints the output of
+# its failed tests at its end, so the results are held until then.
 
 BEGIN {
 	print "KTAP version 1"
@@ -11,7 +11,7 @@ BEGIN {
 function finish(    i) {
 	for (i = 1; i <= held; i++)
 		printf "%s%s %d %s\n", printed[name[i]], result[i], ++number, name[i] comment[i]
-	# The program has died.
+	# The program ended before its last test.
 	if (held < expected)
 		printf "not ok %d all tests run # %d of %d\n", ++number, held, expected
 	held = expected = 0

@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034
 #
-# The matrix of kernels and architectures: its cells, what was found of them by a run
-# that was stopped, and its table. Needs kernel.sh and stages.sh.
+# The matrix of kernels and architectures: its cells, the keys that results are kept
+# under, and its table. Needs kernel.sh and stages.sh.
 
-# The kernels, flavours of scripts/kernel each, and what runs on each.
+# The kernels, each a flavour of scripts/kernel, and the stages that run on each.
 FLAVOURS=(stock stock72 default kasan lockdep rt up nomemcg cfi modversions)
 CELL_STAGES=(guest kunit-module contexts demo)
 
-# What runs besides: the suites built into a kernel, and DKMS.
+# The stages that are of no cell: the suites built into a kernel, and DKMS.
 OTHER_STAGES=(kunit-x86_64 kunit-arm64 dkms-stock dkms-stock72)
 
-# cell_stage STAGE FLAVOUR ARCH: the name of a stage of that cell.
+# cell_stage STAGE FLAVOUR ARCH: prints the name of a stage of that cell.
 cell_stage() {
 	local suffix=''
 	[ "$3" = x86_64 ] || suffix=-$3
 	echo "$1-$2$suffix"
 }
 
-# why_no_cell STAGE FLAVOUR ARCH: prints nothing if there is that cell.
+# why_no_cell STAGE FLAVOUR ARCH: prints why there is no such cell, or nothing.
 why_no_cell() {
 	if [ "$1" = kunit-module ] && is_stock "$2"; then
 		echo "Debian's kernel has no KUnit"
@@ -27,7 +27,7 @@ why_no_cell() {
 	fi
 }
 
-# all_cells: sets MATRIX, the stages of all cells, kernel by kernel, and the others.
+# all_cells: sets MATRIX to the stages of all cells, kernel by kernel, and the others.
 all_cells() {
 	local arch flavour stage
 	MATRIX=("${OTHER_STAGES[@]}")
@@ -41,8 +41,7 @@ all_cells() {
 	done
 }
 
-# matrix_key: of all that a result of the matrix depends on but the kernel, whose key is
-# its own.
+# matrix_key: prints the key of all that a result depends on but the kernel.
 matrix_key() {
 	{
 		toolchain_key
@@ -52,7 +51,7 @@ matrix_key() {
 	} | hash_of
 }
 
-# cell_key ARCH FLAVOUR: of the kernel.
+# cell_key ARCH FLAVOUR: prints the key of the kernel.
 cell_key() {
 	[ -n "$2" ] || return 0
 	source_paths
@@ -60,7 +59,7 @@ cell_key() {
 	kernel_key
 }
 
-# cell STAGE FLAVOUR ARCH: what the table says of it.
+# cell STAGE FLAVOUR ARCH: prints the entry of the table.
 cell() {
 	local name
 	name=$(cell_stage "$@")
@@ -71,8 +70,8 @@ cell() {
 	fi
 }
 
-# print_matrix: a line for each kernel, with what came of each stage; the other stages;
-# and the reasons of the cells that cannot be.
+# print_matrix: prints a line for each kernel with the result of each stage, the other
+# stages, and the reasons of the cells that cannot be.
 print_matrix() {
 	local arch flavour stage reason cells
 	local -A reasons=()

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# The model of the storage, which cargo builds and runs in the root. Needs
-# root.sh, and its lock held.
+# The models of the storage, which cargo builds and runs in the root. Needs root.sh, and
+# its lock held.
 
 MODEL=$CHECKOUT/model
 MODEL_COPY=$MODEL-mutated
 
-# cargo in the model, or in a copy of it: model_cargo [-C DIRECTORY] ARGUMENT…
+# model_cargo [-C DIRECTORY] ARGUMENT…: runs cargo in model/, or in a copy of it.
 model_cargo() {
 	local dir=$IN_PROJECT/model
 	if [ "$1" = -C ]; then
@@ -18,7 +18,7 @@ model_cargo() {
 		"${MODEL_ENV[@]}" cargo "$@"
 }
 
-# What the models read of the environment goes into the root.
+# model_variables: passes on the variables of the environment that the models read.
 MODEL_ENV=()
 model_variables() {
 	local name
@@ -27,9 +27,9 @@ model_variables() {
 	done
 }
 
-# A fresh copy of what the models are built of. What no change to it concerns is
-# not built again: times are kept. What is built of the copy must never be taken
-# for the models themselves, so it has another name.
+# copy_model: makes a fresh copy of the sources of the models. It keeps their times, so
+# that only changed files are built again. The copy's package has another name, so that
+# cargo never takes a build of the copy for the models themselves.
 copy_model() {
 	rm -rf "${CACHE:?}/$MODEL_COPY"
 	mkdir -p "$CACHE/$MODEL_COPY"
@@ -37,8 +37,8 @@ copy_model() {
 	sed -i 's/^name = "model"$/name = "model-mutated"/' "$CACHE/$MODEL_COPY"/model/Cargo.{toml,lock}
 }
 
-# mutated_cargo ARGUMENT…: cargo's tests of the copy. What is not optimised runs a
-# quarter longer, and is built in a tenth of the time.
+# mutated_cargo ARGUMENT…: runs the tests of the copy. Without optimisation they run a
+# quarter longer, and are built in a tenth of the time.
 mutated_cargo() {
 	model_cargo -C "$IN_CACHE/$MODEL_COPY/model" test --locked --package model-mutated \
 		--config 'profile.dev.package.model-mutated.opt-level=0' "$@"

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# The module, built in the root against a test kernel. Needs kernel.sh, and for one
-# with a fault mutation.sh; and the kernel's lock held.
+# The module, built in the root against a test kernel. Needs kernel.sh, mutation.sh for a
+# busted build, and the kernel's lock held.
 
-# Where the patches are that busted builds are made with.
+# The directories of the patches of busted builds.
 BUSTED=(torture/busted model/mutations)
 
-# Everything of the checkout that the module could be made from.
+# module_sources: prints the hashes of all files that the module could be made from.
 module_sources() {
 	(cd "$PROJECT" && find . \( -name .git -o -name target -o -path ./tools -o -path ./model -o -path ./litmus \
 		-o -path ./build -o -path ./torture -o -path ./scripts -o -path ./.ci -o -path ./Documentation \) -prune -o \
@@ -15,9 +15,9 @@ module_sources() {
 }
 
 # module_paths WAY: plain, test (with the KUnit suites and fault sites), busted:NAME
-# (that one of a copy of the sources, into which a patch puts a fault, or none if it is
-# "nothing"), creation (the plain one with the driver of scripts/creation-speed) or
-# clippy. Each has an output directory of its own, so that they never mix.
+# (the test module of a copy of the sources, with the fault of that patch, or none for
+# "nothing"), creation (the plain module with the driver of scripts/creation-speed) or
+# clippy. Each has its own output directory, so that they never mix.
 module_paths() {
 	MODULE_WAY=$1 MODULE_COPY='' MODULE_PATCH=''
 	MODULE=$CHECKOUT/module/$KERNEL_NAME-${MODULE_WAY/:/-}
@@ -34,7 +34,7 @@ module_paths() {
 	esac
 }
 
-# make for the module, in the root.
+# module_make ARGUMENT…: runs make for the module, in the root.
 module_make() {
 	local source=$IN_PROJECT
 	[ -z "$MODULE_COPY" ] || source=$IN_CACHE/$MODULE_COPY
@@ -42,7 +42,7 @@ module_make() {
 		ARCH="$MAKE_ARCH" "${MODULE_COMPILER[@]}" "${MODULE_ARGS[@]}" "$@"
 }
 
-# The sources of a busted build.
+# copy_module: copies the sources of a busted build, and applies its patch.
 copy_module() {
 	mkdir -p "$CACHE/$MODULE_COPY"
 	(cd "$PROJECT" && tar -cf - Kbuild include kunit rust) | tar -xf - -C "$CACHE/$MODULE_COPY"
@@ -50,7 +50,7 @@ copy_module() {
 }
 
 build_module() {
-	# kbuild does not notice another kernel of the same name under it.
+	# kbuild does not notice that the kernel was replaced by another one.
 	if ! up_to_date "$CACHE/$MODULE/built-with" "$(kernel_key)"; then
 		rm -rf "${CACHE:?}/$MODULE"
 		mkdir -p "$CACHE/$MODULE"

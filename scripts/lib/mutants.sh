@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034
 #
-# The mutants of the storage: changes that a test should notice. cargo-mutants, a
-# crate that is built in the root, knows those of logic, and orders.awk those of
-# memory orders. Needs model.sh, and the root's lock held.
+# The mutants of the storage: changes that a test should catch. cargo-mutants, a crate
+# that is built in the root, makes those of logic, and orders.awk those of memory orders.
+# Needs model.sh, and the root's lock held.
 
 # The last version that the root's compiler builds.
 MUTANTS_VERSION=26.0.0
 MUTANTS_TOOL=cargo-mutants
-# Where the mutants are: a patch for each, by number, and LIST.
+# The directory of the mutants: a patch for each, by number, and LIST.
 MUTANTS=$CHECKOUT/mutants
 
 # The lists of rust/sync that the models are built of.
@@ -29,10 +29,10 @@ ensure_cargo_mutants() {
 		"$({ echo "$MUTANTS_VERSION"; toolchain_key; declare -f build_cargo_mutants; } | hash_of)" make_cargo_mutants
 }
 
-# logic_mutants: cargo-mutants goes by the modules of a package. So that all of
-# the copy's rust/ is inside of one, it gets one of its own, which is never built.
-# Functions that are unsafe would be left out: meanwhile they have a comment of the
-# same length there.
+# logic_mutants: prints the mutants of logic. cargo-mutants reads the modules of a package,
+# so the copy's rust/ gets a package of its own, which is never built. cargo-mutants
+# leaves out unsafe functions, so a comment of the same length replaces that word
+# meanwhile.
 logic_mutants() {
 	local dir=$CACHE/$MODEL_COPY file name
 	find "$dir/rust" -name '*.rs' -exec sed -i 's:unsafe fn \([a-z]\):/*uf*/ fn \1:' {} +
@@ -48,14 +48,14 @@ logic_mutants() {
 		--list --diff --colors never --no-config --gitignore false | sed 's:/\*uf\*/:unsafe:'
 }
 
-# Those of rust/sync/rcu.rs too, which the models have a stand-in for.
+# order_mutants: includes those of rust/sync/rcu.rs, which the models have a stand-in for.
 order_mutants() {
 	(cd "$PROJECT" && awk -f "$SCRIPTS/lib/orders.awk" rust/storage/*.rs "${MUTANTS_SYNC[@]}" rust/sync/rcu.rs)
 }
 
-# split_mutants KIND FIRST <LISTED: writes the patches, from this number on, and
-# prints a line for each: its number, kind, line in the file, and name. A name has no
-# line in it, so that it stays what it is when other code changes.
+# split_mutants KIND FIRST <LISTED: writes the patches, from number FIRST on, and prints a
+# line for each: its number, kind, line in the file, and name. A name has no line number,
+# so that it does not change when other code does.
 split_mutants() {
 	awk -v kind="$1" -v number="$2" -v dir="$CACHE/$MUTANTS" '
 	/^rust\/[a-z_\/]+\.rs:[0-9]+/ {
@@ -91,8 +91,8 @@ list_mutants() {
 	} >"$CACHE/$MUTANTS/LIST"
 }
 
-# sample_mutants COUNT SEED <LIST: so many of each kind, always the same ones for a
-# seed as long as they are there.
+# sample_mutants COUNT SEED <LIST: prints COUNT of each kind, always the same ones for a
+# seed as long as they exist.
 sample_mutants() {
 	local number kind line name
 	while IFS=$'\t' read -r number kind line name; do

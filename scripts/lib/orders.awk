@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Prints, for each Rust file it is given, the mutants that lack an ordering: each
-# order weakened, each barrier dropped, and each publication of a pointer made a
-# plain set. A mutant is a line with its place and name, and a patch behind it, as
-# cargo-mutants --list --diff prints them.
+# Prints, for each given Rust file, the mutants that lack an ordering: each order
+# weakened, each barrier dropped, and each publication of a pointer made a plain set. A
+# mutant is a line with its place and name, and then a patch, as cargo-mutants --list
+# --diff prints them.
 #
-# An order that stands where none is known to stand is an error.
+# An order in an unknown form of expression is an error.
 
 BEGIN {
 	weaker["Full"] = "Acquire Release Relaxed"
@@ -17,7 +17,7 @@ FNR == 1 {
 	file = FILENAME
 }
 
-# The type that an impl is of: what follows "for", or the parameters.
+# type_of(LINE): the type that an impl is for: it follows "for", or the parameters.
 function type_of(line, at, depth, c) {
 	sub(/^(unsafe )?impl/, "", line)
 	if (match(line, / for [A-Z]/)) {

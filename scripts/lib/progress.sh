@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# A long step, shown while it runs: what it does, how long it usually takes,
-# how much is left. Its own output goes to a log, shown when it fails.
+# Shows a long step while it runs: its purpose, how long it usually takes, and how much is
+# left. Its own output goes to a log, which is shown if the step fails.
 
 # Seconds between two lines where there is no terminal to rewrite a line on.
 PROGRESS_INTERVAL=${PROGRESS_INTERVAL:-30}
@@ -15,14 +15,14 @@ duration() {
 	fi
 }
 
-# Counters for run_step: print how many steps are done, given the log.
+# Counters for run_step: each prints the number of steps that are done, given the log.
 count_lines() {
 	wc -l <"$1"
 }
 
-# A build tree's steps: make leaves a .cmd file beside each thing it has built.
-# Those of this build are newer than the marker that begin_build leaves; after
-# an interruption it goes on from there.
+# The steps of a build tree: make leaves a .cmd file beside each file that it has built.
+# Those of this build are newer than the marker that begin_build leaves. After an
+# interruption the count goes on from there.
 begin_build() {
 	BUILD_TREE=$1
 	mkdir -p "$BUILD_TREE"
@@ -41,9 +41,9 @@ count_dpkg() {
 	grep -cE '^(Unpacking|Setting up) ' "$1" || true
 }
 
-# time_left ELAPSED SECONDS STEPS DONE: by the usual time at first, and the more
-# steps are done, the more by the time that these took. Of what takes longer than
-# usual, and has more steps, it says just that.
+# time_left ELAPSED SECONDS STEPS DONE: prints an estimate: by the usual time at first, and
+# the more steps are done, the more by the time that these took. If a step takes longer
+# than usual, and has more steps, prints only that.
 time_left() {
 	local elapsed=$1 seconds=$2 steps=$3 count=$4 left
 	left=$((seconds > elapsed ? seconds - elapsed : 0))
@@ -61,7 +61,7 @@ time_left() {
 how_far() {
 	local elapsed=$1 seconds=$2 steps=$3 count=$4 before=$5
 	printf '%s gone, ' "$(duration "$elapsed")"
-	# What was usual is no measure of what has had more steps.
+	# The usual number says nothing once there have been more.
 	[ "$count" -ge "$steps" ] || printf '%d of about %d steps, ' "$count" "$steps"
 	time_left "$elapsed" "$seconds" $((steps - before)) $((count - before))
 }
@@ -89,11 +89,10 @@ watch_step() {
 
 # run_step NAME SECONDS STEPS COUNTER TITLE COMMAND…
 #
-# SECONDS and STEPS are what a run usually takes; once one has been through on
-# this machine, its own figures are used instead. A failure ends the script and
-# shows STEP_LINES of the log and STEP_HINT; STEP_WARNINGS shows the log of a
-# success that has warnings. Not for use in a condition: bash ignores "set -e"
-# there, in COMMAND too.
+# SECONDS and STEPS are those of a usual run. Once a run has succeeded on this machine, its
+# own figures replace them. A failure ends the script and shows STEP_LINES of the log and
+# STEP_HINT. STEP_WARNINGS shows the log of a success that has warnings. Not for use in a
+# condition: bash ignores "set -e" there, in COMMAND too.
 run_step() {
 	local name=$1 seconds=$2 steps=$3 counter=$4 title=$5
 	shift 5
@@ -101,7 +100,7 @@ run_step() {
 	if [ -f "$expect" ]; then
 		read -r seconds steps <"$expect"
 	fi
-	# A distclean may have come between.
+	# A distclean may have removed these.
 	mkdir -p "${log%/*}" "${expect%/*}"
 	say "$title (usually $(duration "$seconds"))"
 	: >"$log"
@@ -119,7 +118,7 @@ run_step() {
 		sed 's/^/  | /' "$log" >&2
 	fi
 	count=$("$counter" "$log")
-	# A resumed run took less than a whole one and must not be the measure.
+	# A resumed run took less time than a whole one, and is no measure.
 	if [ $((count - before)) -ge $((steps * 4 / 5)) ]; then
 		printf '%d %d\n' $((SECONDS - started)) "$count" >"$expect"
 	fi

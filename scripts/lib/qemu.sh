@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# QEMU's command line, and whether KVM can be used.
+# QEMU's command line, and a check that KVM works.
 
-# kvm_works RUN: /dev/kvm that opens need not run a guest. So boot one, within
-# ten seconds, and remember the answer until the machine reboots. RUN has an
-# initrd whose command is true.
+# kvm_works RUN: whether KVM runs a guest here. /dev/kvm may open and still run none. So
+# this boots a guest, within ten seconds, and keeps the answer until the machine reboots.
+# RUN is a directory for that guest.
 kvm_works() {
 	local answer=$CACHE/kvm-probe boot
 	[ -c /dev/kvm ] && [ "$ARCH" = "$(uname -m)" ] || return 1
@@ -27,7 +27,7 @@ kvm_works() {
 	grep -q "^$boot yes" "$answer"
 }
 
-# qemu_program: sets QEMU_PROGRAM, and the machine it has.
+# qemu_program: sets QEMU_PROGRAM, with its machine.
 qemu_program() {
 	case $ARCH in
 	x86_64) QEMU_PROGRAM=(qemu-system-x86_64 -machine pc) ;;
@@ -35,7 +35,7 @@ qemu_program() {
 	esac
 }
 
-# check_cpu MODEL: QEMU has that processor, and what is switched on or off of it.
+# check_cpu MODEL: dies unless QEMU has that processor, and the features named with it.
 check_cpu() {
 	local said
 	[ "$1" != max ] || return 0
@@ -44,20 +44,20 @@ check_cpu() {
 		<<<quit 2>&1 >/dev/null) || die "QEMU refuses --cpu $1: ${said#*: }"
 }
 
-# qemu_command RUN ACCEL SMP CPU ICOUNT SHARE: sets QEMU. RUN holds the initrd
-# and gets the guest's output: console, stdout, stderr and status. They are
-# plain files, which a guest cannot fill faster than they take.
+# qemu_command RUN ACCEL SMP CPU ICOUNT SHARE: sets QEMU. RUN holds the initrd and gets the
+# guest's output: console, stdout, stderr and status. These are plain files, so that the
+# guest never waits for a reader.
 qemu_command() {
 	local run=$IN_CACHE/$1 accel=$2 smp=$3 cpu=$4 icount=$5 share=$6 name cmdline
 	qemu_program
 	case $ARCH in
 	x86_64)
-		# A guest that gets no time for a tenth of a second while it looks
-		# whether its timer ticks would panic; and one that gets none
-		# between two clocks would say that its TSC is unstable.
+		# The kernel panics if its timer does not tick while it checks that, and
+		# reports an unstable TSC if two clocks differ. Both happen when the
+		# host does not run the guest for a tenth of a second.
 		cmdline='console=ttyS0 no_timer_check tsc=nowatchdog' ;;
 	arm64)
-		# NMIs are interrupts of a high priority there, and must be asked for.
+		# NMIs are interrupts of a high priority there, which are off by default.
 		cmdline='console=ttyAMA0 irqchip.gicv3_pseudo_nmi=1' ;;
 	esac
 	QEMU=("${QEMU_PROGRAM[@]}" -nodefaults -no-user-config -display none -no-reboot
@@ -67,7 +67,7 @@ qemu_command() {
 		-serial "file:$run/console"
 		-device virtio-serial-pci)
 	if [ "$icount" = 1 ]; then
-		# No clock and no random number of the host's: two runs are alike.
+		# No clock and no random numbers of the host, so that two runs are alike.
 		QEMU+=(-accel tcg -icount 'shift=0,sleep=off' -rtc 'base=2026-01-01,clock=vm' -seed 1)
 	elif [ "$accel" = kvm ]; then
 		QEMU+=(-accel kvm)

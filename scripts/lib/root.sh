@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# The Debian trixie root that everything is built and run in, so that the host
-# needs nothing but git and make; and the way into it.
+# The Debian trixie root that everything is built and run in, so that the host needs
+# nothing but git and make; and in_root, which runs commands in it.
 
 ROOT=$CACHE/root
 ROOT_SUITES=(trixie trixie-backports)
@@ -11,7 +11,7 @@ packages() {
 	sed 's/#.*//' "$SCRIPTS/packages" | tr -s ' \t\n' '\n' | sed '/^$/d'
 }
 
-# The Debian mirror of the machine, as apt knows it.
+# find_mirror: prints the Debian mirror of this machine's apt.
 find_mirror() {
 	apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(SITE)' 'Created-By: Packages' |
 		sed -n 's/^Debian|Debian|//p' | sort -u | head -n 1
@@ -43,8 +43,8 @@ need_mmdebstrap() {
 		die "mmdebstrap could not be installed." "Install it by hand and run this again."
 }
 
-# What mmdebstrap runs last, given the root: arm64 guests want a busybox too,
-# which cannot be installed beside the one of this machine.
+# The shell script that mmdebstrap runs last, given the root: arm64 guests need a busybox
+# too, which cannot be installed beside the one of this machine.
 UNPACK_ARM64='set -eu
 	dir=$1/opt/arm64
 	mkdir -p "$dir"
@@ -53,13 +53,13 @@ UNPACK_ARM64='set -eu
 	dpkg-deb -x busybox-static_*.deb .
 	rm busybox-static_*.deb'
 
-# What bootstraps the root. Part of the root's key: a change here rebuilds it.
+# Bootstraps the root. Part of the root's key: a change here rebuilds the root.
 bootstrap() {
 	local to=$1 site=$2 suite sources=()
 	for suite in "${ROOT_SUITES[@]}"; do
 		sources+=("deb $site $suite main")
 	done
-	# Mirrors that stand still have Release files past their date.
+	# A mirror that is not updated has Release files past their date.
 	mmdebstrap --verbose --variant=apt --architectures=amd64,arm64 \
 		--aptopt='Acquire::Check-Valid-Until "false"' \
 		--aptopt='APT::Install-Recommends "false"' \
@@ -81,7 +81,7 @@ make_root() {
 		bootstrap "$ROOT.new" "$site"
 	rm -rf "$ROOT"
 	mv "$ROOT.new" "$ROOT"
-	# Kernels are made again only when one of these has another version.
+	# Kernels are rebuilt only when one of these has another version.
 	chroot "$ROOT" dpkg-query -W -f '${Package} ${Version}\n' bindgen binutils 'clang-[0-9]*' \
 		'lld-[0-9]*' 'llvm-[0-9]*' pahole rustc rust-src linux-source-7.3 >"$ROOT/toolchain"
 }
@@ -96,7 +96,7 @@ toolchain_key() {
 	hash_of <"$ROOT/toolchain"
 }
 
-# Runs inside the new mount and process namespaces, outside the root.
+# The script that runs inside the new mount and process namespaces, outside the root.
 # shellcheck disable=SC2016
 ENTER='
 	set -eu
@@ -119,8 +119,8 @@ ENTER='
 	ln -s fd/2 "$root/dev/stderr"
 	mkdir -m 1777 "$root/dev/shm"
 	mount -t tmpfs -o mode=1777 tmp "$root/tmp"
-	# What the machine resolves and trusts, the root does: networks add
-	# certificate authorities of their own.
+	# The root resolves names and trusts certificates as the machine does: some
+	# networks add certificate authorities of their own.
 	for file in /etc/resolv.conf /etc/ssl/certs/ca-certificates.crt; do
 		[ -s "$file" ] || continue
 		[ -e "$root$file" ] || touch "$root$file"
@@ -129,10 +129,9 @@ ENTER='
 	exec chroot "$root" "$@"
 '
 
-# in_root [--share DIR] [--kvm] COMMAND…: run COMMAND, which may begin with
-# env's options and variables, in the root, in the project's directory. Needs
-# the root's lock. Whatever way it ends, its mounts and all its processes go
-# with its namespaces.
+# in_root [--share DIR] [--kvm] COMMAND…: runs COMMAND, which may begin with env's options
+# and variables, in the root, in the project's directory. Needs the root's lock. However
+# COMMAND ends, its mounts and all its processes go with its namespaces.
 in_root() {
 	local share='' kvm='' pass=() name
 	while :; do

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# The module's Rust documentation. kbuild has no rustdoc target for modules out
-# of tree, so rustdoc gets the flags that rustc got. Needs module.sh, and the
-# module built.
+# The module's Rust documentation. kbuild has no rustdoc target for out-of-tree modules,
+# so rustdoc gets the flags that rustc got. Needs module.sh, and the module built.
 
-# rustc_flags: from the command that kbuild keeps beside the object.
+# rustc_flags: prints those of the command that kbuild keeps beside the object.
 rustc_flags() {
 	sed -n '1s/.*[^A-Za-z_]rustc \(.*\) --crate-type .*/\1/p' "$CACHE/$MODULE/rust/.main.o.cmd" |
 		sed 's/ -Zbinary_dep_depinfo=y//; s/ -C\(lto\|debuginfo\|embed-bitcode\)=[^ ]*//g'
 }
 
-# rustdoc_module OUT ARGUMENT…: OUT as seen in the root.
+# rustdoc_module OUT ARGUMENT…: writes to OUT, a path in the root.
 rustdoc_module() {
 	local out=$1 build=$IN_CACHE/$KERNEL/build flags
 	shift

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What in a kernel log means that something went wrong in the kernel, whatever
-# the command in the guest said; and what that said itself.
+# The messages of a kernel's log that mean a fault, whatever status the command in the
+# guest had; and the first problem that the command itself reports.
 
 SPLATS=(
 	'WARNING:'
@@ -51,17 +51,17 @@ splat_pattern() {
 	printf '%s' "${SPLATS[*]}"
 }
 
-# show_splats LOG: print each of them with what surrounds it, at most 200
+# show_splats LOG: prints each of these messages with the lines around it, at most 200
 # lines. Fails if there is none.
 show_splats() {
 	grep -qaE "$(splat_pattern)" "$1" || return 1
-	# Where there are more lines, head leaves grep with a broken pipe.
+	# head closes the pipe after 200 lines, and grep fails then.
 	grep -aE -B 3 -A 30 "$(splat_pattern)" "$1" | head -n 200 | tr -d '\r' || true
 }
 
-# first_problem LOG: the first one that a command of ostor names, as one line; nothing
-# if there is none. The command breaks what is wider than a terminal, and indents the
-# rest of it.
+# first_problem LOG: prints the first problem that a command of ostor reports, as one line,
+# or nothing. The command breaks lines that are wider than a terminal, and indents the
+# rest of them.
 first_problem() {
 	awk '
 	first == "" && sub(/^(WRONG|ostor|ostor-torture): /, "") { first = $0; next }

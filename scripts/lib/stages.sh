@@ -1,30 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034
 #
-# Running tests in stages, whose results become one KTAP document: tests.ktap in
-# STAGE_LOGS. A stage is a command of one of two kinds: "ktap" prints a document of
-# its own, and "one" is one test. The script sets STAGES, their number. Needs
-# ktap.sh, and for stages that print KTAP what kunit.py needs.
+# Runs tests in stages, whose results become one KTAP document: tests.ktap in STAGE_LOGS.
+# A stage is a command of one of two kinds: "ktap" prints a document of its own, and
+# "one" is one test. The script sets STAGES, their number. Needs ktap.sh, and for stages
+# that print KTAP also root.sh and kernel.sh.
 
 STAGE_LOGS=$LOGS/test
 STAGES=${STAGES:-0} STAGE=0
 
-# The status of a stage that has run nothing, since it could not build what it needs.
+# The status of a stage that could not build what it needs, and has run nothing.
 STATUS_NOT_BUILT=99
-# Which stage that was, if there is one, and how many after it were not tried.
+# The name of that stage, if there is one, and the number of stages skipped after it.
 NOT_BUILT='' NOT_TRIED=0
 
-# What each stage came to, in a word or two.
+# The result of each stage, in a word or two.
 declare -A RESULTS=()
 
-# If it is set, a stage whose tests have all passed is kept under this key, and a later
-# run with the key has its results without running it.
+# If this is set, the results of a stage whose tests have all passed are kept under this
+# key, and a later run with the key takes them without running the stage.
 KEEP_KEY=''
 
-# How much of a log is shown, in lines.
+# The number of lines of a log that are shown.
 LOG_LINES=60
 
-# next_stage: the document is to get one more result.
+# next_stage: begins one more result of the document.
 next_stage() {
 	mkdir -p "$STAGE_LOGS"
 	[ "$STAGE" -gt 0 ] || ktap_start "$STAGES" >"$STAGE_LOGS/tests.ktap"
@@ -39,7 +39,7 @@ begin_stage() {
 	: >"$STAGE_LOGS/$1.out"
 }
 
-# end_stage RESULT NAME [DETAILS] <KTAP: the result, after what the stage printed.
+# end_stage RESULT NAME [DETAILS] <KTAP: appends the stage's output and its result.
 end_stage() {
 	{
 		cat
@@ -47,13 +47,13 @@ end_stage() {
 	} >>"$STAGE_LOGS/tests.ktap"
 }
 
-# log_end LOG: as diagnostics.
+# log_end LOG: prints the log's end as diagnostics.
 log_end() {
 	tail -n "$LOG_LINES" "$1" | ktap_diagnostics
 }
 
-# no_wider COMMAND…: fails if it does, or if it prints a line that is wider than a
-# terminal, which is named.
+# no_wider COMMAND…: fails if COMMAND does, or if it prints a line that is wider than 80
+# columns, and prints that line again.
 no_wider() {
 	"$@" | awk '
 	{ print }
@@ -61,16 +61,16 @@ no_wider() {
 	END { if (wide != "") { print "wider than 80 columns: " wide >"/dev/stderr"; exit 1 } }'
 }
 
-# logged LOG OUTPUT COMMAND…: all output goes to LOG, standard output to OUTPUT too;
-# what is meant for people, on standard error, is shown.
+# logged LOG OUTPUT COMMAND…: LOG gets all output, OUTPUT standard output only. Standard
+# error is shown.
 logged() {
 	local log=$1 output=$2
 	shift 2
 	{ "$@" </dev/null | tee -a "$log" >"$output"; } 2>&1 | tee -a "$log" >&2
 }
 
-# add_status STATUS LOG OUTPUT: something went wrong outside of all tests, a fault in
-# the guest's log for instance. It becomes a test of its own of the document OUTPUT.
+# add_status STATUS LOG OUTPUT: adds a failed test to the document OUTPUT, for a failure
+# outside of all tests: a fault in the guest's log for instance.
 add_status() {
 	local tests
 	tests=$(grep -cE '^(not )?ok [0-9]' "$3" || true)
@@ -82,14 +82,14 @@ add_status() {
 }
 
 # tally_ktap NAME STATUS: sets passed, failed, skipped and shown of the caller; shown is
-# the file that has what failed. A document that is not whole would spoil the common
-# one, so that its stage is a failed test.
+# the file with the failures. If the stage's document is not whole, the stage is one
+# failed test, since such a document would make the common one invalid.
 tally_ktap() {
 	local name=$1 status=$2 output=$STAGE_LOGS/$1.out broken
 	kunit_counts "$output"
 	if [ "$broken" -gt 0 ] || [ $((passed + failed + skipped)) -eq 0 ]; then
-		say "  It printed no results, or not all that it was to print."
-		tally_one "$name" "$status" "it printed no results, or not all that it was to print"
+		say "  It printed no results, or fewer than it announced."
+		tally_one "$name" "$status" "it printed no results, or fewer than it announced"
 		return
 	fi
 	if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
@@ -103,7 +103,7 @@ tally_ktap() {
 	ktap_nest "$name" <"$output" | end_stage "$([ "$failed" -eq 0 ] || printf 'not ')ok" "$name"
 }
 
-# tally_one NAME STATUS [WHY-IT-FAILED]: likewise, of what is one test.
+# tally_one NAME STATUS [WHY-IT-FAILED]: the same for a stage that is one test.
 tally_one() {
 	local name=$1 status=$2
 	skipped=0 passed=0 failed=1
@@ -115,14 +115,14 @@ tally_one() {
 	fi
 }
 
-# stage_not_built NAME LOG: LOG has the reason, which was shown already.
+# stage_not_built NAME LOG: fails the stage. LOG has the reason, which was shown before.
 stage_not_built() {
 	NOT_BUILT=$1 FAILED=$((FAILED + 1)) RESULTS[$1]='not built'
 	log_end "$2" | end_stage 'not ok' "$1" "what it needs could not be built"
 	say "  FAILED: what it needs could not be built."
 }
 
-# skip_stage NAME: after one that was not built.
+# skip_stage NAME: skips a stage after one that was not built.
 skip_stage() {
 	begin_stage "$1"
 	SKIPPED=$((SKIPPED + 1)) NOT_TRIED=$((NOT_TRIED + 1))
@@ -130,13 +130,14 @@ skip_stage() {
 	end_stage ok "$1" "SKIP not tried, since what $NOT_BUILT needs could not be built" </dev/null
 }
 
-# show_skipped NAME: a KUnit test with a #[cfg] that does not hold has no reason.
+# show_skipped NAME: prints the skipped tests with their reasons. A KUnit test with a
+# #[cfg] that does not hold has none.
 show_skipped() {
 	sed -nE 's/^ *ok [0-9]+ (- )?(.*) # SKIP ?/  skipped: \2: /p' "$STAGE_LOGS/$1.out" |
 		sed "s/: $/: not with this kernel's options/" >&2
 }
 
-# add_up NAME: the stage's results to the sums.
+# add_up NAME: adds the stage's results to the sums.
 add_up() {
 	PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) SKIPPED=$((SKIPPED + skipped))
 	if [ "$failed" -gt 0 ]; then
@@ -148,12 +149,12 @@ add_up() {
 	fi
 }
 
-# is_kept NAME: whether an earlier run kept the stage's results.
+# is_kept NAME: whether results of an earlier run are kept under the key.
 is_kept() {
 	[ -n "$KEEP_KEY" ] && up_to_date "$STAGE_LOGS/$1.kept" "$KEEP_KEY"
 }
 
-# recall_stage NAME KIND: as if it had run now.
+# recall_stage NAME KIND: takes the kept results as those of this run.
 recall_stage() {
 	local passed failed skipped shown
 	next_stage
@@ -195,7 +196,8 @@ run_stage() {
 	fi
 }
 
-# write_report FORMAT FILE: FORMAT is an option of kunit.py, which fails if a test failed.
+# write_report FORMAT FILE: FORMAT is an option of kunit.py. The status of kunit.py is
+# ignored, since it fails if a test failed.
 write_report() {
 	local report=$STAGE_LOGS/tests.$1 log=$STAGE_LOGS/report.log
 	rm -f "$report"
@@ -206,7 +208,7 @@ write_report() {
 	fi
 }
 
-# end_stages: the last line. Fails if a test failed.
+# end_stages: prints the last line, the counts. Fails if a test failed.
 end_stages() {
 	say ''
 	[ "$NOT_TRIED" -eq 0 ] || say "Stages that were not tried: $NOT_TRIED."

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034
 #
-# Debian's own kernels, of the suite that the root's kernel source is of: the image,
-# and the headers, completed by scripts/complete-tree. The packages are unpacked in
-# the cache; nothing is installed in the root. Needs kernel.sh.
+# Debian's own kernels, of the suite that the root's kernel source is from: the image, and
+# the headers, completed by scripts/complete-tree. The packages are unpacked in the
+# cache. Nothing is installed in the root. Needs kernel.sh.
 
-# The versions that the tests were run on, by flavour. If the mirror no longer has
-# one, its newest one of the same series is taken.
+# The versions that the tests were run on, by flavour. If the mirror no longer has one,
+# the newest version of the same series is taken.
 declare -A STOCK_TESTED=(
 	[stock]=7.3.4+deb13
 	[stock72]=7.2.12+deb13
@@ -16,11 +16,11 @@ is_stock() {
 	[ -n "${STOCK_TESTED[$1]:-}" ]
 }
 
-# What mounts a shared folder, in the order in which one needs the other. Test
-# kernels have it built in.
+# The modules that mount a shared folder, in the order of their dependencies. Test kernels
+# have them built in.
 SHARE_MODULES=(netfs 9pnet 9pnet_virtio 9p)
 
-# stock_apt COMMAND ARGUMENT…: apt in the root, with lists in the cache.
+# stock_apt COMMAND ARGUMENT…: runs apt in the root, with its lists in the cache.
 stock_apt() {
 	local command=$1 apt=$IN_CACHE/$KERNEL/apt
 	shift
@@ -29,7 +29,7 @@ stock_apt() {
 		-o APT::Sandbox::User=root "$@"
 }
 
-# stock_lists: of the one suite that has these kernels.
+# stock_lists: fetches the lists of the one suite that has these kernels.
 stock_lists() {
 	local apt=$CACHE/$KERNEL/apt
 	rm -rf "$apt"
@@ -38,19 +38,19 @@ stock_lists() {
 	stock_apt apt-get update
 }
 
-# series: "7.3", or the like.
+# series: prints the series of the flavour, such as 7.3.
 series() {
 	cut -d. -f 1,2 <<<"${STOCK_TESTED[$FLAVOUR]}"
 }
 
-# stock_offered: the versions that the mirror has, such as 7.3.4+deb13.
+# stock_offered: prints the versions that the mirror has, such as 7.3.4+deb13.
 stock_offered() {
 	stock_apt apt-cache pkgnames "linux-headers-$(series)" |
 		sed -nE "s/^linux-headers-($(series)(\.[0-9]+)*\+[a-z0-9]+)-$DEBIAN_ARCH\$/\1/p"
 }
 
-# choose_stock TESTED: TESTED if it is among the versions on standard input, or the
-# newest one, or nothing if there are none.
+# choose_stock TESTED <VERSIONS: prints TESTED if it is among them, or the newest one, or
+# nothing if there are none.
 choose_stock() {
 	sort -V | awk -v tested="$1" '
 	{ newest = $0 }
@@ -103,7 +103,7 @@ make_stock() {
 		"Completing its headers: compiling the kernel crate" complete_stock
 }
 
-# stock_key: what a comment says rebuilds nothing.
+# stock_key: leaves out comments, so that a changed comment rebuilds nothing.
 stock_key() {
 	{
 		echo "${STOCK_TESTED[$FLAVOUR]}"
@@ -138,8 +138,8 @@ make_share() {
 	run_step "share-$FLAVOUR-$ARCH" 20 10 count_lines "Fetching the modules that share a folder with a guest" fetch_share
 }
 
-# ensure_share: SHARE_ARCHIVE, the part of the initramfs that mounting a shared
-# folder needs on this kernel, if there is one. Needs initramfs.sh.
+# ensure_share: sets SHARE_ARCHIVE to the part of the initramfs that this kernel needs to
+# mount a shared folder, or to nothing. Needs initramfs.sh.
 ensure_share() {
 	SHARE_ARCHIVE=
 	is_stock "$FLAVOUR" || return 0

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034
 #
-# The command-line tools and the selftests: static programs, built by cargo in
-# the root; for x86_64 also a 32-bit program that calls the device. Needs
-# root.sh, and its lock held.
+# The command-line tools and the selftests: static programs that cargo builds in
+# the root; for x86_64 also a 32-bit program that calls the device. Needs root.sh, and
+# its lock held.
 
 # shellcheck source=SCRIPTDIR/crates.sh
 . "$SCRIPTS/lib/crates.sh"
 
 TOOLS=$CHECKOUT/tools
 
-# tools_paths ARCH: where the tools for one architecture's guests are.
+# tools_paths ARCH: sets the paths of the tools for one architecture's guests.
 tools_paths() {
 	TOOLS_ARCH=$1
 	case $TOOLS_ARCH in
@@ -27,10 +27,10 @@ tools_sources() {
 		sort -z | xargs -0 sha256sum)
 }
 
-# cargo on the workspace, in the root. Programs are static since the guest has
-# no libraries; naming the target keeps that off build scripts and macros. The
-# other architecture's linker is named in tools/.cargo; clang, and with it
-# bindgen, finds its headers beside it.
+# tools_cargo ARGUMENT…: runs cargo on the workspace, in the root. Programs are static,
+# since the guest has no libraries. With a named target, build scripts and macros are not
+# static. tools/.cargo names the linker of the other architecture; clang, and with it
+# bindgen, finds that architecture's headers beside it.
 tools_cargo() {
 	in_root -C "$IN_PROJECT/tools" CARGO_TARGET_DIR="$IN_CACHE/$TOOLS" CARGO_BUILD_TARGET="$TOOLS_TARGET" \
 		RUSTFLAGS='-C target-feature=+crt-static' CARGO_TERM_COLOR=never cargo "$@"
@@ -43,8 +43,8 @@ build_compat32() {
 
 build_tools() {
 	begin_with_crates release
-	# The pages are not for guests.
-	tools_cargo build --locked --release --workspace --exclude ostor-pages
+	# Man pages and charts are not made in guests.
+	tools_cargo build --locked --release --workspace --exclude ostor-pages --exclude ostor-chart
 	keep_crates release
 	[ "$TOOLS_ARCH" != x86_64 ] || build_compat32
 }

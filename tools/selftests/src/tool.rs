@@ -505,6 +505,9 @@ fn bench() -> Result<()> {
         }
     }
     assert_row(&table, &["-", "rqspinlock lock + unlock"]);
+    let table = printed(&["bench", "--quick", "--maps", "3,1"])?;
+    assert_row(&table, &["task", "get hit, 1 map"]);
+    assert_row(&table, &["task", "create + delete, 3 maps"]);
     Ok(())
 }
 

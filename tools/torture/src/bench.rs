@@ -5,11 +5,13 @@ use anyhow::{Context, Result};
 use comfy_table::Table;
 use ostor::device::{self, Kind, Map, Owner};
 use ostor::object::Object;
+use ostor::optmem::{self, OtherLimit};
 use ostor::torture::{Bench, BenchKind, TortureDevice};
 use serde::Serialize;
 
 use crate::cli::BenchArgs;
 use crate::cpus;
+use crate::stress::descriptors;
 use ostor::exit::Exit;
 use ostor::output::Output;
 use ostor::progress::Progress;
@@ -60,6 +62,14 @@ const LINES: [Line; 6] = [
     Line::new("create + delete, a later one", BenchKind::CreateLater, 2),
 ];
 
+/// The measurements for a growing number of maps in which the owner has values. The
+/// driver makes none of these maps.
+const GROWTH: [Line; 3] = [
+    Line::new("get hit", BenchKind::GetHit, 1),
+    Line::new("get miss", BenchKind::GetMiss, 1),
+    Line::new("create + delete", BenchKind::CreateFirst, 1),
+];
+
 /// The measurements without an owner.
 const OWNERLESS: [Line; 2] = [
     Line::new("rqspinlock lock + unlock", BenchKind::Lock, 1),
@@ -72,7 +82,7 @@ const OWNERS: [Kind; 3] = [Kind::Task, Kind::Cgroup, Kind::Socket];
 /// The result of a measurement, in nanoseconds per operation.
 #[derive(Serialize)]
 struct Measured {
-    what: &'static str,
+    what: String,
     owner: Option<Kind>,
     kind: BenchKind,
     maps: u32,
@@ -100,22 +110,11 @@ pub(crate) fn run(args: &BenchArgs, output: &Output) -> Result<Exit> {
     };
     let (served, missing): (Vec<_>, Vec<_>) =
         OWNERS.into_iter().partition(|kind| kind.is_served(&stats));
-    let total = served.len() * LINES.len() + OWNERLESS.len();
-    let mut measured = Vec::new();
-    let mut progress = Progress::new("bench", total as u64);
-    for kind in served {
-        let object = Object::new(kind)?;
-        for line in &LINES {
-            measured.push(session.measure(line, Some(&object))?);
-            progress.at(measured.len() as u64);
-        }
-        object.end()?;
-    }
-    for line in &OWNERLESS {
-        measured.push(session.measure(line, None)?);
-        progress.at(measured.len() as u64);
-    }
-    drop(progress);
+    let measured = if args.maps.is_empty() {
+        session.usual(&served)?
+    } else {
+        session.growth(&served, &args.maps)?
+    };
 
     let mut text = as_table(&measured).to_string();
     for kind in missing {
@@ -129,6 +128,12 @@ impl Line {
     const fn new(what: &'static str, kind: BenchKind, maps: u32) -> Self {
         Self { what, kind, maps }
     }
+
+    /// The name of the measurement where the owner has values in so many maps.
+    fn with_maps(&self, maps: u32) -> String {
+        let name = if maps == 1 { "map" } else { "maps" };
+        format!("{}, {} {name}", self.what, grouped(maps.into()))
+    }
 }
 
 /// The conditions of all measurements.
@@ -139,6 +144,63 @@ struct Session {
 }
 
 impl Session {
+    /// Measures each line for each kind of owners, and the lines without an owner.
+    fn usual(&self, kinds: &[Kind]) -> Result<Vec<Measured>> {
+        let total = kinds.len() * LINES.len() + OWNERLESS.len();
+        let mut measured = Vec::new();
+        let mut progress = Progress::new("bench", total as u64);
+        for kind in kinds {
+            let object = Object::new(*kind)?;
+            for line in &LINES {
+                measured.push(self.measure(line, Some(&object))?);
+                progress.at(measured.len() as u64);
+            }
+            object.end()?;
+        }
+        for line in &OWNERLESS {
+            measured.push(self.measure(line, None)?);
+            progress.at(measured.len() as u64);
+        }
+        Ok(measured)
+    }
+
+    /// Measures each line of [`GROWTH`] for each kind of owners and each number of maps,
+    /// from the least on. The number includes the map that is measured.
+    fn growth(&self, kinds: &[Kind], counts: &[u32]) -> Result<Vec<Measured>> {
+        let mut counts = counts.to_vec();
+        counts.sort_unstable();
+        counts.dedup();
+        let most = counts.last().map_or(0, |most| u64::from(*most));
+        descriptors::allow(most)?;
+        // Sockets are charged for their elements.
+        let charge = 2 * most * u64::from(self.map.info()?.element_size);
+        let _limit = OtherLimit::set(charge.max(optmem::limit()?))?;
+        let total = kinds.len() * counts.len() * GROWTH.len();
+        let mut measured = Vec::new();
+        let mut progress = Progress::new("bench", total as u64);
+        for kind in kinds {
+            let object = Object::new(*kind)?;
+            let mut others = Vec::new();
+            for &maps in &counts {
+                while others.len() + 1 < maps as usize {
+                    let other = Map::create(VALUE_SIZE)?;
+                    other.get_or_create(object.owner(), &[0; VALUE_SIZE as usize])?;
+                    others.push(other);
+                }
+                for line in &GROWTH {
+                    measured.push(Measured {
+                        what: line.with_maps(maps),
+                        maps,
+                        ..self.measure(line, Some(&object))?
+                    });
+                    progress.at(measured.len() as u64);
+                }
+            }
+            object.end()?;
+        }
+        Ok(measured)
+    }
+
     fn measure(&self, line: &Line, object: Option<&Object>) -> Result<Measured> {
         let bench = Bench {
             kind: line.kind,
@@ -156,7 +218,7 @@ impl Session {
         figures.iter_mut().for_each(|figures| figures.sort());
         let [ns, later_ns] = figures;
         Ok(Measured {
-            what: line.what,
+            what: line.what.to_owned(),
             owner: object.map(Object::kind),
             kind: line.kind,
             maps: line.maps,
@@ -180,7 +242,7 @@ fn as_table(measured: &[Measured]) -> Table {
         let about = if measured.repeatable { "" } else { "~" };
         [
             measured.owner.map_or("-", Kind::name).to_owned(),
-            measured.what.to_owned(),
+            measured.what.clone(),
             format!("{about}{}", grouped(measured.ns)),
             brief(measured.later_ns),
             brief(measured.most_ns),
@@ -196,12 +258,14 @@ mod tests {
 
     #[test]
     fn the_table_fits() {
-        let lines = LINES.iter().chain(&OWNERLESS);
-        let measured = lines.map(|line| Measured {
-            what: line.what,
+        let usual = LINES.iter().chain(&OWNERLESS);
+        let names = usual.map(|line| line.what.to_owned());
+        let growth = GROWTH.iter().map(|line| line.with_maps(16_384));
+        let measured = names.chain(growth).map(|what| Measured {
+            what,
             owner: Some(Kind::Cgroup),
-            kind: line.kind,
-            maps: line.maps,
+            kind: BenchKind::GetHit,
+            maps: 1,
             iterations: ITERATIONS,
             ns: 99_999,
             later_ns: 1_234_560,
