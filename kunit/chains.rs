@@ -6,6 +6,7 @@ use kernel::prelude::*;
 
 #[kunit_tests(ostor_chains)]
 mod tests {
+    use super::super::inside::with_probe;
     use super::*;
     use crate::{
         storage::{
@@ -70,7 +71,7 @@ mod tests {
     /// The identity of member number `n` of a bucket. No object is at its address, and none is
     /// needed: a node is compared by its identity alone.
     fn id(n: usize) -> OwnerId {
-        OwnerId::new(ptr::without_provenance::<u32>((n + 1) << 2), &OPS, 0)
+        OwnerId::new(ptr::without_provenance::<u32>((n + 1) << 2), OPS.kind, 0)
     }
 
     /// A table of one bucket.
@@ -218,7 +219,7 @@ mod tests {
         let bucket = Bucket::new(3)?;
         bucket.push(0);
         bucket.push(1);
-        trace::with_probe(
+        with_probe(
             Event::BucketLocked,
             bucket.nodes[1].addr(),
             &mut || bucket.push(2),

@@ -6,6 +6,7 @@ use kernel::prelude::*;
 
 #[kunit_tests(ostor_lock_order)]
 mod tests {
+    use super::super::inside::with_probe;
     use super::*;
     use crate::sync::{
         fault::Site,
@@ -68,7 +69,7 @@ mod tests {
                 in_probe += 1;
             });
         };
-        let reported = trace::with_probe(Event::StorageLocked, 42, &mut probe, || {
+        let reported = with_probe(Event::StorageLocked, 42, &mut probe, || {
             let section = || {
                 let _ = one.with(Site::LinkLock, |()| {
                     trace::event(Event::StorageLocked, 42);
@@ -83,7 +84,7 @@ mod tests {
                 let _ = one.with(Site::BucketLock, |()| ());
             });
         };
-        let reported = trace::with_probe(Event::StorageLocked, 42, &mut probe, || {
+        let reported = with_probe(Event::StorageLocked, 42, &mut probe, || {
             count_violations(|| {
                 let _ = one.with(Site::LinkLock, |()| {
                     trace::event(Event::StorageLocked, 42);

@@ -157,7 +157,7 @@ unsafe impl Owner for Mock {
     }
 
     fn id(&self) -> OwnerId {
-        OwnerId::new(Place::object(self), self.ops(), self.serial)
+        OwnerId::new(Place::object(self), self.ops().kind, self.serial)
     }
 
     fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {

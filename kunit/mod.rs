@@ -11,12 +11,19 @@
 
 mod ages;
 mod chains;
+#[allow(dead_code, reason = "the torture module uses the rest")]
+#[path = "../torture/context.rs"]
+mod context;
 mod fault_sites;
 mod hooks;
 mod inject;
+mod inside;
 mod lock_order;
 mod mock;
 mod mock_owner;
+#[allow(dead_code, reason = "the torture module uses the rest")]
+#[path = "../torture/probes.rs"]
+mod probes;
 mod storage_faults;
 mod storage_reaper;
 mod storage_values;

@@ -6,13 +6,16 @@ use kernel::prelude::*;
 
 #[kunit_tests(ostor_sync)]
 mod tests {
-    use super::super::inject::inject;
-    use super::*;
-    use crate::sync::{
+    use super::super::{
         context::{
             self,
             Context, //
         },
+        inject::inject,
+        inside::with_probe, //
+    };
+    use super::*;
+    use crate::sync::{
         counter::Counter,
         fault::Site,
         irq::with_irqs_off,
@@ -177,7 +180,7 @@ mod tests {
             at += 1;
         };
         let note = core::cell::RefCell::new(&mut note);
-        trace::with_probe(Event::Enter, 42, &mut || note.borrow_mut()(1), || {
+        with_probe(Event::Enter, 42, &mut || note.borrow_mut()(1), || {
             trace::event(Event::Enter, 43);
             trace::event(Event::StorageLocked, 42);
             trace::event(Event::Enter, 42);

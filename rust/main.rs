@@ -7,8 +7,8 @@
 //! goes.
 //!
 //! The rooms, from the bottom: `shim` is C; `sync` makes it safe Rust; `storage` is the
-//! algorithm; `owner` are the kinds of owners; `device` is `/dev/owner_storage`. A room uses
-//! only those below it.
+//! algorithm; `owner` are the kinds of owners; [`api`] is what other modules use; [`device`] is
+//! `/dev/owner_storage`. A room uses only those below it.
 
 #![crate_name = "owner_storage"]
 #![cfg_attr(
@@ -20,7 +20,8 @@
     )
 )]
 
-mod device;
+pub mod api;
+pub mod device;
 mod owner;
 mod shim;
 mod storage;
@@ -132,8 +133,8 @@ impl kernel::InPlaceModule for OwnerStorage {
         };
         let watermarks =
             storage::pending::Watermarks::new(params::pending_hurry(), params::pending_limit());
-        // Notices before users: who is created is seen to die. Fields are initialised in the order
-        // they are written here, and dropped in the order of the type.
+        // The hooks come before the device, so that no owner with a value dies unnoticed. Fields are
+        // initialised in this order, and dropped in the order of the type.
         try_pin_init!(Self {
             runtime: storage::runtime::Running::start(sizes, watermarks)?,
             #[cfg(OSTOR_TEST)]
@@ -141,6 +142,10 @@ impl kernel::InPlaceModule for OwnerStorage {
             #[cfg(OSTOR_TEST)]
             last_puts: owner::last_put::LastPuts::attach(),
             hooks: AllHooks::attach(mute()),
+            _: {
+                // SAFETY: Once, and before the device is registered.
+                unsafe { device::maps::init() };
+            },
             device <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"owner_storage",
             }),

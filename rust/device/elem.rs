@@ -8,7 +8,7 @@ use super::{
     Arg, //
 };
 use crate::{
-    owner::kinds::AnyOwner,
+    owner::kinds::OwnerRef,
     storage::{
         create::Mode,
         element::Element,
@@ -16,7 +16,10 @@ use crate::{
     },
     sync::{
         deferred,
-        rcu,
+        rcu::{
+            self,
+            Guard, //
+        },
         uaccess, //
     },
     uapi::{
@@ -105,26 +108,31 @@ fn done_anyway(arg: &Arg, req: ostor_elem, seq: u64, created: bool) -> Result {
     Ok(())
 }
 
+/// An element's number, and whether the operation has created it.
+type Done = (u64, bool);
+
 /// Runs an operation on the owner that `req` names, and waits for memory where that may help.
 ///
 /// When a thread other than the leader calls `execve()`, a pidfd of the process names that thread
 /// from then on. The leader that was found before can be dead when its gate is tried, and its
 /// elements gone, though the process lives. So the owner of a pidfd that is refused, or that has no
 /// element, is looked up again, until it is the same one.
-fn with_owner<T>(
+///
+/// Not generic: it is compiled once, with `run` and all that goes with an owner called.
+fn with_owner(
     map: &DeviceMap,
     req: &ostor_owner,
-    mut run: impl FnMut(&AnyOwner) -> Result<T>,
-) -> Result<T> {
+    run: &mut dyn FnMut(&OwnerRef<'_>) -> Result<Done>,
+) -> Result<Done> {
     let mut owner = resolve(req)?;
     loop {
-        let result = map.raw().retry_after_reap(|| run(&owner));
+        let result = map.raw().retry_after_reap(|| run(&owner.as_ref()));
         let may_be_another = req.by == OSTOR_BY_PIDFD && matches!(result, Err(ESRCH | ENOENT));
         if !may_be_another {
             return result;
         }
         let named = resolve(req)?;
-        if named.id() == owner.id() {
+        if named.as_ref().id() == owner.as_ref().id() {
             return result;
         }
         owner = named;
@@ -134,11 +142,11 @@ fn with_owner<T>(
 pub(super) fn lookup(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read_without_flags(arg)?;
     let mut value = UserValue::read_for_update(map, &req)?;
-    let seq = with_owner(map, &req.owner, |owner| {
+    let (seq, _) = with_owner(map, &req.owner, &mut |owner| {
         let rcu = rcu::read_lock();
         let elem = map.raw().find(owner.id(), &rcu).ok_or(ENOENT)?;
         value.set(map.value(elem));
-        Ok(elem.seq())
+        Ok((elem.seq(), false))
     })?;
     value.write()?;
     done(arg, req, seq, false)
@@ -147,7 +155,7 @@ pub(super) fn lookup(map: &DeviceMap, arg: &Arg) -> Result {
 pub(super) fn get_or_create(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read_without_flags(arg)?;
     if req.value == 0 && req.value_size == 0 {
-        let (seq, created) = with_owner(map, &req.owner, |owner| {
+        let (seq, created) = with_owner(map, &req.owner, &mut |owner| {
             let rcu = rcu::read_lock();
             let stored = map.put(owner, Mode::Get, &[], &rcu)?;
             Ok((stored.seq, stored.created))
@@ -159,7 +167,7 @@ pub(super) fn get_or_create(map: &DeviceMap, arg: &Arg) -> Result {
         };
     }
     let mut value = UserValue::read_for_update(map, &req)?;
-    let (seq, created) = with_owner(map, &req.owner, |owner| {
+    let (seq, created) = with_owner(map, &req.owner, &mut |owner| {
         let rcu = rcu::read_lock();
         let stored = map.put(owner, Mode::Get, &value.bytes, &rcu)?;
         let result = (stored.seq, stored.created);
@@ -175,7 +183,7 @@ pub(super) fn get_or_create(map: &DeviceMap, arg: &Arg) -> Result {
 }
 
 /// The mode that the flags of an update name.
-pub(super) fn update_mode(flags: u32) -> Result<Mode> {
+fn update_mode(flags: u32) -> Result<Mode> {
     match flags {
         OSTOR_ANY => Ok(Mode::Any),
         OSTOR_NOEXIST => Ok(Mode::NoExist),
@@ -188,7 +196,7 @@ pub(super) fn update(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read(arg)?;
     let mode = update_mode(req.flags)?;
     let value = UserValue::read(map, &req)?;
-    let (seq, created) = with_owner(map, &req.owner, |owner| {
+    let (seq, created) = with_owner(map, &req.owner, &mut |owner| {
         let rcu = rcu::read_lock();
         let stored = map.put(owner, mode, &value.bytes, &rcu)?;
         Ok((stored.seq, stored.created))
@@ -201,9 +209,9 @@ pub(super) fn delete(map: &DeviceMap, arg: &Arg) -> Result {
     if req.value != 0 || req.value_size != 0 {
         return Err(EINVAL);
     }
-    let seq = with_owner(map, &req.owner, |owner| {
+    let (seq, _) = with_owner(map, &req.owner, &mut |owner| {
         let rcu = rcu::read_lock();
-        Ok(map.delete(owner, &rcu)?.seq())
+        Ok((map.raw().delete(owner.id(), &rcu)?.seq(), false))
     })?;
     done_anyway(arg, req, seq, false)
 }
@@ -217,9 +225,24 @@ const TAKE_TRIES: u32 = 16;
 pub(super) fn take(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read_without_flags(arg)?;
     let value = UserValue::read_for_update(map, &req)?;
-    with_owner(map, &req.owner, |owner| {
-        take_of(map, arg, &req, &value, owner)
-    })
+    with_owner(map, &req.owner, &mut |owner| {
+        take_of(map, arg, &req, &value, owner)?;
+        Ok((0, false))
+    })?;
+    Ok(())
+}
+
+/// Deletes the owner's element if `copy` succeeds with it, and returns whether it did: false if
+/// another operation has ended that element meanwhile. Fails as `copy` does.
+fn delete_after(
+    map: &DeviceMap,
+    owner: &OwnerRef<'_>,
+    copy: impl FnOnce(&Element) -> Result,
+    rcu: &Guard,
+) -> Result<bool> {
+    let elem = map.raw().find(owner.id(), rcu).ok_or(ENOENT)?;
+    copy(elem)?;
+    Ok(map.raw().delete_elem(elem, rcu))
 }
 
 fn take_of(
@@ -227,7 +250,7 @@ fn take_of(
     arg: &Arg,
     req: &ostor_elem,
     value: &UserValue,
-    owner: &AnyOwner,
+    owner: &OwnerRef<'_>,
 ) -> Result {
     let copy = |elem: &Element| {
         uaccess::write_nofault(value.ptr, map.value(elem))?;
@@ -240,7 +263,7 @@ fn take_of(
     };
     let mut tries = TAKE_TRIES;
     loop {
-        let taken = map.delete_after(owner, copy, &rcu::read_lock());
+        let taken = delete_after(map, owner, copy, &rcu::read_lock());
         if taken == Ok(true) {
             return Ok(());
         }
@@ -254,29 +277,4 @@ fn take_of(
             Err(err) => return Err(err),
         }
     }
-}
-
-/// Runs an operation that takes and returns no value, for the drivers. Any context.
-pub(super) fn run(
-    map: &DeviceMap,
-    owner: &impl Owner,
-    op: Op,
-    seed: u64,
-    rcu: &rcu::Guard,
-) -> Result {
-    let seed = seed.to_ne_bytes();
-    let bytes = &seed[..seed.len().min(map.raw().value_size())];
-    match op {
-        Op::Lookup => map.raw().find(owner.id(), rcu).map(|_| ()).ok_or(ENOENT),
-        Op::Put(mode) => map.put(owner, mode, bytes, rcu).map(|_| ()),
-        Op::Delete => map.delete(owner, rcu).map(|_| ()),
-    }
-}
-
-/// An operation for the drivers.
-#[derive(Copy, Clone)]
-pub(super) enum Op {
-    Lookup,
-    Put(Mode),
-    Delete,
 }

@@ -17,6 +17,7 @@ use crate::{
     },
     sync::nolock,
     uapi::{
+        ostor_listed_map,
         ostor_map_info,
         ostor_stats,
         OSTOR_MAP_CLONE, //
@@ -32,7 +33,7 @@ pub(super) fn map(map: &DeviceMap, arg: &Arg) -> Result {
         value_size: u32::try_from(raw.value_size())?,
         element_size: u32::try_from(raw.element_size())?,
         buckets: u32::try_from(raw.buckets())?,
-        flags: map.flags(),
+        flags: flags(raw),
         id: raw.id(),
         elements,
         pending: (raw.unfreed() as u64).saturating_sub(elements),
@@ -47,7 +48,28 @@ pub(super) fn map(map: &DeviceMap, arg: &Arg) -> Result {
         deferred: counters.sum(|here| &here.deferred),
         clones: counters.sum(|here| &here.clones),
         clone_failures: counters.sum(|here| &here.clone_failures),
-        reserved: [0; 3],
+        name: map.name.0,
+        reserved: 0,
+    })
+}
+
+/// What a listing of maps tells of one.
+pub(super) fn listed(map: &DeviceMap) -> Result<ostor_listed_map> {
+    let raw = map.raw();
+    let elements = raw.counters().elements();
+    Ok(ostor_listed_map {
+        id: raw.id(),
+        elements,
+        pending: (raw.unfreed() as u64).saturating_sub(elements),
+        bytes: raw.bytes(),
+        value_size: u32::try_from(raw.value_size())?,
+        element_size: u32::try_from(raw.element_size())?,
+        buckets: u32::try_from(raw.buckets())?,
+        flags: flags(raw),
+        name: map.name.0,
+        comm: map.comm.0,
+        pid: map.pid,
+        reserved: 0,
     })
 }
 

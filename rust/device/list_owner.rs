@@ -44,7 +44,7 @@ pub(super) fn list(arg: &Arg) -> Result {
     req.count = 0;
     req.done = 0;
     while req.count < req.capacity {
-        let Some(entry) = next(runtime, owner.id(), req.after) else {
+        let Some(entry) = next(runtime, owner.as_ref().id(), req.after) else {
             req.done = 1;
             break;
         };

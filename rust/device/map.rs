@@ -1,93 +1,85 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A map as the device has it: one of the core, in the test flavour maybe behind the guard that
-//! the core does without.
+//! A map as the device has it: one of bytes, with a name and a creator.
 
 use crate::{
-    storage::{
-        create::Mode,
-        element::Element,
-        map::{
-            ByteMap,
-            Stored, //
-        },
-        owner::Owner, //
-    },
-    sync::{
-        busy::{
-            self,
-            Section, //
-        },
-        rcu::Guard, //
-    },
+    storage::map::ByteMap,
     uapi::{
-        OSTOR_MAP_BUSY,
-        OSTOR_MAP_CLONE, //
+        OSTOR_MAP_CLONE,
+        OSTOR_NAME_SIZE, //
     }, //
 };
 use core::ops::Deref;
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    task::Task, //
+};
 
 /// The flags that a map can be created with.
-pub(super) const FLAGS: u32 = OSTOR_MAP_CLONE | if busy::OFFERED { OSTOR_MAP_BUSY } else { 0 };
+pub(super) const FLAGS: u32 = OSTOR_MAP_CLONE;
+
+const SIZE: usize = OSTOR_NAME_SIZE as usize;
+
+/// A name, filled up with zeroes, of which the last byte is one.
+#[derive(Copy, Clone)]
+pub(super) struct Name(pub(super) [u8; SIZE]);
+
+impl Name {
+    /// Checks a map's name.
+    pub(super) fn of_map(bytes: [u8; SIZE]) -> Result<Self> {
+        let len = bytes.iter().position(|&byte| byte == 0).ok_or(EINVAL)?;
+        let (name, rest) = bytes.split_at(len);
+        let is_valid = name
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(byte));
+        if !is_valid || rest.iter().any(|&byte| byte != 0) {
+            return Err(EINVAL);
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The command of the calling thread.
+    fn of_caller() -> Self {
+        // SAFETY: The calling thread is a valid task. Another thread may write the name meanwhile,
+        // which ends with a 0 all the time; a mixture of both names is harmless.
+        let comm = unsafe { (&raw const (*Task::current_raw()).comm).read_volatile() };
+        let mut bytes = [0; SIZE];
+        for (to, from) in bytes
+            .iter_mut()
+            .zip(comm.iter().take_while(|&&byte| byte != 0))
+        {
+            *to = *from;
+        }
+        bytes[SIZE - 1] = 0;
+        Self(bytes)
+    }
+}
 
 /// A map of the device.
 pub(super) struct DeviceMap {
     map: ByteMap,
-    /// Whether operations that change something take the counter of their CPU.
-    busy: bool,
+    pub(super) name: Name,
+    /// The command of the thread that created it, and its process.
+    pub(super) comm: Name,
+    pub(super) pid: u32,
 }
 
 impl DeviceMap {
-    /// An empty map; `flags` are of [`FLAGS`]. As [`ByteMap::new`].
-    pub(super) fn new(value_size: usize, flags: u32) -> Result<Self> {
+    /// An empty map of the calling thread; `flags` are of [`FLAGS`]. As [`ByteMap::new`].
+    pub(super) fn new(value_size: usize, flags: u32, name: Name) -> Result<Self> {
         let new = match flags & OSTOR_MAP_CLONE {
             0 => ByteMap::new,
             _ => ByteMap::new_cloning,
         };
+        // SAFETY: The calling thread is a valid task, whose process does not change while it runs
+        // this.
+        let pid = unsafe { (*Task::current_raw()).tgid };
         Ok(Self {
             map: new(value_size)?,
-            busy: flags & OSTOR_MAP_BUSY != 0,
+            name,
+            comm: Name::of_caller(),
+            pid: pid.unsigned_abs(),
         })
-    }
-
-    /// The flags that it was created with.
-    pub(super) fn flags(&self) -> u32 {
-        let busy = if self.busy { OSTOR_MAP_BUSY } else { 0 };
-        super::info::flags(self.raw()) | busy
-    }
-
-    /// As [`ByteMap::put`]; or fails with `EBUSY`, unless there is what a get asks for.
-    pub(super) fn put<'a>(
-        &'a self,
-        owner: &impl Owner,
-        mode: Mode,
-        bytes: &[u8],
-        rcu: &'a Guard,
-    ) -> Result<Stored<&'a [u8]>> {
-        let finds = mode == Mode::Get && self.busy && self.raw().find(owner.id(), rcu).is_some();
-        let _section = Section::enter(self.busy && !finds).ok_or(EBUSY)?;
-        Ok(self.map.put(owner, mode, bytes, rcu)?)
-    }
-
-    /// Deletes the owner's element and returns it; or fails with `EBUSY`.
-    pub(super) fn delete<'a>(&'a self, owner: &impl Owner, rcu: &'a Guard) -> Result<&'a Element> {
-        let _section = Section::enter(self.busy).ok_or(EBUSY)?;
-        Ok(self.raw().delete(owner.id(), rcu)?)
-    }
-
-    /// Deletes the owner's element if `copy` succeeds with it, and returns whether it did: false if
-    /// another operation has ended that element meanwhile. Fails as `copy`, or with `EBUSY`.
-    pub(super) fn delete_after(
-        &self,
-        owner: &impl Owner,
-        copy: impl FnOnce(&Element) -> Result,
-        rcu: &Guard,
-    ) -> Result<bool> {
-        let _section = Section::enter(self.busy).ok_or(EBUSY)?;
-        let elem = self.raw().find(owner.id(), rcu).ok_or(ENOENT)?;
-        copy(elem)?;
-        Ok(self.raw().delete_elem(elem, rcu))
     }
 }
 

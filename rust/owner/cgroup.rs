@@ -98,7 +98,7 @@ fn id(cgroup: *mut bindings::cgroup) -> OwnerId {
         // SAFETY: A cgroup keeps its hierarchy valid. The number of that does not change.
         serial = !u64::from(unsafe { (*root).hierarchy_id }.unsigned_abs());
     }
-    OwnerId::new(cgroup, &OPS, serial)
+    OwnerId::new(cgroup, OSTOR_KIND_CGROUP, serial)
 }
 
 /// The cgroup's id: the inode number of its directory, which is unique in its hierarchy.

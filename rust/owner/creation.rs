@@ -8,12 +8,12 @@
 //! `sock_alloc_file()`, when a socket is complete, and at the tracepoint `sched_process_fork`.
 
 use super::{
-    caller,
     hook::{
         FtraceHook,
         TracepointProbe, //
     },
-    socket::Socket, //
+    socket::Socket,
+    task, //
 };
 use crate::{
     storage::{
@@ -161,7 +161,7 @@ impl Session {
     /// Gives the calling task a value in another map. May sleep.
     fn with_other(self) -> Result<Self> {
         let other = ByteMap::new(VALUE)?;
-        other.put(&*caller::current(), Mode::NoExist, &[], &rcu::read_lock())?;
+        other.put(&*task::current(), Mode::NoExist, &[], &rcu::read_lock())?;
         Ok(Self {
             _other: Some(other),
             ..self
@@ -170,7 +170,7 @@ impl Session {
 
     /// Creates and deletes the value of the calling task, if there is a map.
     fn again(&self) {
-        let task = caller::current();
+        let task = task::current();
         let rcu = rcu::read_lock();
         for _ in 0..SELF_AGAIN {
             count(self.map.as_ref().is_none_or(|map| {

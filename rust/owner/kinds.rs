@@ -9,7 +9,11 @@ use super::{
     cgroup,
     hook::FtraceHook,
     netns,
-    socket,
+    slot::OwnerSlot,
+    socket::{
+        self,
+        ChildSock, //
+    },
     startup_test::{
         self,
         Finding,
@@ -81,19 +85,10 @@ pub(super) trait Hooks: Sized {
     }
 }
 
-/// What is done with an owner of whatever kind it is.
-pub(crate) trait Visitor {
-    /// What comes out.
-    type Output;
-
-    /// Does it.
-    fn visit<O: Owner + Sync>(self, owner: &O) -> Self::Output;
-}
-
 macro_rules! kinds {
     ($($module:ident: $variant:ident($owner:ty),)*) => {
-        /// An owner of one of the kinds.
-        pub(crate) enum AnyOwner {
+        /// An owner of a kind that user space can name, and a reference to it.
+        pub enum AnyOwner {
             $(
                 #[doc = concat!("See [`", stringify!($module), "`].")]
                 $variant(ARef<$owner>),
@@ -101,55 +96,92 @@ macro_rules! kinds {
         }
 
         impl AnyOwner {
-            /// Lets `visitor` do what it does, compiled for the kind.
-            pub(crate) fn visit<V: Visitor>(&self, visitor: V) -> V::Output {
+            /// The owner without the reference.
+            #[inline(always)]
+            pub fn as_ref(&self) -> OwnerRef<'_> {
                 match self {
-                    $(Self::$variant(owner) => visitor.visit(&**owner),)*
+                    $(Self::$variant(owner) => OwnerRef::$variant(owner),)*
                 }
             }
         }
 
-        /// The gate of an owner of one of the kinds.
+        /// An owner of any kind. Operations that take a lock are compiled once, for this type: its
+        /// branches cost a few instructions, one more copy of the algorithm several KiB.
+        #[derive(Copy, Clone)]
+        pub enum OwnerRef<'r> {
+            $(
+                #[doc = concat!("See [`", stringify!($module), "`].")]
+                $variant(&'r $owner),
+            )*
+            /// See [`slot`].
+            Slot(&'r OwnerSlot),
+            /// See [`socket`].
+            ChildSock(&'r ChildSock),
+        }
+
+        /// The gate of an owner of any kind.
         pub(crate) enum AnyGate<'a> {
             $(
                 #[doc = concat!("See [`", stringify!($module), "`].")]
                 $variant { _gate: <$owner as Owner>::Gate<'a> },
             )*
+            /// See [`slot`].
+            Slot { _gate: <OwnerSlot as Owner>::Gate<'a> },
+            /// See [`socket`].
+            ChildSock { _gate: <ChildSock as Owner>::Gate<'a> },
         }
 
         // SAFETY: Each function calls that of the kind, which keeps the contract.
-        unsafe impl Owner for AnyOwner {
-            type Gate<'a> = AnyGate<'a>;
+        unsafe impl Owner for OwnerRef<'_> {
+            type Gate<'a>
+                = AnyGate<'a>
+            where
+                Self: 'a;
 
+            #[inline(always)]
             fn ops(&self) -> &'static OwnerOps {
                 match self {
                     $(Self::$variant(owner) => owner.ops(),)*
+                    Self::Slot(slot) => slot.ops(),
+                    Self::ChildSock(socket) => socket.ops(),
                 }
             }
 
+            #[inline(always)]
             fn id(&self) -> OwnerId {
                 match self {
                     $(Self::$variant(owner) => owner.id(),)*
+                    Self::Slot(slot) => slot.id(),
+                    Self::ChildSock(socket) => socket.id(),
                 }
             }
 
+            #[inline(always)]
             fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<AnyGate<'a>, Refusal> {
                 match self {
                     $(Self::$variant(owner) => {
                         Ok(AnyGate::$variant { _gate: owner.gate(rcu)? })
                     })*
+                    Self::Slot(slot) => Ok(AnyGate::Slot { _gate: slot.gate(rcu)? }),
+                    Self::ChildSock(socket) => Ok(AnyGate::ChildSock { _gate: socket.gate(rcu)? }),
                 }
             }
 
+            #[inline(always)]
             fn payer<'a>(&self, rcu: &'a Guard) -> Payer<'a> {
                 match self {
                     $(Self::$variant(owner) => owner.payer(rcu),)*
+                    Self::Slot(slot) => slot.payer(rcu),
+                    Self::ChildSock(socket) => socket.payer(rcu),
                 }
             }
 
+            #[inline(always)]
             fn charge(&self, bytes: u32) -> bool {
                 match self {
                     $(Self::$variant(owner) => owner.charge(bytes),)*
+                    Self::Slot(slot) => slot.charge(bytes),
+                    Self::ChildSock(socket) => socket.charge(bytes),
                 }
             }
         }

@@ -58,7 +58,7 @@ fn id(net: *mut bindings::net) -> OwnerId {
     // SAFETY: The namespace is valid, and has its cookie before any other thread can find it.
     let cookie = unsafe { net.byte_add(shim::OSTOR_NET_COOKIE).cast::<u64>().read() };
     // The bindings may have an opaque type without alignment. A `struct net` has pointers.
-    OwnerId::new(net.cast::<*mut ()>(), &OPS, cookie)
+    OwnerId::new(net.cast::<*mut ()>(), OSTOR_KIND_NETNS, cookie)
 }
 
 // SAFETY:

@@ -11,7 +11,7 @@ macro_rules! object {
         ///
         /// There is a counted reference to the object while there is a shared borrow.
         #[repr(transparent)]
-        pub(crate) struct $name(kernel::types::Opaque<$object>);
+        pub struct $name(kernel::types::Opaque<$object>);
 
         // SAFETY: Any thread may put a reference.
         unsafe impl Send for $name {}

@@ -29,7 +29,10 @@ use super::{
         FreeHook,
         FtraceHook, //
     },
-    kinds,
+    kinds::{
+        self,
+        OwnerRef, //
+    },
     object::object, //
 };
 use crate::{
@@ -164,7 +167,7 @@ fn cookie(socket: *mut bindings::sock) -> u64 {
 fn id_with(socket: *mut bindings::sock, cookie: u64) -> OwnerId {
     // The bindings have an opaque type without alignment. The first field of a `struct sock` is a
     // pointer.
-    OwnerId::new(socket.cast::<*mut ()>(), &OPS, cookie)
+    OwnerId::new(socket.cast::<*mut ()>(), OSTOR_KIND_SOCKET, cookie)
 }
 
 /// The identity of a socket that does not have its own cookie yet. No cookie is as large as this
@@ -229,7 +232,7 @@ unsafe impl Owner for Socket {
 /// # Invariants
 ///
 /// The pointer is valid, since that function has called the hook, and has not gone on yet.
-struct ChildSock(*mut bindings::sock);
+pub struct ChildSock(*mut bindings::sock);
 
 // SAFETY: As for `Socket`. In place of a reference, the gate is the call of the hook: by the type
 // invariant, the socket does not end before the hook returns.
@@ -317,7 +320,7 @@ unsafe extern "C" fn on_storage_clone(parent: usize, child: usize) {
     if let Some(runtime) = Runtime::get() {
         // INVARIANT: The child is an argument of the hooked function.
         let child = ChildSock(ptr::with_exposed_provenance_mut(child));
-        runtime.inherit(id_with(parent, cookie), &child);
+        runtime.inherit(id_with(parent, cookie), &OwnerRef::ChildSock(&child));
     }
 }
 

@@ -14,7 +14,10 @@ use super::{
         self,
         Cgroup, //
     },
-    kinds,
+    kinds::{
+        self,
+        OwnerRef, //
+    },
     socket::{
         self,
         Socket, //
@@ -83,8 +86,8 @@ pub(super) struct Findings {
 pub(super) fn run(is_seen: &mut dyn FnMut() -> bool) -> Result<Findings> {
     let runtime = Runtime::get().ok_or(ENODEV)?;
     let map = ByteMap::new_cloning(size_of::<u64>())?;
-    let task = end_task(|task| store(&map, task));
-    let cgroup = end_cgroup(|cgroup| store(&map, cgroup));
+    let task = end_task(|task| store(&map, OwnerRef::Task(task)));
+    let cgroup = end_cgroup(|cgroup| store(&map, OwnerRef::Cgroup(cgroup)));
     let socket = end_socket(&map);
     let child = end_accepted(&map);
 
@@ -126,8 +129,8 @@ pub(super) fn run(is_seen: &mut dyn FnMut() -> bool) -> Result<Findings> {
     Ok(findings)
 }
 
-fn store(map: &ByteMap, owner: &impl Owner) -> Result {
-    map.put(owner, Mode::NoExist, &[], &rcu::read_lock())?;
+fn store(map: &ByteMap, owner: OwnerRef<'_>) -> Result {
+    map.put(&owner, Mode::NoExist, &[], &rcu::read_lock())?;
     Ok(())
 }
 
@@ -144,7 +147,7 @@ pub(crate) fn end_task(store: impl FnOnce(&Task) -> Result) -> Result {
 
 fn end_socket(map: &ByteMap) -> Result<OwnerId> {
     let socket = Socket::bare()?;
-    store(map, &*socket)?;
+    store(map, OwnerRef::Socket(&socket))?;
     Ok(socket.id())
 }
 
@@ -153,13 +156,13 @@ fn end_socket(map: &ByteMap) -> Result<OwnerId> {
 fn end_accepted(map: &ByteMap) -> Result<Option<OwnerId>> {
     // SAFETY: An FFI call in task context, which returns a socket or an `ERR_PTR`.
     let listener = unsafe { Tcp::adopt(shim::ostor_startup_listen()) }?;
-    store(map, &*listener.socket()?)?;
+    store(map, OwnerRef::Socket(&*listener.socket()?))?;
     // SAFETY: As above. The listener is valid, by the type invariant.
     let _client = unsafe { Tcp::adopt(shim::ostor_startup_connect(listener.0.as_ptr())) }?;
     // SAFETY: As above.
     let accepted = unsafe { Tcp::adopt(shim::ostor_startup_accept(listener.0.as_ptr())) }?;
     let socket = accepted.socket()?;
-    let has_value = map.get(&*socket, &rcu::read_lock()).is_some();
+    let has_value = map.get_by_id(socket.id(), &rcu::read_lock()).is_some();
     Ok(has_value.then(|| socket.id()))
 }
 

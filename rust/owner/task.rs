@@ -39,13 +39,39 @@ use crate::{
     },
     uapi::OSTOR_KIND_TASK, //
 };
-use core::ptr;
+use core::ptr::{
+    self,
+    NonNull, //
+};
 use kernel::{
     bindings,
+    error::from_err_ptr,
     ffi::c_void,
+    fs::LocalFile,
     prelude::*,
+    sync::aref::ARef,
     task::Task, //
 };
+
+/// The calling thread.
+pub(crate) fn current() -> ARef<Task> {
+    // SAFETY: The calling thread is a valid task as long as it runs this.
+    let task = unsafe { &*Task::current_raw().cast::<Task>() };
+    ARef::from(task)
+}
+
+/// The task of a pidfd: the thread itself for one opened with `PIDFD_THREAD`, else the leader.
+///
+/// Fails with `EBADF` for any other descriptor, and with `ESRCH` if the task has been reaped.
+pub(crate) fn of_pidfd(fd: i32) -> Result<ARef<Task>> {
+    let fd = u32::try_from(fd).map_err(|_| EBADF)?;
+    let file = LocalFile::fget(fd).map_err(|_| EBADF)?;
+    // SAFETY: The file is valid while `file` lives.
+    let task = from_err_ptr(unsafe { shim::ostor_task_of_pidfd(file.as_ptr()) })?;
+    let task = NonNull::new(task.cast::<Task>()).ok_or(ESRCH)?;
+    // SAFETY: The function returned a reference that is now the result's.
+    Ok(unsafe { ARef::from_raw(task) })
+}
 
 pub(super) static OPS: OwnerOps = OwnerOps {
     kind: OSTOR_KIND_TASK,
@@ -60,7 +86,7 @@ pub(super) static OPS: OwnerOps = OwnerOps {
 /// values have to survive that, and would not be found under the new stamp.
 #[inline(always)]
 fn id(task: *const bindings::task_struct) -> OwnerId {
-    OwnerId::new(task, &OPS, 0)
+    OwnerId::new(task, OSTOR_KIND_TASK, 0)
 }
 
 /// The task's thread id in the initial pid namespace.

@@ -144,69 +144,6 @@ static bool notrace ostor_ftrace_drops(void)
 {
 	return current->trace_recursion & BIT(TRACE_LIST_START + TRACE_CTX_TRANSITION);
 }
-
-struct ostor_alloc_hook {
-	struct ftrace_ops ops;
-	void (*fn)(void *data);
-	void *data;
-};
-
-static void notrace ostor_alloc_hook_enter(unsigned long ip, unsigned long parent_ip,
-					   struct ftrace_ops *ops, struct ftrace_regs *fregs)
-{
-	struct ostor_alloc_hook *hook = container_of(ops, struct ostor_alloc_hook, ops);
-	void (*fn)(void *data) = READ_ONCE(hook->fn);
-
-	if (fn)
-		fn(hook->data);
-}
-
-/*
- * The first two are where our own allocations begin. The third is passed with a
- * lock of the allocator held; not every kernel has it.
- */
-void *ostor_alloc_hook_attach(void (*fn)(void *data), void *data)
-{
-	static const char nolock[] = "_kmalloc_nolock_noprof";
-	static const char entry[] = "__kmalloc_noprof";
-	static const char locked[] = "__pcs_replace_empty_main";
-	struct ostor_alloc_hook *hook __free(kfree) = kzalloc_obj(*hook);
-	int ret;
-
-	if (!hook)
-		return ERR_PTR(-ENOMEM);
-	hook->fn = fn;
-	hook->data = data;
-	hook->ops.func = ostor_alloc_hook_enter;
-	if (ftrace_set_filter(&hook->ops, (unsigned char *)nolock, strlen(nolock), 1))
-		return ERR_PTR(-EOPNOTSUPP);
-	if (ftrace_set_filter(&hook->ops, (unsigned char *)entry, strlen(entry), 0)) {
-		ftrace_free_filter(&hook->ops);
-		return ERR_PTR(-EOPNOTSUPP);
-	}
-	ftrace_set_filter(&hook->ops, (unsigned char *)locked, strlen(locked), 0);
-	ret = ostor_ops_attach(&hook->ops);
-	if (ret)
-		return ERR_PTR(ret);
-	return no_free_ptr(hook);
-}
-
-/* Where it cannot be detached, it stays with nothing to call, and so does this module. */
-void ostor_alloc_hook_detach(void *data)
-{
-	struct ostor_alloc_hook *hook = data;
-	int ret = ostor_ops_detach(&hook->ops);
-
-	if (!ret) {
-		kfree(hook);
-		return;
-	}
-	WRITE_ONCE(hook->fn, NULL);
-	synchronize_rcu_tasks();
-	ostor_module_pin();
-	pr_warn("the hook of the allocator cannot be detached (%d): no unloading before a reboot\n",
-		ret);
-}
 #else
 void *ostor_ftrace_hook_attach(const char *function,
 			       void (*fn)(unsigned long arg0, unsigned long arg1))
@@ -232,15 +169,6 @@ bool ostor_in_ftrace_loop(void)
 static bool ostor_ftrace_drops(void)
 {
 	return false;
-}
-
-void *ostor_alloc_hook_attach(void (*fn)(void *data), void *data)
-{
-	return ERR_PTR(-EOPNOTSUPP);
-}
-
-void ostor_alloc_hook_detach(void *data)
-{
 }
 #endif
 

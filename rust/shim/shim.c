@@ -14,6 +14,10 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
+EXPORT_TRACEPOINT_SYMBOL_GPL(ostor_enter);
+EXPORT_TRACEPOINT_SYMBOL_GPL(ostor_storage_locked);
+EXPORT_TRACEPOINT_SYMBOL_GPL(ostor_bucket_locked);
+
 MODULE_VERSION("0.1.0");
 
 /*
@@ -107,11 +111,6 @@ void *ostor_kmalloc(size_t size, struct mem_cgroup *memcg)
 void *ostor_kmalloc_nolock(size_t size)
 {
 	return kmalloc_nolock(size, 0, NUMA_NO_NODE);
-}
-
-void ostor_kfree_nolock(const void *ptr)
-{
-	kfree_nolock(ptr);
 }
 
 void ostor_kfree(const void *ptr)
@@ -217,26 +216,4 @@ void ostor_trace_storage_locked(unsigned long owner)
 void ostor_trace_bucket_locked(unsigned long owner)
 {
 	trace_ostor_bucket_locked(owner);
-}
-
-static struct tracepoint *ostor_trace_event(u32 event)
-{
-	switch (event) {
-	case OSTOR_TRACE_STORAGE_LOCKED:
-		return &__tracepoint_ostor_storage_locked;
-	case OSTOR_TRACE_BUCKET_LOCKED:
-		return &__tracepoint_ostor_bucket_locked;
-	default:
-		return &__tracepoint_ostor_enter;
-	}
-}
-
-int ostor_trace_register(u32 event, void (*probe)(void *data, unsigned long owner), void *data)
-{
-	return tracepoint_probe_register(ostor_trace_event(event), probe, data);
-}
-
-void ostor_trace_unregister(u32 event, void (*probe)(void *data, unsigned long owner), void *data)
-{
-	tracepoint_probe_unregister(ostor_trace_event(event), probe, data);
 }

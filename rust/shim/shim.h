@@ -17,6 +17,8 @@
 #include <net/sock.h>
 #include <asm/rqspinlock.h>
 
+#include "events.h"
+
 struct mem_cgroup;
 
 /* Each flavour exports it, so that the loader refuses a second one. */
@@ -45,18 +47,11 @@ void ostor_res_unlock_irqrestore(rqspinlock_t *lock, unsigned long flags);
 bool ostor_holds_no_lock(void);
 void *ostor_kmalloc(size_t size, struct mem_cgroup *memcg);
 void *ostor_kmalloc_nolock(size_t size);
-void ostor_kfree_nolock(const void *ptr);
 void ostor_kfree(const void *ptr);
 
 /* Interrupts of this CPU */
 unsigned long ostor_irq_save(void);
 void ostor_irq_restore(unsigned long flags);
-
-#ifdef OSTOR_TEST
-/* A counter of this CPU that one may take, and that keeps it on this CPU. */
-bool ostor_busy_enter(void);
-void ostor_busy_leave(void);
-#endif
 
 /* References to this module. Most are open files. */
 int ostor_module_users(void);
@@ -85,21 +80,13 @@ void ostor_synchronize_rcu_tasks(void);
 /* Bytes of memory of the machine. */
 size_t ostor_totalram(void);
 
-/* Tracepoints of this module, and the number the device knows them by. */
-#define OSTOR_TRACE_ENTER		0
-#define OSTOR_TRACE_STORAGE_LOCKED	1
-#define OSTOR_TRACE_BUCKET_LOCKED	2
-
-/* Called only if the tracepoint has a probe. */
+/* Tracepoints of this module. Called only if the tracepoint has a probe. */
 DECLARE_TRACEPOINT(ostor_enter);
 DECLARE_TRACEPOINT(ostor_storage_locked);
 DECLARE_TRACEPOINT(ostor_bucket_locked);
 void ostor_trace_enter(unsigned long owner);
 void ostor_trace_storage_locked(unsigned long owner);
 void ostor_trace_bucket_locked(unsigned long owner);
-int ostor_trace_register(u32 event, void (*probe)(void *data, unsigned long owner), void *data);
-void ostor_trace_unregister(u32 event, void (*probe)(void *data, unsigned long owner), void *data);
-
 #ifdef OSTOR_TEST
 /* The innermost section that this CPU is in, see lock_order.rs, and its nested NMIs. */
 u32 ostor_section(void);
@@ -150,41 +137,6 @@ void ostor_free_hook_wait(void);
 
 void ostor_module_pin(void);
 void ostor_sleep_idle(u32 seconds);
-
-/* Has @fn called with @data inside the slab allocator. */
-void *ostor_alloc_hook_attach(void (*fn)(void *data), void *data);
-void ostor_alloc_hook_detach(void *hook);
-
-/*
- * What calls @fn(@data) in a context, again and again, on those of @cpus (a bit
- * each, below 64) that are online. There is one of each kind at a time: EBUSY;
- * EOPNOTSUPP if this kernel has none. When the stop returns, no call is under
- * way. Both may sleep.
- *
- * With a period of 0 there is no call but those that are asked for by a raise,
- * which returns whether there was one: on this CPU it waits for it; an IPI goes to
- * another CPU, and is waited for until that has begun and has had a moment.
- */
-#define OSTOR_SOURCE_SOFTIRQ	0
-#define OSTOR_SOURCE_TIMER	1
-#define OSTOR_SOURCE_IRQ_WORK	2
-#define OSTOR_SOURCE_IPI	3
-#define OSTOR_SOURCE_NMI	4
-#define OSTOR_SOURCE_KPROBE	5
-#define OSTOR_SOURCE_RUN_QUEUE	6
-#define OSTOR_SOURCE_ALLOC	7
-
-void *ostor_source_start(u32 number, u64 cpus, u64 period_ns,
-			 void (*fn)(void *data), void *data);
-void ostor_source_stop(void *source);
-bool ostor_source_raise(void *source);
-
-/* Whether this is the context of such a source, as far as it can be told. */
-bool ostor_source_is_here(u32 number);
-
-bool ostor_in_task(void);
-u32 ostor_this_cpu(void);
-bool ostor_cpu_online(u32 cpu);
 
 /*
  * Owners. A function that looks an object up returns a reference, or an ERR_PTR.
@@ -250,5 +202,10 @@ void *ostor_startup_cgroup_mount(void);
 void ostor_startup_cgroup_unmount(void *mount);
 struct cgroup *ostor_startup_cgroup(void *mount);
 int ostor_startup_cgroup_remove(void *mount);
+
+#ifdef OSTOR_KUNIT
+/* The suites run code in interrupts and inside operations as the torture module does. */
+#include "../../torture/contexts.h"
+#endif
 
 #endif /* OSTOR_SHIM_H */

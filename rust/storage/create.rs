@@ -37,7 +37,7 @@ use kernel::prelude::*;
 
 /// What to do if the owner has an element, and if it has none.
 #[derive(Copy, Clone, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub enum Mode {
     /// Return the element, or create one.
     Get,
     /// Replace the element, or create one.
@@ -107,7 +107,7 @@ impl RawMap {
     /// # Safety
     ///
     /// `init` must initialise a value of this map.
-    pub(super) unsafe fn put<'a, O: Owner>(
+    pub(crate) unsafe fn put<'a, O: Owner>(
         &'a self,
         owner: &O,
         mode: Mode,

@@ -16,7 +16,7 @@ use kernel::prelude::{
 
 /// The reasons. Each has an errno value of its own.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     /// The lock of the owner's storage could not be taken (`EDEADLK`, `ETIMEDOUT`).
     Lock(LockError),
     /// No memory without waiting (`ENOMEM`).

@@ -3,10 +3,16 @@
 //! Maps of values of a type, and maps of bytes.
 
 use super::{
-    create::Mode,
+    create::{
+        Mode,
+        Outcome, //
+    },
     element::Element,
     error::Refusal,
-    owner::Owner,
+    owner::{
+        Owner,
+        OwnerId, //
+    },
     raw_map::{
         CloneValue,
         RawMap,
@@ -26,13 +32,13 @@ use core::{
 use kernel::prelude::*;
 
 /// The result of a create or update.
-pub(crate) struct Stored<V> {
+pub struct Stored<V> {
     /// The value.
-    pub(crate) value: V,
+    pub value: V,
     /// The sequence number of the element in its map.
-    pub(crate) seq: u64,
+    pub seq: u64,
     /// Whether the operation created the element, and did not replace another one.
-    pub(crate) created: bool,
+    pub created: bool,
 }
 
 /// A map that is ended when this object is dropped, see [`RawMap::end`]. The drop may sleep.
@@ -76,10 +82,6 @@ impl Drop for OwnedMap {
 ///
 /// All operations work in any context. A reference to a value lives as long as the RCU guard under
 /// which it was found.
-#[cfg_attr(
-    not(OSTOR_TEST),
-    allow(dead_code, reason = "the API for Rust code; the device has bytes")
-)]
 pub(crate) struct Map<T: Send + Sync + 'static> {
     raw: OwnedMap,
     _values: PhantomData<T>,
@@ -87,7 +89,10 @@ pub(crate) struct Map<T: Send + Sync + 'static> {
 
 #[cfg_attr(
     not(OSTOR_TEST),
-    allow(dead_code, reason = "the API for Rust code; the device has bytes")
+    allow(
+        dead_code,
+        reason = "the suites and the models; other modules have `api::Map`"
+    )
 )]
 impl<T: Send + Sync + 'static> Map<T> {
     /// An empty map. May sleep. Fails with `E2BIG` if a `T` is too large to be allocated in every
@@ -149,7 +154,13 @@ impl<T: Send + Sync + 'static> Map<T> {
     /// The value of the owner. Takes no lock.
     #[inline]
     pub(crate) fn get<'a>(&'a self, owner: &impl Owner, rcu: &'a Guard) -> Option<&'a T> {
-        Some(self.value(self.raw.find_in_leaf(owner.id(), rcu)?))
+        self.get_by_id(owner.id(), rcu)
+    }
+
+    /// The value of the owner with this identity. Takes no lock.
+    #[inline(always)]
+    pub(crate) fn get_by_id<'a>(&'a self, id: OwnerId, rcu: &'a Guard) -> Option<&'a T> {
+        Some(self.value(self.raw.find_in_leaf(id, rcu)?))
     }
 
     /// The value of the owner. If there is none, stores the one that `new` returns.
@@ -185,12 +196,16 @@ impl<T: Send + Sync + 'static> Map<T> {
         // SAFETY: `RawMap::put` calls this with memory for a value, which is a `T`.
         let init = |value: NonNull<u8>| unsafe { value.cast::<T>().write(new()) };
         // SAFETY: `init` writes a `T`.
-        let outcome = unsafe { self.raw.put(owner, mode, init, rcu) }?;
-        Ok(Stored {
+        Ok(self.stored(unsafe { self.raw.put(owner, mode, init, rcu) }?))
+    }
+
+    /// The value of an element of this map that an operation ended with.
+    pub(crate) fn stored<'a>(&self, outcome: Outcome<'a>) -> Stored<&'a T> {
+        Stored {
             value: self.value(outcome.elem),
             seq: outcome.elem.seq(),
             created: outcome.created,
-        })
+        }
     }
 
     /// Deletes the value of the owner, and returns it. Never fails because a lock is unavailable:
@@ -200,14 +215,23 @@ impl<T: Send + Sync + 'static> Map<T> {
         owner: &impl Owner,
         rcu: &'a Guard,
     ) -> Result<&'a T, Refusal> {
-        Ok(self.value(self.raw.delete(owner.id(), rcu)?))
+        self.delete_by_id(owner.id(), rcu)
+    }
+
+    /// As [`Map::delete`], of the owner with this identity.
+    pub(crate) fn delete_by_id<'a>(
+        &'a self,
+        id: OwnerId,
+        rcu: &'a Guard,
+    ) -> Result<&'a T, Refusal> {
+        Ok(self.value(self.raw.delete(id, rcu)?))
     }
 }
 
 /// A map of values of a size that is chosen when the map is made.
 ///
 /// The bytes of a stored value do not change. An update makes a new element.
-pub(crate) struct ByteMap {
+pub struct ByteMap {
     raw: OwnedMap,
 }
 
@@ -247,10 +271,20 @@ impl ByteMap {
         &self.raw
     }
 
-    /// The value of the owner. Takes no lock.
+    /// The value of the owner with this identity. Takes no lock.
+    #[inline(always)]
+    pub(crate) fn get_by_id<'a>(&'a self, id: OwnerId, rcu: &'a Guard) -> Option<&'a [u8]> {
+        Some(self.value(self.raw.find_in_leaf(id, rcu)?))
+    }
+
+    /// Deletes the value of the owner with this identity and returns it. Takes no lock that it needs.
     #[inline]
-    pub(crate) fn get<'a>(&'a self, owner: &impl Owner, rcu: &'a Guard) -> Option<&'a [u8]> {
-        Some(self.value(self.raw.find_in_leaf(owner.id(), rcu)?))
+    pub(crate) fn delete_by_id<'a>(
+        &'a self,
+        id: OwnerId,
+        rcu: &'a Guard,
+    ) -> Result<&'a [u8], Refusal> {
+        Ok(self.value(self.raw.delete(id, rcu)?))
     }
 
     /// The value of an element of this map.

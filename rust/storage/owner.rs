@@ -19,7 +19,7 @@ use crate::sync::{
 ///
 /// `addr` is not 0, and its two lowest bits are clear.
 #[derive(Copy, Clone, PartialEq, Eq)]
-pub(crate) struct OwnerId {
+pub struct OwnerId {
     addr: usize,
     stamp: u64,
 }
@@ -31,17 +31,17 @@ impl OwnerId {
     /// The largest serial number.
     pub(crate) const SERIAL_MAX: u64 = u64::MAX >> Self::KIND_BITS;
 
-    /// The identity of the owner at `object`, which must not be null, of the kind that `ops`
-    /// describes. `serial` must differ between two owners of one kind that have this address one
+    /// The identity of the owner at `object`, which must not be null, of the kind with this number.
+    /// `serial` must differ between two owners of one kind that have this address one
     /// after the other.
     #[inline(always)]
-    pub(crate) fn new<T>(object: *const T, ops: &OwnerOps, serial: u64) -> Self {
+    pub(crate) fn new<T>(object: *const T, kind: u32, serial: u64) -> Self {
         const { assert!(align_of::<T>() >= 4) };
         // INVARIANT: `object` is not null, and the assertion above makes the two lowest bits of its
         // address clear.
         Self {
             addr: object as usize,
-            stamp: serial << Self::KIND_BITS | u64::from(ops.kind),
+            stamp: serial << Self::KIND_BITS | u64::from(kind),
         }
     }
 

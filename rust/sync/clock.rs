@@ -35,6 +35,7 @@ impl Stopwatch {
 
 /// Nanoseconds of `CLOCK_MONOTONIC`. Any context. The time may go back a little from one CPU to
 /// another, and in a context that interrupted an adjustment of the clock.
+#[allow(dead_code, reason = "the torture module includes this file")]
 #[inline]
 pub(crate) fn now_ns() -> u64 {
     // SAFETY: An FFI call with no requirement.

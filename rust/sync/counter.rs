@@ -40,6 +40,7 @@ impl Counter {
     }
 
     /// Sets the counter to `n`, unless it is larger. Any context.
+    #[allow(dead_code, reason = "the torture module includes this file")]
     pub(crate) fn raise_to(&self, n: u64) {
         let mut now = self.get();
         while now < n {

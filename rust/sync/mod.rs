@@ -6,12 +6,10 @@
 //! for these, so that [`crate::storage`] compiles unchanged on a host.
 
 pub(crate) mod age;
-pub(crate) mod busy;
 pub(crate) mod chain;
 pub(crate) mod clock;
 pub(crate) mod compat;
 mod completion;
-pub(crate) mod context;
 pub(crate) mod counter;
 pub(crate) mod deferred;
 pub(crate) mod fault;
@@ -23,11 +21,9 @@ pub(crate) mod module;
 pub(crate) mod nolock;
 pub(crate) mod params;
 pub(crate) mod per_cpu;
-pub(crate) mod probes;
 pub(crate) mod rcu;
 pub(crate) mod res_lock;
 pub(crate) mod task_work;
-pub(crate) mod thread;
 pub(crate) mod trace;
 pub(crate) mod uaccess;
 

@@ -132,12 +132,3 @@ pub(crate) fn totalram() -> u64 {
     // SAFETY: An FFI call with no requirement.
     unsafe { shim::ostor_totalram() as u64 }
 }
-
-/// Allocates and frees without a lock, to see what that costs; false if there was no memory.
-pub(crate) fn alloc_and_free(size: usize) -> bool {
-    // SAFETY: An FFI call with no requirement.
-    let ptr = unsafe { shim::ostor_kmalloc_nolock(size) };
-    // SAFETY: Allocated above, and not used; null is nothing.
-    unsafe { shim::ostor_kfree_nolock(ptr) };
-    !ptr.is_null()
-}

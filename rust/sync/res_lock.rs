@@ -22,7 +22,7 @@ use kernel::{
 
 /// Why a lock was not taken.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) enum LockError {
+pub enum LockError {
     /// Waiting would not end: this CPU holds the lock already, or holds a lock that the lock's
     /// holder waits for.
     Deadlock,

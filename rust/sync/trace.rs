@@ -5,24 +5,20 @@
 
 use super::lock_order;
 use crate::shim;
-use core::ptr;
 use kernel::{
     bindings,
-    error::to_result,
-    ffi::c_void,
-    jump_label::static_branch_unlikely,
-    prelude::*, //
+    jump_label::static_branch_unlikely, //
 };
 
 /// An event.
 #[derive(Copy, Clone, PartialEq, Eq)]
-pub(crate) enum Event {
+pub enum Event {
     /// A create, update or delete begins; it holds no lock.
-    Enter = shim::OSTOR_TRACE_ENTER as isize,
+    Enter = shim::OSTOR_EVENT_ENTER as isize,
     /// This CPU has just taken the lock of an owner's storage.
-    StorageLocked = shim::OSTOR_TRACE_STORAGE_LOCKED as isize,
+    StorageLocked = shim::OSTOR_EVENT_STORAGE_LOCKED as isize,
     /// This CPU has just taken the lock of an owner's bucket.
-    BucketLocked = shim::OSTOR_TRACE_BUCKET_LOCKED as isize,
+    BucketLocked = shim::OSTOR_EVENT_BUCKET_LOCKED as isize,
 }
 
 /// Whether a tracepoint has a probe.
@@ -62,46 +58,4 @@ fn call_probes(event: Event, addr: usize) {
     };
     // A probe may take locks, and the section in which it runs may not.
     lock_order::outside(call);
-}
-
-/// Runs `body` on this task with `inside` called at the first `event` of the owner at `addr` that
-/// `body` passes: in that context, with the locks held that the event names. Task context, may
-/// sleep, but for `inside`.
-#[cfg(OSTOR_TEST)]
-pub(crate) fn with_probe<R>(
-    event: Event,
-    addr: usize,
-    inside: &mut impl FnMut(),
-    body: impl FnOnce() -> R,
-) -> Result<R> {
-    let probes = super::probes::Probes::new()?;
-    let session = probes.session()?;
-    Ok(session.with_probe(event, addr, inside, body))
-}
-
-/// Runs `body` with `listen` called with the owner's address at every `event`, whoever passes it:
-/// in that context, with the locks held that the event names. May sleep, but for `listen`.
-pub(crate) fn with_listener<R>(
-    event: Event,
-    listen: &(dyn Fn(usize) + Sync),
-    body: impl FnOnce() -> R,
-) -> Result<R> {
-    let data = ptr::from_ref(&listen).cast_mut().cast::<c_void>();
-    // SAFETY: `hear` has the events' prototype, and `listen` lives until it is unregistered below.
-    to_result(unsafe { shim::ostor_trace_register(event as u32, Some(hear), data) })?;
-    let result = body();
-    // SAFETY: Undoes the registration above.
-    unsafe { shim::ostor_trace_unregister(event as u32, Some(hear), data) };
-    // SAFETY: An FFI call with no requirement; nobody listens after it.
-    unsafe { shim::ostor_tracepoint_sync() };
-    Ok(result)
-}
-
-/// # Safety
-///
-/// Called by a tracepoint only, with the data that [`with_listener`] registered.
-unsafe extern "C" fn hear(data: *mut c_void, addr: usize) {
-    // SAFETY: By the contract this is a reference that is valid as long as it is registered.
-    let listen = unsafe { *data.cast::<&(dyn Fn(usize) + Sync)>() };
-    listen(addr);
 }

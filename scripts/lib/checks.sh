@@ -3,7 +3,7 @@
 #
 # The static checks of scripts/lint. Each prints its findings, and fails if there is one.
 
-UAPI=include/uapi/linux/owner_storage.h
+UAPI=(include/uapi/linux/owner_storage.h include/uapi/linux/owner_storage_torture.h)
 
 # project_files FIND-ARGUMENT…: prints the project's files, one a line.
 project_files() {
@@ -58,7 +58,7 @@ check_shell() {
 
 check_rustfmt() {
 	local files
-	mapfile -t files < <(project_files -name '*.rs' \( -path './rust/*' -o -path './samples/*' -o -path './kunit/*' \))
+	mapfile -t files < <(project_files -name '*.rs' \( -path './rust/*' -o -path './samples/*' -o -path './kunit/*' -o -path './torture/*' \))
 	in_root rustfmt --check --edition 2021 --config-path "$IN_CACHE/$SOURCE/.rustfmt.toml" "${files[@]}"
 }
 
@@ -105,26 +105,34 @@ check_header_doc() {
 	in_root "$IN_CACHE/$SOURCE/scripts/kernel-doc" -none -Wall -Werror "${files[@]}"
 }
 
-# header_layout -mBITS: prints the fields, offsets and sizes of the header's structures,
-# and leaves out their alignment. 32-bit x86 aligns 64-bit members to 4 bytes, which does
-# no harm where the offsets are the same.
+# header_layout FILE -mBITS: prints the fields, offsets and sizes of the header's
+# structures, and leaves out their alignment. 32-bit x86 aligns 64-bit members to 4 bytes,
+# which does no harm where the offsets are the same.
 header_layout() {
-	in_root clang "$1" -x c -fsyntax-only -Iinclude/uapi -Xclang -fdump-record-layouts-complete \
-		-Xclang -fdump-record-layouts-simple "$UAPI" |
+	in_root clang "$2" -x c -fsyntax-only -Iinclude/uapi -Xclang -fdump-record-layouts-complete \
+		-Xclang -fdump-record-layouts-simple "$1" |
 		awk -v RS='' '/Type: struct ostor_/ { gsub(/ *Alignment:[0-9]*\n/, ""); print }'
 }
 
-check_header() {
+# check_one_header FILE
+check_one_header() {
 	local way=(-Wall -Wextra -Werror -Wpadded -pedantic -fsyntax-only -Iinclude/uapi) bits
-	in_root gcc -std=c90 "${way[@]}" -x c "$UAPI" || return 1
-	in_root clang -std=c90 "${way[@]}" -x c "$UAPI" || return 1
-	in_root g++ -std=c++98 "${way[@]}" -x c++ "$UAPI" || return 1
+	in_root gcc -std=c90 "${way[@]}" -x c "$1" || return 1
+	in_root clang -std=c90 "${way[@]}" -x c "$1" || return 1
+	in_root g++ -std=c++98 "${way[@]}" -x c++ "$1" || return 1
 	for bits in 64 32; do
-		header_layout "-m$bits" >"$LOGS/layout-$bits"
+		header_layout "$1" "-m$bits" >"$LOGS/layout-$bits"
 	done
 	grep -q ostor_ "$LOGS/layout-64" || {
 		echo "the compiler printed no layout to compare"
 		return 1
 	}
 	diff "$LOGS/layout-64" "$LOGS/layout-32"
+}
+
+check_header() {
+	local file
+	for file in "${UAPI[@]}"; do
+		check_one_header "$file" || return 1
+	done
 }

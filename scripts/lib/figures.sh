@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Figures of "ostor bench" as data.
+# Figures of "ostor-torture bench" as data.
 
 # bench_csv <JSON: a line "owner,operation,maps,instructions" for each operation, below
 # a headline. Under -icount a nanosecond is an instruction. Fails without a figure.

@@ -10,7 +10,7 @@ BUSTED=(torture/busted model/mutations)
 # module_sources: prints the hashes of all files that the module could be made from.
 module_sources() {
 	(cd "$PROJECT" && find . \( -name .git -o -name target -o -path ./tools -o -path ./model -o -path ./litmus \
-		-o -path ./build -o -path ./torture -o -path ./scripts -o -path ./.ci -o -path ./Documentation \) -prune -o \
+		-o -path ./build -o -path ./torture/busted -o -path ./scripts -o -path ./.ci -o -path ./Documentation \) -prune -o \
 		-type f ! -name '*.md' -print0 | sort -z | xargs -0 sha256sum)
 }
 
@@ -45,7 +45,7 @@ module_make() {
 # copy_module: copies the sources of a busted build, and applies its patch.
 copy_module() {
 	mkdir -p "$CACHE/$MODULE_COPY"
-	(cd "$PROJECT" && tar -cf - Kbuild include kunit rust) | tar -xf - -C "$CACHE/$MODULE_COPY"
+	(cd "$PROJECT" && tar -cf - --exclude=torture/busted Kbuild include kunit rust torture) | tar -xf - -C "$CACHE/$MODULE_COPY"
 	[ -z "$MODULE_PATCH" ] || apply_mutation "$MODULE_PATCH" "$MODULE_COPY"
 }
 

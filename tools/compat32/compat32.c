@@ -426,7 +426,7 @@ static void check_info(const char *what, int map, __u32 value_size, __u32 flags,
 	check(what, "deferred", info->deferred <= created, true);
 	check(what, "clones", info->clones, 0);
 	check(what, "clone_failures", info->clone_failures, 0);
-	check(what, "reserved", info->reserved[0] | info->reserved[1] | info->reserved[2], 0);
+	check(what, "reserved", info->reserved, 0);
 }
 
 static struct ostor_stats stats(const char *what, int fd)
@@ -711,7 +711,6 @@ static void maps(int fd, const struct ostor_map_create *right)
 	struct ostor_elem lookup = elem((struct ostor_owner){}, address(place(NULL)));
 	struct ostor_list list = list_arg(1);
 	struct ostor_map_info info;
-	size_t i;
 
 	memset(&info, 0xff, sizeof(info));
 	fails("info of no map", fd, OSTOR_IOC_MAP_INFO, &info, EINVAL);
@@ -726,12 +725,12 @@ static void maps(int fd, const struct ostor_map_create *right)
 	arg = *right;
 	arg.flags = 1U << 31;
 	fails("map create, an unknown flag", fd, OSTOR_IOC_MAP_CREATE, &arg, EINVAL);
-	for (i = 0; i < COUNT(arg.reserved); i++) {
-		arg = *right;
-		arg.reserved[i] = BIT_32;
-		fails("map create, a reserved field, bit 32", fd, OSTOR_IOC_MAP_CREATE, &arg,
-		      EINVAL);
-	}
+	arg = *right;
+	arg.reserved = BIT_32;
+	fails("map create, a reserved field, bit 32", fd, OSTOR_IOC_MAP_CREATE, &arg, EINVAL);
+	arg = *right;
+	memset(arg.name, 'a', sizeof(arg.name));
+	fails("map create, a name without an end", fd, OSTOR_IOC_MAP_CREATE, &arg, EINVAL);
 	arg = *right;
 	succeeds("map create", fd, OSTOR_IOC_MAP_CREATE, &arg);
 	fails("second map create", fd, OSTOR_IOC_MAP_CREATE, &arg, EBUSY);

@@ -136,7 +136,7 @@ fn sizes() {
     let rcu = rcu::read_lock();
     let mut wanted = [0; SIZE];
     wanted[0] = 7;
-    assert!(two.get(owners[0], &rcu) == Some(&wanted[..]));
+    assert!(two.get_by_id(owners[0].id(), &rcu) == Some(&wanted[..]));
 }
 
 /// A map that cannot be made is refused, and leaves nothing allocated.
@@ -390,7 +390,11 @@ unsafe impl Owner for MinimalOwner {
     }
 
     fn id(&self) -> OwnerId {
-        OwnerId::new(ptr::without_provenance::<u64>(PLACES[0]), &MINIMAL_OPS, 3)
+        OwnerId::new(
+            ptr::without_provenance::<u64>(PLACES[0]),
+            MINIMAL_OPS.kind,
+            3,
+        )
     }
 
     fn gate(&self, _rcu: &Guard) -> Result<(), Refusal> {

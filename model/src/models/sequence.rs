@@ -207,7 +207,7 @@ impl Machine {
     fn run(&mut self, op: Op) -> Outcome {
         match op {
             Op::Get { map, owner } => self.look(map, owner, |map, owner, rcu| {
-                Outcome::Value(map.get(owner, rcu).map(value))
+                Outcome::Value(map.get_by_id(owner.id(), rcu).map(value))
             }),
             Op::Create { map, owner, value } => self.store(map, owner, create::Mode::Get, value),
             Op::Update {

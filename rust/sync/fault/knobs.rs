@@ -29,17 +29,17 @@ const DELAY_MAX: u32 = 1000;
 
 /// The settings of a site.
 #[derive(Copy, Clone, PartialEq, Eq)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// Chance of a failure in percent; 0 is off.
-    pub(crate) probability: u32,
+    pub probability: u32,
     /// One in so many calls may fail.
-    pub(crate) interval: u32,
+    pub interval: u32,
     /// How many calls pass before the first that may fail.
-    pub(crate) space: u32,
+    pub space: u32,
     /// How many calls may still fail; any number if it is negative.
-    pub(crate) times: i32,
+    pub times: i32,
     /// Microseconds that each call spins. Interrupts are left on or off as they are.
-    pub(crate) delay_us: u32,
+    pub delay_us: u32,
 }
 
 impl Settings {

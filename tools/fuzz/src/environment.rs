@@ -19,6 +19,7 @@ use ostor::device::{self, Map};
 use ostor::netns::Netns;
 use ostor::process::Child;
 use ostor::random::Random;
+use ostor::torture::TortureDevice;
 
 use crate::slots::{self, Class};
 use crate::sys::arena::Arena;
@@ -81,6 +82,7 @@ impl Environment {
             Class::Cgroups => self.replace_cgroup(number, random)?,
             Class::Sockets => descriptor::put(number, &new_socket(random)?)?,
             Class::Netns => descriptor::put(number, &Netns::new()?)?,
+            Class::Torture => descriptor::put(number, &TortureDevice::open()?)?,
             Class::Odd => put_odd(number, random)?,
         }
         Ok(())

@@ -89,6 +89,7 @@ impl<'a> Generator<'a> {
         let fd = match random.below(32) {
             0..=1 => slots::any_of(Class::Odd, random),
             2 if shape.name != grammar::UNKNOWN => slots::any(random),
+            _ if shape.is_torture => slots::any_of(Class::Torture, random),
             _ => slots::any_of(Class::Maps, random),
         };
         let mut bytes = vec![0; size];

@@ -4,9 +4,9 @@
 use std::mem::{offset_of, size_of};
 
 use uapi::{
-    COMMANDS, ostor_ages, ostor_bench, ostor_context, ostor_context_cpu, ostor_crowd, ostor_cycle,
-    ostor_elem, ostor_fault, ostor_list, ostor_list_owner, ostor_map_create, ostor_op, ostor_owner,
-    ostor_recurse,
+    COMMANDS, TORTURE_COMMANDS, ostor_ages, ostor_bench, ostor_context, ostor_context_cpu,
+    ostor_cycle, ostor_elem, ostor_fault, ostor_list, ostor_list_owner, ostor_map_create,
+    ostor_map_list, ostor_mass_exit, ostor_op, ostor_owner, ostor_recurse,
 };
 
 use crate::sys::call::Addresses;
@@ -38,6 +38,8 @@ pub(crate) struct Grammar {
     pub(crate) name: &'static str,
     /// The command's number.
     pub(crate) command: u64,
+    /// Whether the command is one of the torture device.
+    pub(crate) is_torture: bool,
     /// How many of about fifty thousand calls are of this command.
     pub(crate) weight: usize,
     pub(crate) fields: &'static [Field],
@@ -168,6 +170,19 @@ const KNOWN: &[Known] = &[
         addresses: &[offset_of!(ostor_list_owner, entries)],
     },
     Known {
+        name: "MAP_LIST",
+        weight: 1500,
+        fields: &[
+            Field::Below(offset_of!(ostor_map_list, after), 4096),
+            Field::Address(
+                offset_of!(ostor_map_list, entries),
+                8 * size_of::<uapi::ostor_listed_map>(),
+            ),
+            Field::Below(offset_of!(ostor_map_list, capacity), uapi::OSTOR_LIST_MAX),
+        ],
+        addresses: &[offset_of!(ostor_map_list, entries)],
+    },
+    Known {
         name: "STATS",
         weight: 1500,
         fields: &[],
@@ -176,6 +191,12 @@ const KNOWN: &[Known] = &[
     // These are slow, up to a second each on an emulated CPU: a probe of a tracepoint
     // costs grace periods and patches code, the bench waits for the reaper, a context has
     // a duration, and in a cycle CPUs wait for each other.
+    Known {
+        name: "OP",
+        weight: 1500,
+        fields: &OPERATION,
+        addresses: &[],
+    },
     Known {
         name: "RECURSE",
         weight: 50,
@@ -230,9 +251,9 @@ const KNOWN: &[Known] = &[
         addresses: &[],
     },
     Known {
-        name: "CROWD",
+        name: "MASS_EXIT",
         weight: 50,
-        fields: &[Field::Below(offset_of!(ostor_crowd, count), 1024)],
+        fields: &[Field::Below(offset_of!(ostor_mass_exit, count), 1024)],
         addresses: &[],
     },
     Known {
@@ -241,6 +262,7 @@ const KNOWN: &[Known] = &[
         fields: &[
             Field::Owner(offset_of!(ostor_ages, owner)),
             Field::OneOf(offset_of!(ostor_ages, hold_us), &[0, 0, 100, 10_000]),
+            Field::MapFd(offset_of!(ostor_ages, map_fd)),
         ],
         addresses: &[],
     },
@@ -252,6 +274,7 @@ const KNOWN: &[Known] = &[
             Field::OneOf(offset_of!(ostor_bench, bench), &[1, 2, 3, 4, 5, 6]),
             Field::OneOf(offset_of!(ostor_bench, maps), &[1, 2, 2, 8]),
             Field::Below(offset_of!(ostor_bench, iterations), 512),
+            Field::MapFd(offset_of!(ostor_bench, map_fd)),
         ],
         addresses: &[],
     },
@@ -259,7 +282,7 @@ const KNOWN: &[Known] = &[
         name: "FAULT",
         weight: 500,
         fields: &[
-            Field::Below(offset_of!(ostor_fault, point), 24),
+            Field::Below(offset_of!(ostor_fault, site), 24),
             Field::Below(offset_of!(ostor_fault, probability), 100),
             Field::Below(offset_of!(ostor_fault, interval), 8),
         ],
@@ -269,11 +292,12 @@ const KNOWN: &[Known] = &[
 
 /// The grammar of each command of the header, and that of numbers without a command.
 pub(crate) fn all() -> Vec<Grammar> {
-    let of_command = |&(name, command): &(&'static str, u64)| {
+    let of_command = |(name, command): (&'static str, u64), is_torture: bool| {
         let known = KNOWN.iter().find(|known| known.name == name);
         Grammar {
             name,
             command,
+            is_torture,
             weight: known.map_or(UNKNOWN_WEIGHT, |known| known.weight),
             fields: known.map_or(&[], |known| known.fields),
             addresses: known.map_or(Addresses::Unknown, |known| Addresses::At(known.addresses)),
@@ -282,11 +306,16 @@ pub(crate) fn all() -> Vec<Grammar> {
     let unknown = Grammar {
         name: UNKNOWN,
         command: 0,
+        is_torture: false,
         weight: 1500,
         fields: &[],
         addresses: Addresses::Unknown,
     };
-    COMMANDS.iter().map(of_command).chain([unknown]).collect()
+    let storage = COMMANDS.iter().map(|&command| of_command(command, false));
+    let torture = TORTURE_COMMANDS
+        .iter()
+        .map(|&command| of_command(command, true));
+    storage.chain(torture).chain([unknown]).collect()
 }
 
 /// The size of a command's argument, which its number encodes.
@@ -303,9 +332,9 @@ impl Grammar {
                 let iterations = &mut bytes[offset_of!(ostor_bench, iterations)..][..8];
                 limit(iterations, uapi::OSTOR_BENCH_MAX, 2048);
             }
-            "CROWD" => {
-                let count = &mut bytes[offset_of!(ostor_crowd, count)..][..8];
-                limit(count, uapi::OSTOR_CROWD_MAX, 2048);
+            "MASS_EXIT" => {
+                let count = &mut bytes[offset_of!(ostor_mass_exit, count)..][..8];
+                limit(count, uapi::OSTOR_MASS_EXIT_MAX, 2048);
             }
             "CONTEXT" => {
                 let duration = &mut bytes[offset_of!(ostor_context, duration_ms)..][..4];
@@ -323,7 +352,7 @@ impl Grammar {
     }
 }
 
-/// Longest duration that OSTOR_IOC_CONTEXT accepts.
+/// Longest duration that OSTOR_TORTURE_IOC_CONTEXT accepts.
 const LONGEST_MS: u32 = 60_000;
 
 /// Reduces a number of four or eight bytes below `end`, unless the device refuses it, as

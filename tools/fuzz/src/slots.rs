@@ -21,24 +21,27 @@ pub(crate) enum Class {
     Sockets,
     /// Network namespaces.
     Netns,
+    /// The torture device.
+    Torture,
     /// An open device that is not a map, a second descriptor of a map, files of other
     /// kinds, or a closed descriptor.
     Odd,
 }
 
 /// Number of descriptors of each class, in the order of [`Class`].
-const COUNTS: [i32; 6] = [8, 8, 4, 8, 2, 8];
+const COUNTS: [i32; 7] = [8, 8, 4, 8, 2, 2, 8];
 
 /// Value sizes of the maps, in the order of their numbers.
 const VALUE_SIZES: [u32; 5] = [1, 16, 64, 1000, uapi::OSTOR_VALUE_SIZE_MAX];
 
 impl Class {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Maps,
         Self::Tasks,
         Self::Cgroups,
         Self::Sockets,
         Self::Netns,
+        Self::Torture,
         Self::Odd,
     ];
 

@@ -22,12 +22,9 @@ pub(crate) fn map(command: MapCommand, output: &Output) -> Result<Exit> {
             value_size,
             clone,
         } => {
-            let create = if clone {
-                Map::create_cloning
-            } else {
-                Map::create
-            };
-            let id = holder::hold(&name, || create(value_size))?.info()?.id;
+            let flags = if clone { uapi::OSTOR_MAP_CLONE } else { 0 };
+            let create = || Map::create_with(value_size, flags, &kernel_name(&name));
+            let id = holder::hold(&name, create)?.info()?.id;
             let copies = if clone { ", copied on accept" } else { "" };
             output.result(
                 json!({ "name": name, "id": id, "value_size": value_size, "clone": clone }),
@@ -40,8 +37,12 @@ pub(crate) fn map(command: MapCommand, output: &Output) -> Result<Exit> {
             }
             output.result(json!({ "removed": names }), "")?;
         }
-        MapCommand::Ls => {
-            let (rows, text) = lists::maps()?;
+        MapCommand::Ls { all } => {
+            let (rows, text) = if all {
+                lists::all_maps()?
+            } else {
+                lists::maps()?
+            };
             output.result(rows, text)?;
         }
         MapCommand::Info { name } => {
@@ -50,6 +51,12 @@ pub(crate) fn map(command: MapCommand, output: &Output) -> Result<Exit> {
         }
     }
     Ok(Exit::Ok)
+}
+
+/// The name that a map has in the kernel: shorter than a holder's, and without hyphens.
+fn kernel_name(name: &str) -> String {
+    let most = uapi::OSTOR_NAME_SIZE as usize - 1;
+    name.replace('-', "_").chars().take(most).collect()
 }
 
 /// Runs `ostor get`.
@@ -128,4 +135,15 @@ fn show(elem: &Elem, output: &Output) -> Result<Exit> {
         &text,
     )?;
     Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_made_to_fit_the_kernel() {
+        assert_eq!(kernel_name("colours"), "colours");
+        assert_eq!(kernel_name("latency-of-requests"), "latency_of_requ");
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use nix::errno::Errno;
-use ostor::device::Kind;
+use ostor::device::{self, Kind};
 use ostor::text::{grouped, table};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -53,6 +53,7 @@ const MAP_INFO: &[(&str, &str)] = &[
     ("element_size", "bytes per element, with its value"),
     ("buckets", "buckets of the table"),
     ("flags", "(how the map was created)"),
+    ("name", "(in the kernel)"),
     ("id", "number of the map"),
     ("elements", "live elements"),
     ("pending", "deleted elements that are not freed yet"),
@@ -95,6 +96,7 @@ impl Figures {
             let names = match name.as_str() {
                 "kinds" => kind_names(value).into(),
                 "flags" => flag_names(value).into(),
+                "name" => name_of(value).into(),
                 "refused" => refused_kinds(value),
                 _ => continue,
             };
@@ -169,6 +171,8 @@ fn text_of(value: &Value) -> String {
             let pairs: Vec<_> = pairs.map(|(name, of)| format!("{name} ({of})")).collect();
             pairs.join(", ")
         }
+        Value::String(text) if text.is_empty() => "none".to_owned(),
+        Value::String(text) => text.clone(),
         number => number.to_string(),
     }
 }
@@ -193,6 +197,14 @@ fn kind_names(set: &Value) -> Vec<&'static str> {
     Kind::in_set(set.unwrap_or(0)).map(Kind::name).collect()
 }
 
+/// The text of a name, which is an array of bytes.
+fn name_of(bytes: &Value) -> String {
+    let bytes = bytes.as_array().map(Vec::as_slice).unwrap_or_default();
+    let bytes = bytes.iter().filter_map(Value::as_u64);
+    let bytes: Vec<_> = bytes.filter_map(|byte| u8::try_from(byte).ok()).collect();
+    device::text_of(&bytes)
+}
+
 /// The names of a map's flags.
 fn flag_names(flags: &Value) -> Vec<&'static str> {
     let is_set = |flag: u32| {
@@ -200,10 +212,7 @@ fn flag_names(flags: &Value) -> Vec<&'static str> {
             .as_u64()
             .is_some_and(|bits| bits & u64::from(flag) != 0)
     };
-    let names = [
-        (uapi::OSTOR_MAP_CLONE, "clone"),
-        (uapi::OSTOR_MAP_BUSY, "busy"),
-    ];
+    let names = [(uapi::OSTOR_MAP_CLONE, "clone")];
     let set = names.into_iter().filter(|(flag, _)| is_set(*flag));
     set.map(|(_, name)| name).collect()
 }
@@ -225,8 +234,11 @@ mod tests {
     }
 
     fn map() -> Figures {
+        let mut name = [0; uapi::OSTOR_NAME_SIZE as usize];
+        name[..7].copy_from_slice(b"colours");
         let info = uapi::ostor_map_info {
-            flags: uapi::OSTOR_MAP_CLONE | uapi::OSTOR_MAP_BUSY,
+            name,
+            flags: uapi::OSTOR_MAP_CLONE,
             bytes: 123_456_789,
             ..Default::default()
         };
@@ -243,7 +255,8 @@ mod tests {
         let refused = json!({ "cgroup": "EOPNOTSUPP", "socket": "ENODATA" });
         assert_eq!(fields["refused"], refused);
         assert!(!fields.contains_key("reserved") && !fields.contains_key("pad"));
-        assert_eq!(map().json()["flags"], json!(["clone", "busy"]));
+        assert_eq!(map().json()["flags"], json!(["clone"]));
+        assert_eq!(map().json()["name"], "colours");
     }
 
     #[test]

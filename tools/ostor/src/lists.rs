@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use comfy_table::Table;
 use ostor::cgroup;
-use ostor::device::{self, Item, Kind, list_owner};
-use ostor::text::table;
+use ostor::device::{self, Item, Kind, list_maps, list_owner, text_of};
+use ostor::text::{brief, table};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -30,6 +30,24 @@ struct MapRow {
     elements: u64,
     bytes: u64,
     holder: i32,
+}
+
+/// A map of any program.
+#[derive(Serialize)]
+struct OpenMapRow {
+    id: u64,
+    /// Name in the kernel.
+    name: String,
+    value_size: u32,
+    clone: bool,
+    elements: u64,
+    pending: u64,
+    bytes: u64,
+    /// Process that created the map, with its command then. It may have exited.
+    creator: u32,
+    comm: String,
+    /// Holder's name for the map, if it has a holder.
+    held_as: Option<String>,
 }
 
 /// A value in a map.
@@ -91,6 +109,42 @@ fn table_of_maps(rows: &[MapRow]) -> Table {
     let head = [
         "name", "number", "size", "clone", "elements", "bytes", "holder",
     ];
+    table(head, cells)
+}
+
+/// All open maps.
+pub(crate) fn all_maps() -> Result<(Value, String)> {
+    let maps = list_maps(&device::open()?)?;
+    let held = by_number(holder::all()?)?;
+    let rows = maps.iter().map(|map| OpenMapRow {
+        id: map.id,
+        name: text_of(&map.name),
+        value_size: map.value_size,
+        clone: clones(map.flags),
+        elements: map.elements,
+        pending: map.pending,
+        bytes: map.bytes,
+        creator: map.pid,
+        comm: text_of(&map.comm),
+        held_as: held.get(&map.id).map(|held| held.name.clone()),
+    });
+    let rows: Vec<_> = rows.collect();
+    Ok((json!(rows), table_of_open_maps(&rows).to_string()))
+}
+
+fn table_of_open_maps(rows: &[OpenMapRow]) -> Table {
+    let cells = rows.iter().map(|row| {
+        [
+            row.id.to_string(),
+            // The holder's name is the longer one, and the one that commands take.
+            row.held_as.as_ref().unwrap_or(&row.name).clone(),
+            row.value_size.to_string(),
+            brief(row.elements),
+            brief(row.bytes),
+            format!("{} {}", row.creator, row.comm).trim().to_owned(),
+        ]
+    });
+    let head = ["number", "name", "size", "elements", "bytes", "created by"];
     table(head, cells)
 }
 
@@ -298,6 +352,25 @@ mod tests {
             bytes: 128_000_000,
             holder: 4_194_303,
         }]));
+    }
+
+    #[test]
+    fn all_maps_fit() {
+        let row = |held_as| OpenMapRow {
+            id: 12_345,
+            name: "latency_of_requ".into(),
+            value_size: 8064,
+            clone: true,
+            elements: 1_000_000,
+            pending: 7,
+            bytes: 128_000_000,
+            creator: 4_194_303,
+            comm: "kworker/u8:2-ev".into(),
+            held_as,
+        };
+        let text = table_of_open_maps(&[row(None), row(Some("a-name".into()))]);
+        assert!(text.to_string().contains("| a-name "), "{text}");
+        assert_fits(table_of_open_maps(&[row(None)]));
     }
 
     #[test]

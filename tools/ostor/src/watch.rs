@@ -57,7 +57,8 @@ impl Watched<'_> {
                 Ok(self.changes(figures))
             }
             WatchCommand::List(args) => lists::list(args),
-            WatchCommand::Maps => lists::maps(),
+            WatchCommand::Maps { all: false } => lists::maps(),
+            WatchCommand::Maps { all: true } => lists::all_maps(),
         }
     }
 

@@ -43,12 +43,13 @@ fn write(mut command: Command, dir: &Path) -> Result<()> {
     let completions = dir.join("completions");
     fs::create_dir_all(&man)?;
     fs::create_dir_all(&completions)?;
+    // Before the completion is generated, which adds the subcommands `help`. Subcommands have
+    // pages too, such as ostor-map-create.1.
+    clap_mangen::generate_to(command.clone().disable_help_subcommand(true), man)?;
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(Shell::Bash, &mut command, &name, &mut script);
     // bash-completion looks for a file with the name of the program.
     fs::write(completions.join(&name), script)?;
-    // Subcommands have pages too, such as ostor-map-create.1, but `help` has none.
-    clap_mangen::generate_to(command.disable_help_subcommand(true), man)?;
     Ok(())
 }

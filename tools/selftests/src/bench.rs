@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The driver that measures operations.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use anyhow::Result;
 use nix::errno::Errno;
@@ -101,6 +101,7 @@ fn refused() -> Result<()> {
         bench: uapi::OSTOR_BENCH_GET_MISS,
         maps: 1,
         iterations: 1,
+        map_fd: map.as_fd().as_raw_fd(),
         ..ostor_bench::default()
     };
     type Change = (&'static str, fn(&mut ostor_bench));
@@ -113,7 +114,7 @@ fn refused() -> Result<()> {
         ("too many iterations", |arg| {
             arg.iterations = u64::from(uapi::OSTOR_BENCH_MAX) + 1
         }),
-        ("reserved", |arg| arg.reserved = 1),
+        ("pad", |arg| arg.pad = 1),
         ("kind of owner", |arg| arg.owner.by = 6),
         ("descriptor of the owner", |arg| arg.owner.fd = 1),
         ("id of the owner", |arg| arg.owner.id = 1),
@@ -122,9 +123,9 @@ fn refused() -> Result<()> {
         let mut arg = valid;
         change(&mut arg);
         assert_refused_unchanged(&map, Errno::EINVAL, what, || {
-            ioctl::bench(&torture, map.as_fd(), &mut arg)
+            ioctl::bench(&torture, &mut arg)
         });
     }
-    ioctl::bench(&torture, map.as_fd(), &mut valid.clone())?;
+    ioctl::bench(&torture, &mut valid.clone())?;
     Ok(())
 }

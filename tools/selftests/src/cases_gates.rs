@@ -268,7 +268,7 @@ fn execute_once(
     let process = executing.pidfd.try_clone()?;
     let (seen, called, next) = thread::scope(|scope| {
         let begun = map.info()?.created;
-        let elsewhere = scope.spawn(|| run.run(&torture, map, TIME));
+        let elsewhere = scope.spawn(|| run.run(&torture, TIME));
         let has_begun = settle::until(|| Ok(map.info()?.created > begun));
         let caller = scope.spawn(|| call(map, Owner::task(&process), &stop));
         let execute = || -> Result<_> {

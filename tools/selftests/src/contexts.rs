@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The driver that runs operations in other contexts.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -64,7 +64,7 @@ fn a_batch_runs_in_turn_on_the_chosen_cpu() -> Result<()> {
             if !kernel.allocates_in(context) {
                 continue;
             }
-            let seen = run(context, &ops, &[cpu]).run(&torture, &map, MOMENT)?;
+            let seen = run(context, &ops, &[cpu]).run(&torture, MOMENT)?;
             let [seen] = seen.as_slice() else {
                 anyhow::bail!("{} CPUs", seen.len())
             };
@@ -84,13 +84,13 @@ fn without_a_thread_below_nothing_runs_below() -> Result<()> {
     let (map, owner) = (new_map()?, Child::idle()?);
     let ops = [op(OpKind::Create, &map, &owner)];
     let alone = run(Context::Softirq, &ops, &[0]);
-    let seen = alone.run(&torture, &map, MOMENT)?;
+    let seen = alone.run(&torture, MOMENT)?;
     assert_eq!(OpStats::from(seen[0].below), OpStats::default());
     let seen = Run {
         below: true,
         ..alone
     }
-    .run(&torture, &map, MOMENT)?;
+    .run(&torture, MOMENT)?;
     assert!(seen[0].below.ok > 0 && seen[0].inside.ok > 0);
     assert_eq!(map.info()?.elements, 1);
     Ok(())
@@ -100,7 +100,7 @@ fn results_are_told_apart() -> Result<()> {
     let torture = TortureDevice::open()?;
     let (map, owner) = (new_map()?, Child::idle()?);
     let count = |op: Op<'_>| -> Result<ostor_context_cpu> {
-        let seen = run(Context::Timer, &[op], &[0]).run(&torture, &map, MOMENT)?;
+        let seen = run(Context::Timer, &[op], &[0]).run(&torture, MOMENT)?;
         seen.into_iter().next().context("one CPU")
     };
     let seen = count(op(OpKind::Lookup, &map, &owner))?;
@@ -120,17 +120,17 @@ fn one_at_a_time_in_each_context() -> Result<()> {
     let ops = [op(OpKind::Update, &map, &owner)];
     let softirq = run(Context::Softirq, &ops, &[0]);
     thread::scope(|scope| -> Result<()> {
-        let first = scope.spawn(|| softirq.run(&torture, &map, Duration::from_secs(2)));
+        let first = scope.spawn(|| softirq.run(&torture, Duration::from_secs(2)));
         assert!(settle::until(|| Ok(map.info()?.created > 0))?, "no softirq");
-        match softirq.run(&torture, &map, Duration::from_millis(1)) {
+        match softirq.run(&torture, Duration::from_millis(1)) {
             Err(error) => assert_eq!(error.errno(), Errno::EBUSY),
             Ok(_) => panic!("both at once"),
         }
-        run(Context::Timer, &ops, &[0]).run(&torture, &map, Duration::from_millis(1))?;
+        run(Context::Timer, &ops, &[0]).run(&torture, Duration::from_millis(1))?;
         first.join().expect("no panic")?;
         Ok(())
     })?;
-    softirq.run(&torture, &map, Duration::from_millis(1))?;
+    softirq.run(&torture, Duration::from_millis(1))?;
     Ok(())
 }
 
@@ -141,9 +141,7 @@ fn a_signal_ends_it() -> Result<()> {
     let child = Child::start(|| {
         let ops = [op(OpKind::Update, &map, &owner)];
         let run = run(Context::Softirq, &ops, &[0]);
-        run.run(&torture, &map, Duration::from_secs(60))
-            .is_err()
-            .into()
+        run.run(&torture, Duration::from_secs(60)).is_err().into()
     })?;
     let begun = settle::until(|| Ok(map.info()?.created > 0))?;
     child.kill()?;
@@ -161,7 +159,7 @@ fn a_signal_ends_it() -> Result<()> {
 
 fn results_that_cannot_be_written() -> Result<()> {
     let (map, torture) = (new_map()?, TortureDevice::open()?);
-    let mut ops = [valid_op()];
+    let mut ops = [valid_op(&map)];
     for results in [
         Buffer::Null,
         Buffer::ReadOnly,
@@ -170,35 +168,23 @@ fn results_that_cannot_be_written() -> Result<()> {
     ] {
         let what = format!("{results:?}");
         assert_refused_unchanged(&map, Errno::EFAULT, what, || {
-            ioctl::context(
-                &torture,
-                map.as_fd(),
-                &mut valid(),
-                Buffer::At(&mut ops),
-                results,
-            )
+            ioctl::context(&torture, &mut valid(), Buffer::At(&mut ops), results)
         });
     }
     for ops in [Buffer::Null, Buffer::Nowhere, Buffer::Kernel] {
         let what = format!("{ops:?}");
         let mut seen = [ostor_context_cpu::default()];
         assert_refused_unchanged(&map, Errno::EFAULT, what, || {
-            ioctl::context(
-                &torture,
-                map.as_fd(),
-                &mut valid(),
-                ops,
-                Buffer::At(&mut seen),
-            )
+            ioctl::context(&torture, &mut valid(), ops, Buffer::At(&mut seen))
         });
     }
     Ok(())
 }
 
-fn valid_op() -> ostor_op {
+fn valid_op(map: &Map) -> ostor_op {
     ostor_op {
         op: uapi::OSTOR_OP_UPDATE,
-        map_fd: -1,
+        map_fd: map.as_fd().as_raw_fd(),
         ..ostor_op::default()
     }
 }
@@ -224,7 +210,6 @@ fn refused() -> Result<()> {
         arg.ops_count = arg.ops_count.min(64);
         ioctl::context(
             &torture,
-            map.as_fd(),
             &mut arg,
             Buffer::At(&mut ops),
             Buffer::At(&mut seen),
@@ -255,26 +240,27 @@ fn refused() -> Result<()> {
     for (what, change) in changes {
         let mut arg = valid();
         change(&mut arg);
-        assert_refused_unchanged(&map, Errno::EINVAL, what, || attempt(arg, valid_op()));
+        assert_refused_unchanged(&map, Errno::EINVAL, what, || attempt(arg, valid_op(&map)));
     }
     type OpChange<'a> = (Errno, &'static str, &'a dyn Fn(&mut ostor_op));
-    let changes: [OpChange<'_>; 5] = [
+    let changes: [OpChange<'_>; 6] = [
         (Errno::EINVAL, "unknown operation", &|op| op.op = 5),
         (Errno::EINVAL, "flags", &|op| op.flags = 3),
         (Errno::EINVAL, "a file that is no map", &|op| {
             op.map_fd = std::os::fd::AsRawFd::as_raw_fd(&device)
         }),
         (Errno::EBADF, "no descriptor", &|op| op.map_fd = 9999),
+        (Errno::EBADF, "no map", &|op| op.map_fd = -1),
         (Errno::ESRCH, "a dead owner", &|op| {
             op.owner = Owner::task(&dead).to_uapi()
         }),
     ];
     for (errno, what, change) in changes {
-        let mut op = valid_op();
+        let mut op = valid_op(&map);
         change(&mut op);
         assert_refused_unchanged(&map, errno, what, || attempt(valid(), op));
     }
-    attempt(valid(), valid_op())?;
+    attempt(valid(), valid_op(&map))?;
     map.delete(Owner::Current)
         .or_else(|error| match error.errno() {
             // The timer may not have fired in that one millisecond.

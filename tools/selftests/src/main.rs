@@ -25,6 +25,7 @@ mod info;
 mod kernel_log;
 mod kinds;
 mod listing;
+mod map_list;
 mod memcg;
 mod mixed_kinds;
 mod needs;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         cases_memcg::suite(),
         clones::suite(),
         owner_lists::suite(),
+        map_list::suite(),
         recursion::suite(),
         contexts::suite(),
         cycles::suite(),

@@ -2,13 +2,17 @@
 //! The capability that opening the device needs.
 
 use std::fs::{self, Permissions};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use anyhow::Result;
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Uid, setuid};
 use ostor::device::{self, DEVICE, Mode, Owner};
 use ostor::process::Child;
+use ostor::sys::ioctl::{Argument, probe};
+use ostor::torture::TortureDevice;
 
 use crate::harness::new_map;
 use crate::needs;
@@ -18,6 +22,7 @@ crate::suite![
     opening_needs_the_capability,
     a_capability_in_another_user_namespace_is_none,
     a_map_can_be_used_without_the_capability,
+    torture_commands_need_the_capability,
 ];
 
 const NOBODY: Uid = Uid::from_raw(65534);
@@ -93,6 +98,26 @@ fn a_map_can_be_used_without_the_capability() -> Result<()> {
         i32::from(link.send(&format!("{stored:?}")).is_err())
     })?;
     assert_eq!(link.receive()?, "Ok(1)");
+    child.reap()?;
+    Ok(())
+}
+
+/// Each command of the torture device fails with EPERM in a process without the capability,
+/// also on a descriptor that was opened with it.
+fn torture_commands_need_the_capability() -> Result<()> {
+    let device = TortureDevice::open()?;
+    let (child, mut link) = Child::linked(|link| {
+        let results = match setuid(NOBODY) {
+            Ok(()) => uapi::TORTURE_COMMANDS
+                .iter()
+                .map(|&(_, command)| probe(device.as_fd(), command, Argument::Zeroes))
+                .collect::<Vec<_>>(),
+            Err(errno) => vec![Err(errno); 1],
+        };
+        i32::from(link.send(&format!("{results:?}")).is_err())
+    })?;
+    let expected = vec![Err::<(), _>(Errno::EPERM); uapi::TORTURE_COMMANDS.len()];
+    assert_eq!(link.receive()?, format!("{expected:?}"));
     child.reap()?;
     Ok(())
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! One operation inside another: EDEADLK exactly where its CPU holds a lock that it needs.
 
-use std::os::fd::AsFd;
-
 use anyhow::Result;
 use nix::errno::Errno;
 use ostor::device::{self, Map, Mode, Owner};
@@ -20,7 +18,6 @@ crate::suite![
     an_unlinking_under_a_held_lock_is_finished_later,
     both_create_one_element,
     an_outer_operation_that_does_not_pass_the_point,
-    without_a_map_descriptor_it_is_the_own_map,
     refused,
 ];
 
@@ -148,17 +145,6 @@ fn an_outer_operation_that_does_not_pass_the_point() -> Result<()> {
     Ok(())
 }
 
-fn without_a_map_descriptor_it_is_the_own_map() -> Result<()> {
-    let (map, torture) = (new_map()?, TortureDevice::open()?);
-    let mut arg = valid(&map);
-    arg.outer.map_fd = -1;
-    arg.inner.map_fd = -1;
-    ioctl::recurse(&torture, map.as_fd(), &mut arg)?;
-    assert_eq!((arg.outer.result, arg.inner.result, arg.fired), (0, 0, 1));
-    assert_eq!(map.info()?.elements, 1);
-    Ok(())
-}
-
 /// A create inside a create, in the same map.
 fn valid(map: &Map) -> ostor_recurse {
     ostor_recurse {
@@ -177,7 +163,7 @@ fn refused() -> Result<()> {
     let fd = |file: &std::fs::File| std::os::fd::AsRawFd::as_raw_fd(file);
 
     type Change<'a> = (Errno, &'static str, &'a dyn Fn(&mut ostor_recurse));
-    let changes: [Change<'_>; 18] = [
+    let changes: [Change<'_>; 19] = [
         (Errno::EINVAL, "point", &|arg| arg.point = 6),
         (Errno::EINVAL, "reserved", &|arg| arg.reserved = 1),
         (Errno::EINVAL, "pad", &|arg| arg.pad = 1),
@@ -215,6 +201,7 @@ fn refused() -> Result<()> {
         (Errno::EBADF, "negative descriptor", &|arg| {
             arg.outer.map_fd = -2
         }),
+        (Errno::EBADF, "no map", &|arg| arg.outer.map_fd = -1),
         (Errno::ESRCH, "dead outer owner", &|arg| {
             arg.outer.owner = Owner::task(&dead).to_uapi()
         }),
@@ -225,10 +212,8 @@ fn refused() -> Result<()> {
     for (errno, what, change) in changes {
         let mut arg = valid(&map);
         change(&mut arg);
-        assert_refused_unchanged(&map, errno, what, || {
-            ioctl::recurse(&torture, map.as_fd(), &mut arg)
-        });
+        assert_refused_unchanged(&map, errno, what, || ioctl::recurse(&torture, &mut arg));
     }
-    ioctl::recurse(&torture, map.as_fd(), &mut valid(&map))?;
+    ioctl::recurse(&torture, &mut valid(&map))?;
     Ok(())
 }

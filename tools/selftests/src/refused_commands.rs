@@ -17,22 +17,10 @@ crate::suite![
     arguments_that_are_nowhere
 ];
 
-const COMMANDS: [u64; 14] = [
-    uapi::OSTOR_CMD_MAP_CREATE,
-    uapi::OSTOR_CMD_MAP_INFO,
-    uapi::OSTOR_CMD_LOOKUP,
-    uapi::OSTOR_CMD_GET_OR_CREATE,
-    uapi::OSTOR_CMD_UPDATE,
-    uapi::OSTOR_CMD_DELETE,
-    uapi::OSTOR_CMD_TAKE,
-    uapi::OSTOR_CMD_LIST,
-    uapi::OSTOR_CMD_STATS,
-    uapi::OSTOR_CMD_RECURSE,
-    uapi::OSTOR_CMD_BENCH,
-    uapi::OSTOR_CMD_LIST_OWNER,
-    uapi::OSTOR_CMD_CONTEXT,
-    uapi::OSTOR_CMD_CYCLE,
-];
+/// The numbers of all commands of the device.
+fn commands() -> impl Iterator<Item = u64> {
+    uapi::COMMANDS.iter().map(|&(_, command)| command)
+}
 
 /// Position of the argument's size in a command's number.
 const SIZE_SHIFT: u32 = 16;
@@ -57,8 +45,8 @@ fn assert_unknown(map: &Map, file: &File, command: u64) {
 fn unknown_commands() -> Result<()> {
     let (map, file) = files()?;
     assert_refused_unchanged(&map, Errno::ENOTTY, "all of them", || {
-        for known in COMMANDS {
-            let is_known = |index: &u64| COMMANDS.iter().any(|known| known & 0xff == *index);
+        for known in commands() {
+            let is_known = |index: &u64| commands().any(|known| known & 0xff == *index);
             for index in (0..=0xff).filter(|index| !is_known(index)) {
                 assert_unknown(&map, &file, (known & !0xff) | index);
             }
@@ -78,7 +66,7 @@ fn unknown_commands() -> Result<()> {
 fn wrong_encodings() -> Result<()> {
     let (map, file) = files()?;
     assert_refused_unchanged(&map, Errno::ENOTTY, "all of them", || {
-        for command in COMMANDS {
+        for command in commands() {
             let size = (command >> SIZE_SHIFT) & 0x3fff;
             for wrong in [0, size - 8, size - 1, size + 1, size + 8, 2 * size, 0x3fff] {
                 let command = (command & !(0x3fff << SIZE_SHIFT)) | (wrong << SIZE_SHIFT);
@@ -97,7 +85,7 @@ fn wrong_encodings() -> Result<()> {
 
 fn arguments_that_are_nowhere() -> Result<()> {
     let (map, file) = files()?;
-    for command in COMMANDS {
+    for command in commands() {
         for argument in [Argument::Nowhere, Argument::Kernel] {
             // On a map MAP_CREATE is refused before its argument is read.
             let fd = if command == uapi::OSTOR_CMD_MAP_CREATE {

@@ -2,7 +2,7 @@
 //! Refused arguments of the creation of a map.
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use anyhow::Result;
 use nix::errno::Errno;
@@ -19,6 +19,7 @@ use crate::raw_elem::RawElem;
 crate::suite![
     sizes,
     flags_and_reserved_fields,
+    names,
     a_file_that_is_a_map,
     commands_before_there_is_a_map
 ];
@@ -26,7 +27,8 @@ crate::suite![
 const VALID: ostor_map_create = ostor_map_create {
     value_size: VALUE_SIZE,
     flags: 0,
-    reserved: [0; 3],
+    name: [0; 16],
+    reserved: 0,
 };
 
 /// Asserts that a file does not become a map with `arg`, and can still become one.
@@ -67,8 +69,27 @@ fn flags_and_reserved_fields() -> Result<()> {
     for flags in [2, 3, 4, 1 << 31, u32::MAX] {
         assert_no_map(Errno::EINVAL, ostor_map_create { flags, ..VALID });
     }
-    for reserved in [[1, 0, 0], [0, 1, 0], [0, 0, 1 << 63]] {
+    for reserved in [1, 1 << 63] {
         assert_no_map(Errno::EINVAL, ostor_map_create { reserved, ..VALID });
+    }
+    Ok(())
+}
+
+fn names() -> Result<()> {
+    let mut name = [0; 16];
+    for (at, byte) in [(0, b' '), (3, b'/'), (14, b'-'), (0, 0x80), (5, b'\n')] {
+        name.fill(0);
+        name[..=at].fill(b'a');
+        name[at] = byte;
+        assert_no_map(Errno::EINVAL, ostor_map_create { name, ..VALID });
+    }
+    // No end, something behind the end, and an end at once.
+    for name in [
+        [b'a'; 16],
+        *b"ab\0\0\0\0\0\0\0\0\0\0\0\0\0c",
+        *b"\0b\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    ] {
+        assert_no_map(Errno::EINVAL, ostor_map_create { name, ..VALID });
     }
     Ok(())
 }
@@ -109,7 +130,7 @@ fn commands_before_there_is_a_map() -> Result<()> {
     });
     let op = uapi::ostor_op {
         op: uapi::OSTOR_OP_LOOKUP,
-        map_fd: -1,
+        map_fd: fd.as_raw_fd(),
         ..Default::default()
     };
     let mut recurse = ostor_recurse {
@@ -119,17 +140,16 @@ fn commands_before_there_is_a_map() -> Result<()> {
     };
     let device = TortureDevice::open()?;
     refused("RECURSE", &mut || {
-        torture::ioctl::recurse(&device, fd, &mut recurse)
+        torture::ioctl::recurse(&device, &mut recurse)
     });
     let mut bench = ostor_bench {
         bench: uapi::OSTOR_BENCH_GET_MISS,
         maps: 1,
         iterations: 1,
+        map_fd: fd.as_raw_fd(),
         ..ostor_bench::default()
     };
-    refused("BENCH", &mut || {
-        torture::ioctl::bench(&device, fd, &mut bench)
-    });
+    refused("BENCH", &mut || torture::ioctl::bench(&device, &mut bench));
     let mut context = ostor_context {
         cpus: 1,
         ops_count: 1,
@@ -140,7 +160,7 @@ fn commands_before_there_is_a_map() -> Result<()> {
     let (mut ops, mut seen) = ([op], [ostor_context_cpu::default()]);
     refused("CONTEXT", &mut || {
         let (ops, seen) = (Buffer::At(&mut ops), Buffer::At(&mut seen));
-        torture::ioctl::context(&device, fd, &mut context, ops, seen)
+        torture::ioctl::context(&device, &mut context, ops, seen)
     });
 
     ioctl::stats(fd)?;

@@ -176,6 +176,10 @@ pub(crate) struct BenchArgs {
     /// Run each measurement 8 times instead of 500
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Measure owners that have values in N maps instead, for each N of a list
+    #[arg(long, value_name = "N,N…", value_delimiter = ',',
+        value_parser = clap::value_parser!(u32).range(1..=16_384))]
+    pub(crate) maps: Vec<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -283,12 +287,12 @@ pub(crate) struct BlackoutArgs {
     pub(crate) owners: u64,
 }
 
-/// Needs the test flavour.
+/// Tables of the default size make it slow: load the module with larger ones.
 #[derive(Debug, Args)]
 pub(crate) struct MassExitArgs {
     /// Number of owners
     #[arg(long, default_value_t = MASS_EXIT_OWNERS,
-          value_parser = clap::value_parser!(u64).range(1..=u64::from(uapi::OSTOR_CROWD_MAX)))]
+          value_parser = clap::value_parser!(u64).range(1..=u64::from(uapi::OSTOR_MASS_EXIT_MAX)))]
     pub(crate) count: u64,
     /// Most microseconds for which interrupts may be disabled [default: 1000, if
     /// the kernel can measure it]
@@ -308,7 +312,6 @@ pub(crate) struct UpstreamTestsArgs {
     pub(crate) seconds: u64,
 }
 
-/// Needs the test flavour.
 #[derive(Debug, Args)]
 pub(crate) struct CompareGuardsArgs {
     /// Duration for each guard

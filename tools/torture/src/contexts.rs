@@ -158,7 +158,7 @@ impl Session<'_> {
             period: self.period,
             below: self.below,
         };
-        let rows = self.repeat(&run, &map, time, &mut tick);
+        let rows = self.repeat(&run, time, &mut tick);
         object.end()?;
         drop(map);
         match rows {
@@ -176,7 +176,6 @@ impl Session<'_> {
     fn repeat(
         &self,
         run: &Run<'_>,
-        map: &Map,
         time: Duration,
         tick: &mut impl FnMut(),
     ) -> device::Result<Vec<Row>> {
@@ -184,7 +183,7 @@ impl Session<'_> {
         let mut left = time;
         while !left.is_zero() {
             let slice = left.min(SLICE);
-            for (row, more) in rows.iter_mut().zip(run.run(self.device, map, slice)?) {
+            for (row, more) in rows.iter_mut().zip(run.run(self.device, slice)?) {
                 row.runs += more.runs;
                 row.elsewhere += more.elsewhere;
                 row.inside.add(&more.inside.into());
@@ -370,18 +369,18 @@ fn failed(stats: &OpStats) -> u64 {
 #[cfg(test)]
 mod tests {
     use ostor::text::{COLUMNS, assert_fits};
-    use uapi::ostor_tally;
+    use uapi::ostor_op_stats;
 
     use super::*;
 
     fn row(context: Context, owner: Kind, cpu: u32, count: u64) -> Row {
-        let mut stats = ostor_tally {
+        let mut stats = ostor_op_stats {
             ok: count,
             enoent: count,
             enomem: count,
             edeadlk: count,
             max_ns: count,
-            ..ostor_tally::default()
+            ..ostor_op_stats::default()
         };
         stats.histogram[30] = count;
         Row {

@@ -9,9 +9,9 @@ use ostor::exit::{Exit, UsageError};
 use ostor::output::Output;
 use ostor::report::Report;
 use ostor::text::grouped;
-use ostor::torture::{TortureDevice, mass_exit, need_test_flavour};
+use ostor::torture::{TortureDevice, mass_exit};
 use serde_json::{Value, json};
-use uapi::ostor_crowd;
+use uapi::ostor_mass_exit;
 
 use crate::cli::MassExitArgs;
 use crate::irqsoff::IrqsOff;
@@ -19,13 +19,9 @@ use crate::irqsoff::IrqsOff;
 /// Most microseconds with interrupts disabled, by default.
 const MAX_IRQS_OFF_US: u64 = 1000;
 
-/// Parameters of the module that make its tables large enough.
-const PARAMETERS: &str = " map_bits=16 index_bits=16";
-
 /// Runs the command.
 pub(crate) fn run(args: &MassExitArgs, output: &Output) -> Result<Exit> {
     let device = TortureDevice::open()?;
-    need_test_flavour(&device, PARAMETERS)?;
     let tracer = IrqsOff::start()?;
     if tracer.is_none() && args.max_irqs_off_us.is_some() {
         let text = "this kernel cannot measure times with interrupts disabled: it needs \
@@ -44,10 +40,9 @@ pub(crate) fn run(args: &MassExitArgs, output: &Output) -> Result<Exit> {
     report.print_with("mass-exit", fields(&seen, irqs_off_us)?, text, output)
 }
 
-fn check(seen: &ostor_crowd, irqs_off_us: Option<u64>, max_us: u64) -> Report {
+fn check(seen: &ostor_mass_exit, irqs_off_us: Option<u64>, max_us: u64) -> Report {
     let mut report = Report::default();
     report.expect("values dropped", seen.dropped, seen.count);
-    report.expect("bytes charged at the end", seen.charged, 0);
     if seen.deaths == 0 || seen.deaths == seen.count {
         report.problem(format!(
             "no race: {} of {} owners died before the map was freed; use more owners",
@@ -62,13 +57,13 @@ fn check(seen: &ostor_crowd, irqs_off_us: Option<u64>, max_us: u64) -> Report {
     report
 }
 
-fn fields(seen: &ostor_crowd, irqs_off_us: Option<u64>) -> Result<Value> {
+fn fields(seen: &ostor_mass_exit, irqs_off_us: Option<u64>) -> Result<Value> {
     let mut fields = serde_json::to_value(seen)?;
     fields["irqs_off_us"] = json!(irqs_off_us);
     Ok(fields)
 }
 
-fn lines(seen: &ostor_crowd, irqs_off_us: Option<u64>) -> String {
+fn lines(seen: &ostor_mass_exit, irqs_off_us: Option<u64>) -> String {
     let ms = |ns: u64| grouped(ns / 1_000_000);
     let irqs_off = irqs_off_us.map_or_else(
         || "not measured: this kernel has no tracer for it".to_owned(),
@@ -81,7 +76,6 @@ fn lines(seen: &ostor_crowd, irqs_off_us: Option<u64>) -> String {
          map freed in                 {} ms\n\
          elements ended by deaths     {}\n\
          values dropped               {}\n\
-         bytes left charged           {}\n\
          longest interrupts disabled  {irqs_off}",
         grouped(seen.count),
         ms(seen.create_ns),
@@ -89,7 +83,6 @@ fn lines(seen: &ostor_crowd, irqs_off_us: Option<u64>) -> String {
         ms(seen.end_ns),
         grouped(seen.deaths),
         grouped(seen.dropped),
-        grouped(seen.charged),
     )
 }
 
@@ -97,26 +90,25 @@ fn lines(seen: &ostor_crowd, irqs_off_us: Option<u64>) -> String {
 mod tests {
     use super::*;
 
-    fn good() -> ostor_crowd {
-        ostor_crowd {
+    fn good() -> ostor_mass_exit {
+        ostor_mass_exit {
             count: 100,
             deaths: 60,
             dropped: 100,
-            ..ostor_crowd::default()
+            ..ostor_mass_exit::default()
         }
     }
 
     #[test]
     fn each_wrong_count_is_a_problem() {
-        type Change = fn(&mut ostor_crowd);
-        let changes: [Change; 5] = [
+        type Change = fn(&mut ostor_mass_exit);
+        let changes: [Change; 4] = [
             |seen| seen.dropped = 99,
             |seen| seen.dropped = 101,
-            |seen| seen.charged = 1,
             |seen| seen.deaths = 0,
             |seen| seen.deaths = 100,
         ];
-        let problems = |seen: &ostor_crowd, us| check(seen, us, 1000).problems().len();
+        let problems = |seen: &ostor_mass_exit, us| check(seen, us, 1000).problems().len();
         assert_eq!(problems(&good(), None), 0);
         assert_eq!(problems(&good(), Some(1000)), 0);
         assert_eq!(problems(&good(), Some(1001)), 1);

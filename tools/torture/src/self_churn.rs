@@ -7,7 +7,11 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use ostor::device::{Map, Owner};
+use ostor::torture::OpKind;
 use serde::Serialize;
+
+/// The result of an operation.
+pub(crate) type OpResult = std::result::Result<(), Errno>;
 
 /// The operations of one thread, or of several.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -23,22 +27,28 @@ pub(crate) struct OpCounts {
 }
 
 impl OpCounts {
-    /// Creates and deletes the value once.
-    pub(crate) fn step(&mut self, map: &Map) {
+    /// Creates and deletes the value once. `run` runs an operation of the thread on its
+    /// own value.
+    pub(crate) fn step(&mut self, run: &impl Fn(OpKind) -> OpResult) {
         self.creates += 1;
-        if let Err(error) = map.get_or_create(Owner::Current, b"own") {
-            return count(&mut self.create_errors, error.errno());
+        if let Err(errno) = run(OpKind::Create) {
+            return count(&mut self.create_errors, errno);
         }
         self.deletes += 1;
-        if let Err(error) = map.delete(Owner::Current) {
-            count(&mut self.delete_errors, error.errno());
+        if let Err(errno) = run(OpKind::Delete) {
+            count(&mut self.delete_errors, errno);
         }
     }
 
     /// Creates and deletes the value until `end`, and calls `pause` after each delete.
-    pub(crate) fn steps_until(&mut self, end: Instant, map: &Map, pause: impl Fn()) {
+    pub(crate) fn steps_until(
+        &mut self,
+        end: Instant,
+        run: impl Fn(OpKind) -> OpResult,
+        pause: impl Fn(),
+    ) {
         while Instant::now() < end {
-            self.step(map);
+            self.step(&run);
             pause();
         }
     }
@@ -76,6 +86,15 @@ impl OpCounts {
         names.dedup();
         names.into_iter().map(String::as_str).collect()
     }
+}
+
+/// Runs an operation on the calling thread's value, by the commands of a map.
+pub(crate) fn run_in(map: &Map, kind: OpKind) -> OpResult {
+    let result = match kind {
+        OpKind::Delete => map.delete(Owner::Current),
+        _ => map.get_or_create(Owner::Current, b"own").map(drop),
+    };
+    result.map_err(|error| error.errno())
 }
 
 fn count(errors: &mut BTreeMap<String, u64>, errno: Errno) {

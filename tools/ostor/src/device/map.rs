@@ -53,29 +53,32 @@ impl Mode {
 impl Map {
     /// Creates a map of values of `value_size` bytes.
     pub fn create(value_size: u32) -> Result<Self> {
-        Self::create_with(value_size, 0)
+        Self::create_with(value_size, 0, "")
+    }
+
+    /// Creates a map with a name for listings: up to 15 letters, digits, `_` and `.`.
+    pub fn create_named(value_size: u32, name: &str) -> Result<Self> {
+        Self::create_with(value_size, 0, name)
     }
 
     /// Creates a map in which the value of a listening TCP socket is copied to each
     /// socket that it accepts.
     pub fn create_cloning(value_size: u32) -> Result<Self> {
-        Self::create_with(value_size, uapi::OSTOR_MAP_CLONE)
+        Self::create_with(value_size, uapi::OSTOR_MAP_CLONE, "")
     }
 
-    /// Creates a map whose operations fail while a counter of their CPU is raised, as
-    /// those of BPF task storage did before rqspinlock. Needs the test flavour, without
-    /// which the device refuses the flag with EINVAL.
-    pub fn create_busy(value_size: u32) -> Result<Self> {
-        Self::create_with(value_size, uapi::OSTOR_MAP_BUSY)
-    }
-
-    fn create_with(value_size: u32, flags: u32) -> Result<Self> {
+    /// Creates a map with flags and a name. The device refuses a name without an end, so
+    /// all bytes but the last one can be used.
+    pub fn create_with(value_size: u32, flags: u32, name: &str) -> Result<Self> {
         let fd = OwnedFd::from(open()?);
-        let arg = ostor_map_create {
+        let mut arg = ostor_map_create {
             value_size,
             flags,
             ..ostor_map_create::default()
         };
+        for (to, from) in arg.name.iter_mut().zip(name.bytes()) {
+            *to = from;
+        }
         ioctl::map_create(fd.as_fd(), arg).map_err(Error::refused("create a map"))?;
         Ok(Self { fd, value_size })
     }

@@ -6,6 +6,7 @@ mod error;
 mod kind;
 mod list;
 mod map;
+mod map_list;
 mod owned;
 mod owner;
 
@@ -16,6 +17,7 @@ pub use error::{Error, Result};
 pub use kind::Kind;
 pub use list::{Item, Listing};
 pub use map::{Elem, Map, Mode};
+pub use map_list::{MapListing, list_maps, text_of};
 pub use owned::{OwnerListing, list_owner};
 pub use owner::Owner;
 

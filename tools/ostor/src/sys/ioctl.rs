@@ -12,8 +12,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::Result;
 use nix::errno::Errno;
 use uapi::{
-    ostor_elem, ostor_entry, ostor_list, ostor_list_owner, ostor_map_create, ostor_map_info,
-    ostor_owned, ostor_stats,
+    ostor_elem, ostor_entry, ostor_list, ostor_list_owner, ostor_listed_map, ostor_map_create,
+    ostor_map_info, ostor_map_list, ostor_owned, ostor_stats,
 };
 
 use super::page::Page;
@@ -174,6 +174,18 @@ pub fn list_owner(
     // SAFETY: `arg` is of the type that the command takes. The kernel writes at most
     // `capacity` items to the buffer; `Buffer::address` has checked that they fit.
     unsafe { ioctl(fd, uapi::OSTOR_CMD_LIST_OWNER, arg) }
+}
+
+/// `OSTOR_IOC_MAP_LIST`, into `entries`.
+pub fn map_list(
+    fd: BorrowedFd<'_>,
+    arg: &mut ostor_map_list,
+    mut entries: Buffer<'_, ostor_listed_map>,
+) -> Result<()> {
+    arg.entries = entries.address(arg.capacity);
+    // SAFETY: `arg` is of the type that the command takes. The kernel writes at most
+    // `capacity` items to the buffer; `Buffer::address` has checked that they fit.
+    unsafe { ioctl(fd, uapi::OSTOR_CMD_MAP_LIST, arg) }
 }
 
 /// The argument that [`probe`] passes.

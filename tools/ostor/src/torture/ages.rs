@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! How many grace periods pass while a reader holds unlinked objects.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 use uapi::ostor_ages;
@@ -26,10 +26,10 @@ impl Ages {
         let mut arg = ostor_ages {
             owner: owner.to_uapi(),
             hold_us: time.as_micros() as u32,
+            map_fd: map.as_fd().as_raw_fd(),
             ..ostor_ages::default()
         };
-        ioctl::ages(device, map.as_fd(), &mut arg)
-            .map_err(Error::refused("read the ages of held objects"))?;
+        ioctl::ages(device, &mut arg).map_err(Error::refused("read the ages of held objects"))?;
         Ok(Self {
             counts: arg.ages,
             reused: arg.reused,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Timing operations inside the kernel.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use serde::Serialize;
 use uapi::ostor_bench;
@@ -58,10 +58,10 @@ impl Bench<'_> {
             bench: self.kind as u32,
             maps: self.maps,
             iterations: self.iterations,
+            map_fd: map.as_fd().as_raw_fd(),
             ..ostor_bench::default()
         };
-        ioctl::bench(device, map.as_fd(), &mut arg)
-            .map_err(Error::refused("measure an operation"))?;
+        ioctl::bench(device, &mut arg).map_err(Error::refused("measure an operation"))?;
         Ok(Cost {
             ns: arg.ns.saturating_sub(arg.empty_ns),
             reap_ns: arg.reap_ns,

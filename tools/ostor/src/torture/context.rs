@@ -2,7 +2,6 @@
 //! Running operations in interrupt, NMI and probe context.
 
 use std::fmt::{self, Display};
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -10,7 +9,7 @@ use serde::Serialize;
 use uapi::{ostor_context, ostor_context_cpu};
 
 use super::{Op, TortureDevice, ioctl};
-use crate::device::{Error, Map, Result};
+use crate::device::{Error, Result};
 use crate::sys::ioctl::Buffer;
 
 /// A context in which operations run. This is the tools' one list of contexts.
@@ -87,12 +86,7 @@ pub struct Run<'a> {
 
 impl Run<'_> {
     /// Runs the batches for `time`, at most a minute.
-    pub fn run(
-        &self,
-        device: &TortureDevice,
-        map: &Map,
-        time: Duration,
-    ) -> Result<Vec<ostor_context_cpu>> {
+    pub fn run(&self, device: &TortureDevice, time: Duration) -> Result<Vec<ostor_context_cpu>> {
         let mut arg = ostor_context {
             cpus: self.cpus.iter().fold(0, |set, cpu| set | (1 << cpu)),
             context: self.context as u32,
@@ -109,7 +103,6 @@ impl Run<'_> {
         let mut results = vec![ostor_context_cpu::default(); self.cpus.len()];
         ioctl::context(
             device,
-            map.as_fd(),
             &mut arg,
             Buffer::At(&mut ops),
             Buffer::At(&mut results),

@@ -11,9 +11,9 @@ use crate::device::{Error, Result};
 /// All fault sites with their settings and counts.
 pub fn fault_sites(device: &TortureDevice) -> Result<Vec<ostor_fault>> {
     let mut sites = Vec::new();
-    for point in 0.. {
+    for site in 0.. {
         let arg = ostor_fault {
-            point,
+            site,
             ..ostor_fault::default()
         };
         match set_fault(device, arg) {

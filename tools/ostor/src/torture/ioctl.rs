@@ -2,56 +2,59 @@
 //! One function per ioctl of the test drivers.
 //!
 //! As in [`crate::sys::ioctl`], arguments are passed on unchecked, so that a test can
-//! pass ones that the driver must refuse. A driver that works on a map takes the map's
-//! descriptor beside its argument.
+//! pass ones that the driver must refuse.
 
 #![expect(unsafe_code, reason = "the ioctl boundary")]
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 
 use nix::Result;
 use uapi::{
-    ostor_ages, ostor_bench, ostor_context, ostor_context_cpu, ostor_crowd, ostor_cycle,
-    ostor_fault, ostor_op, ostor_recurse,
+    ostor_ages, ostor_bench, ostor_context, ostor_context_cpu, ostor_cycle, ostor_fault,
+    ostor_mass_exit, ostor_op, ostor_recurse,
 };
 
 use super::TortureDevice;
 use crate::sys::ioctl::{Buffer, ioctl, plain};
 
-/// `OSTOR_IOC_RECURSE`
-pub fn recurse(_: &TortureDevice, map: BorrowedFd<'_>, arg: &mut ostor_recurse) -> Result<()> {
-    plain(map, uapi::OSTOR_CMD_RECURSE, arg)
+/// `OSTOR_TORTURE_IOC_OP`
+pub fn op(device: &TortureDevice, arg: &mut ostor_op) -> Result<()> {
+    plain(device.as_fd(), uapi::OSTOR_TORTURE_CMD_OP, arg)
 }
 
-/// `OSTOR_IOC_BENCH`
-pub fn bench(_: &TortureDevice, map: BorrowedFd<'_>, arg: &mut ostor_bench) -> Result<()> {
-    plain(map, uapi::OSTOR_CMD_BENCH, arg)
+/// `OSTOR_TORTURE_IOC_RECURSE`
+pub fn recurse(device: &TortureDevice, arg: &mut ostor_recurse) -> Result<()> {
+    plain(device.as_fd(), uapi::OSTOR_TORTURE_CMD_RECURSE, arg)
 }
 
-/// `OSTOR_IOC_AGES`
-pub fn ages(_: &TortureDevice, map: BorrowedFd<'_>, arg: &mut ostor_ages) -> Result<()> {
-    plain(map, uapi::OSTOR_CMD_AGES, arg)
+/// `OSTOR_TORTURE_IOC_BENCH`
+pub fn bench(device: &TortureDevice, arg: &mut ostor_bench) -> Result<()> {
+    plain(device.as_fd(), uapi::OSTOR_TORTURE_CMD_BENCH, arg)
 }
 
-/// `OSTOR_IOC_FAULT`
+/// `OSTOR_TORTURE_IOC_AGES`
+pub fn ages(device: &TortureDevice, arg: &mut ostor_ages) -> Result<()> {
+    plain(device.as_fd(), uapi::OSTOR_TORTURE_CMD_AGES, arg)
+}
+
+/// `OSTOR_TORTURE_IOC_FAULT`
 pub fn fault(device: &TortureDevice, arg: &mut ostor_fault) -> Result<()> {
-    plain(device.as_fd(), uapi::OSTOR_CMD_FAULT, arg)
+    plain(device.as_fd(), uapi::OSTOR_TORTURE_CMD_FAULT, arg)
 }
 
-/// `OSTOR_IOC_CROWD`
-pub fn mass_exit(device: &TortureDevice, arg: &mut ostor_crowd) -> Result<()> {
-    plain(device.as_fd(), uapi::OSTOR_CMD_CROWD, arg)
+/// `OSTOR_TORTURE_IOC_MASS_EXIT`
+pub fn mass_exit(device: &TortureDevice, arg: &mut ostor_mass_exit) -> Result<()> {
+    plain(device.as_fd(), uapi::OSTOR_TORTURE_CMD_MASS_EXIT, arg)
 }
 
-/// `OSTOR_IOC_CYCLE`
+/// `OSTOR_TORTURE_IOC_CYCLE`
 pub fn cycle(device: &TortureDevice, arg: &mut ostor_cycle) -> Result<()> {
-    plain(device.as_fd(), uapi::OSTOR_CMD_CYCLE, arg)
+    plain(device.as_fd(), uapi::OSTOR_TORTURE_CMD_CYCLE, arg)
 }
 
-/// `OSTOR_IOC_CONTEXT`: runs `ops` and writes one item of `results` per CPU.
+/// `OSTOR_TORTURE_IOC_CONTEXT`: runs `ops` and writes one item of `results` per CPU.
 pub fn context(
-    _: &TortureDevice,
-    map: BorrowedFd<'_>,
+    device: &TortureDevice,
     arg: &mut ostor_context,
     mut ops: Buffer<'_, ostor_op>,
     mut results: Buffer<'_, ostor_context_cpu>,
@@ -61,5 +64,5 @@ pub fn context(
     // SAFETY: `arg` is of the type that the command takes. The kernel reads `ops_count`
     // items of `ops` and writes one item of `results` for each bit of `cpus`;
     // `Buffer::address` has checked that the buffers are that long.
-    unsafe { ioctl(map, uapi::OSTOR_CMD_CONTEXT, arg) }
+    unsafe { ioctl(device.as_fd(), uapi::OSTOR_TORTURE_CMD_CONTEXT, arg) }
 }

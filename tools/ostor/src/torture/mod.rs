@@ -37,7 +37,7 @@ pub use recurse::{Outcome, Point, Recursion};
 use crate::device::{self, Result};
 
 /// Path of the torture device.
-pub const DEVICE: &str = "/dev/owner_storage";
+pub const DEVICE: &str = "/dev/owner_storage_torture";
 
 /// An open file of the torture device.
 #[derive(Debug)]

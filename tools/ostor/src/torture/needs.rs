@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Whether the loaded module is of the test flavour, without which faults, mass exits
-//! and the ages of held objects do not exist.
+//! Whether the loaded module is of the test flavour, without which faults and the ages of
+//! held objects do not exist.
 
 use nix::errno::Errno;
 
@@ -10,8 +10,9 @@ use crate::device::Result;
 /// A command needs the test flavour, or needs it with other parameters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{what}; start with `scripts/vm --no-module --test-module`, and in the guest load it with \
-     `insmod /modules/owner_storage_test.ko{parameters}`"
+    "{what}; start with `scripts/vm --no-module --test-module`, and in the guest load \
+     /modules/owner_storage_test_torture.ko after `insmod \
+     /modules/owner_storage_test.ko{parameters}`"
 )]
 pub struct MissingFlavour {
     what: &'static str,

@@ -4,10 +4,12 @@
 use std::os::fd::{AsFd, AsRawFd};
 
 use clap::ValueEnum;
+use nix::errno::Errno;
 use serde::Serialize;
 use uapi::ostor_op;
 
-use crate::device::{Map, Mode, Owner, Result};
+use super::{TortureDevice, ioctl, to_result};
+use crate::device::{Error, Map, Mode, Owner, Result};
 
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
@@ -55,6 +57,21 @@ impl Op<'_> {
             OpKind::Update => self.map.update(self.owner, value, self.mode).map(drop),
             OpKind::Delete => self.map.delete(self.owner),
         }
+    }
+
+    /// Runs the operation in the torture module, behind the counter of
+    /// `OSTOR_OP_BUSY_COUNTER` if `is_counted`.
+    pub fn run_behind_counter(
+        &self,
+        device: &TortureDevice,
+        is_counted: bool,
+    ) -> Result<std::result::Result<(), Errno>> {
+        let mut arg = self.to_uapi();
+        if is_counted {
+            arg.flags |= uapi::OSTOR_OP_BUSY_COUNTER;
+        }
+        ioctl::op(device, &mut arg).map_err(Error::refused("run an operation"))?;
+        Ok(to_result(arg.result))
     }
 
     /// The operation as the drivers take it.

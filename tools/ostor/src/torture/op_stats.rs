@@ -3,15 +3,15 @@
 
 use nix::errno::Errno;
 use serde::Serialize;
-use uapi::ostor_tally;
+use uapi::ostor_op_stats;
 
 /// Counts of results, and a log2 histogram of times.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct OpStats(ostor_tally);
+pub struct OpStats(ostor_op_stats);
 
-impl From<ostor_tally> for OpStats {
-    fn from(tally: ostor_tally) -> Self {
-        Self(tally)
+impl From<ostor_op_stats> for OpStats {
+    fn from(stats: ostor_op_stats) -> Self {
+        Self(stats)
     }
 }
 
@@ -87,9 +87,9 @@ mod tests {
     use super::*;
 
     fn stats(times: &[(usize, u64)], max_ns: u64) -> OpStats {
-        let mut stats = ostor_tally {
+        let mut stats = ostor_op_stats {
             max_ns,
-            ..ostor_tally::default()
+            ..ostor_op_stats::default()
         };
         for &(bucket, count) in times {
             stats.histogram[bucket] = count;
@@ -118,11 +118,11 @@ mod tests {
 
     #[test]
     fn failures_are_named() {
-        let stats = OpStats(ostor_tally {
+        let stats = OpStats(ostor_op_stats {
             enoent: 1,
             edeadlk: 2,
             enomem: 3,
-            ..ostor_tally::default()
+            ..ostor_op_stats::default()
         });
         assert_eq!(stats.failures(), [(Errno::ENOMEM, 3)]);
         assert_eq!((stats.found_nothing(), stats.deadlocks()), (1, 2));

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Running one operation inside another, at a chosen point.
 
-use std::fmt::{self, Display};
-use std::os::fd::{AsFd, AsRawFd};
-
 use clap::ValueEnum;
 use nix::errno::Errno;
 use serde::Serialize;
+use std::fmt::{self, Display};
 use uapi::ostor_recurse;
 
 use super::{Context, Op, TortureDevice, ioctl, to_result};
@@ -76,6 +74,12 @@ pub struct Outcome {
 impl Recursion<'_> {
     /// Runs both operations.
     pub fn run(&self, device: &TortureDevice) -> Result<Outcome> {
+        self.run_behind_counter(device, false)
+    }
+
+    /// Runs both operations, behind the counter of `OSTOR_OP_BUSY_COUNTER` if
+    /// `is_counted`.
+    pub fn run_behind_counter(&self, device: &TortureDevice, is_counted: bool) -> Result<Outcome> {
         let mut arg = ostor_recurse {
             outer: self.outer.to_uapi(),
             inner: self.inner.to_uapi(),
@@ -83,12 +87,19 @@ impl Recursion<'_> {
             context: self.context as u32,
             ..ostor_recurse::default()
         };
+        if is_counted {
+            arg.outer.flags |= uapi::OSTOR_OP_BUSY_COUNTER;
+            arg.inner.flags |= uapi::OSTOR_OP_BUSY_COUNTER;
+        }
         // At this point the driver runs the outer operation in a map of its own, which
         // -1 names.
-        if self.point == Point::Drop && self.inner.map.as_fd().as_raw_fd() == arg.outer.map_fd {
-            arg.inner.map_fd = -1;
+        if self.point == Point::Drop {
+            if arg.inner.map_fd == arg.outer.map_fd {
+                arg.inner.map_fd = -1;
+            }
+            arg.outer.map_fd = -1;
         }
-        ioctl::recurse(device, self.outer.map.as_fd(), &mut arg)
+        ioctl::recurse(device, &mut arg)
             .map_err(Error::refused("run one operation inside another"))?;
         Ok(Outcome {
             outer: to_result(arg.outer.result),

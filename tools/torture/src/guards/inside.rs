@@ -8,7 +8,11 @@ use ostor::process::Child;
 use ostor::torture::{self, Op, OpKind, Point, Recursion, TortureDevice};
 
 /// The result of a create that runs inside the create of another owner, on the same CPU.
-pub(super) fn result(device: &TortureDevice, map: &Map) -> Result<std::result::Result<(), Errno>> {
+pub(super) fn result(
+    device: &TortureDevice,
+    map: &Map,
+    is_counted: bool,
+) -> Result<std::result::Result<(), Errno>> {
     let process = Child::idle()?;
     let create = |owner| Op {
         kind: OpKind::Create,
@@ -23,7 +27,7 @@ pub(super) fn result(device: &TortureDevice, map: &Map) -> Result<std::result::R
         point: Point::None,
         context: torture::Context::Task,
     }
-    .run(device)?;
+    .run_behind_counter(device, is_counted)?;
     map.delete(Owner::Current)?;
     outcome.inner.context("the inner operation did not run")
 }

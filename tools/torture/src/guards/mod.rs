@@ -16,7 +16,7 @@ use ostor::output::Output;
 use ostor::report::Report;
 use ostor::settle;
 use ostor::text::{grouped, table};
-use ostor::torture::{MissingFlavour, TortureDevice};
+use ostor::torture::TortureDevice;
 use serde::Serialize;
 use serde_json::json;
 
@@ -54,9 +54,11 @@ pub(crate) fn run(args: &CompareGuardsArgs, output: &Output) -> Result<Exit> {
     let device = TortureDevice::open()?;
     let cpus = cpus::usable()?;
     let measure = |guard: Guard| -> Result<Measured> {
-        let map = guard.map()?;
-        let inside = inside::result(&device, &map)?;
-        let counts = workload::run(&map, &cpus, Duration::from_secs(args.seconds))?;
+        let map = Map::create(VALUE_SIZE)?;
+        let is_counted = guard == Guard::Counter;
+        let inside = inside::result(&device, &map, is_counted)?;
+        let time = Duration::from_secs(args.seconds);
+        let counts = workload::run(&device, &map, is_counted, &cpus, time)?;
         Ok(Measured::new(guard, counts, inside))
     };
     let measured = [measure(Guard::Counter)?, measure(Guard::Rqspinlock)?];
@@ -87,17 +89,6 @@ pub(crate) fn run(args: &CompareGuardsArgs, output: &Output) -> Result<Exit> {
 }
 
 impl Guard {
-    /// A map with the guard.
-    fn map(self) -> Result<Map> {
-        match self {
-            Self::Rqspinlock => Ok(Map::create(VALUE_SIZE)?),
-            Self::Counter => Map::create_busy(VALUE_SIZE).map_err(|error| match error.errno() {
-                Errno::EINVAL => MissingFlavour::not_loaded("").into(),
-                _ => error.into(),
-            }),
-        }
-    }
-
     fn name(self) -> &'static str {
         match self {
             Self::Counter => "counter per CPU",

@@ -6,11 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use ostor::device::Map;
+use ostor::device::{Map, Mode, Owner};
 use ostor::sys::sched;
+use ostor::torture::{Op, OpKind, TortureDevice};
 
 use crate::cpus;
-use crate::self_churn::OpCounts;
+use crate::self_churn::{OpCounts, OpResult};
 use ostor::progress::Progress;
 
 /// The threads of a CPU, in words.
@@ -37,7 +38,24 @@ const URGENCIES: [Urgency; 4] = [
 ];
 
 /// Runs the threads on all CPUs for `time`.
-pub(crate) fn run(map: &Map, cpus: &[usize], time: Duration) -> Result<OpCounts> {
+pub(crate) fn run(
+    device: &TortureDevice,
+    map: &Map,
+    is_counted: bool,
+    cpus: &[usize],
+    time: Duration,
+) -> Result<OpCounts> {
+    let run = |kind| {
+        let op = Op {
+            kind,
+            mode: Mode::Any,
+            map,
+            owner: Owner::Current,
+            seed: 1,
+        };
+        op.run_behind_counter(device, is_counted)
+            .unwrap_or_else(|error| Err(error.errno()))
+    };
     let threads = cpus
         .iter()
         .flat_map(|&cpu| URGENCIES.map(|urgency| (cpu, urgency)));
@@ -45,12 +63,12 @@ pub(crate) fn run(map: &Map, cpus: &[usize], time: Duration) -> Result<OpCounts>
     thread::scope(|scope| {
         let threads: Vec<_> = threads
             .map(|(cpu, urgency)| {
-                let ready = &ready;
+                let (ready, run) = (&ready, &run);
                 scope.spawn(move || -> Result<OpCounts> {
                     let prepared = urgency.prepare(cpu);
                     ready.wait();
                     prepared?;
-                    Ok(urgency.churn(map, Instant::now() + time))
+                    Ok(urgency.churn(run, Instant::now() + time))
                 })
             })
             .collect();
@@ -78,11 +96,11 @@ impl Urgency {
         }
     }
 
-    fn churn(self, map: &Map, end: Instant) -> OpCounts {
+    fn churn(self, run: impl Fn(OpKind) -> OpResult, end: Instant) -> OpCounts {
         let mut counts = OpCounts::default();
         match self {
-            Self::Nice(_) => counts.steps_until(end, map, || {}),
-            Self::RealTime => counts.steps_until(end, map, || thread::sleep(SLEEP)),
+            Self::Nice(_) => counts.steps_until(end, run, || {}),
+            Self::RealTime => counts.steps_until(end, run, || thread::sleep(SLEEP)),
         }
         counts
     }

@@ -116,7 +116,7 @@ impl Interrupted {
             below: true,
         };
         let mut all = [OpStats::default(), OpStats::default()];
-        for cpu in run.run(device, &self.map, time)? {
+        for cpu in run.run(device, time)? {
             all[0].add(&cpu.inside.into());
             all[1].add(&cpu.below.into());
         }

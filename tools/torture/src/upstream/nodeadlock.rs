@@ -11,7 +11,7 @@ use ostor::device::Map;
 
 use super::row::{Row, Wanted};
 use crate::cpus;
-use crate::self_churn::OpCounts;
+use crate::self_churn::{OpCounts, run_in};
 
 const THREADS: usize = 32;
 
@@ -32,7 +32,7 @@ pub(super) fn run() -> Result<Row> {
                 ready.wait();
                 prepared?;
                 let mut counts = OpCounts::default();
-                counts.steps_until(Instant::now() + TIME, map, || {});
+                counts.steps_until(Instant::now() + TIME, |kind| run_in(map, kind), || {});
                 Ok(counts)
             })
         });

@@ -10,7 +10,7 @@
 #include <linux/smp.h>
 #include <linux/tracepoint-defs.h>
 
-#include "shim.h"
+#include "contexts.h"
 
 struct ostor_source;
 struct perf_event;
@@ -18,10 +18,10 @@ struct perf_event;
 /*
  * What a ticker's state goes through; the next tick comes only to an idle one.
  *
- * IDLE -> DUE	by the ticker's timer, or who raises the interrupt
- * DUE -> RUNS	by whoever calls the function, on the ticker's CPU
+ * IDLE -> DUE	by the ticker's timer, or by ostor_source_raise()
+ * DUE -> RUNS	by the code that calls the function, on the ticker's CPU
  * RUNS -> IDLE	when the function has returned
- * DUE -> IDLE	by whoever made it due, if nothing came of it
+ * DUE -> IDLE	by the code that made it due, if nothing came of it
  */
 enum ostor_tick {
 	OSTOR_TICK_IDLE,

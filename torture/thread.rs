@@ -3,8 +3,8 @@
 //! Kernel threads that stay on one CPU each, for the length of a call.
 
 use crate::sync::{
+    self,
     counter::Counter,
-    deferred,
     Atomic,
     Relaxed, //
 };
@@ -36,7 +36,7 @@ impl Stop {
 /// which `each` has to look at, and returns when all have. May sleep.
 ///
 /// No `each` begins before the last thread runs: one that keeps its CPU for long, with interrupts
-/// off, might hold up whoever makes the next thread.
+/// off, might delay the creation of the next thread.
 pub(crate) fn with_threads<R>(
     cpus: &[u32],
     each: &(dyn Fn(u32, &Stop) + Sync),
@@ -86,7 +86,7 @@ impl Job<'_> {
             if self.stop.is_asked() {
                 return;
             }
-            deferred::cond_resched();
+            sync::cond_resched();
         }
         (self.each)(self.cpu, self.stop);
     }
@@ -94,7 +94,7 @@ impl Job<'_> {
 
 /// # Invariants
 ///
-/// The tasks are kernel threads that nobody else stops.
+/// The tasks are kernel threads. Only the drop stops them.
 struct Threads<'a> {
     stop: &'a Stop,
     tasks: KVec<NonNull<bindings::task_struct>>,

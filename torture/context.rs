@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Running code in a context that one cannot simply be in: an interrupt, an NMI, a probe.
+//! Runs a function in interrupt, NMI or probe context.
 
 use crate::shim;
 use core::{
@@ -20,21 +20,21 @@ use kernel::{
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) enum Context {
     /// A softirq, of a timer.
-    Softirq = shim::OSTOR_SOURCE_SOFTIRQ as isize,
+    Softirq = shim::OSTOR_CONTEXT_SOFTIRQ as isize,
     /// The interrupt of a timer.
-    Timer = shim::OSTOR_SOURCE_TIMER as isize,
+    Timer = shim::OSTOR_CONTEXT_TIMER as isize,
     /// A hard irq_work.
-    IrqWork = shim::OSTOR_SOURCE_IRQ_WORK as isize,
+    IrqWork = shim::OSTOR_CONTEXT_IRQ_WORK as isize,
     /// The interrupt that another CPU sends.
-    Ipi = shim::OSTOR_SOURCE_IPI as isize,
+    Ipi = shim::OSTOR_CONTEXT_IPI as isize,
     /// An NMI.
-    Nmi = shim::OSTOR_SOURCE_NMI as isize,
-    /// A kprobe in this module, where the CPU holds a lock of the storage and is about to let go.
-    Kprobe = shim::OSTOR_SOURCE_KPROBE as isize,
+    Nmi = shim::OSTOR_CONTEXT_NMI as isize,
+    /// A kprobe in owner_storage, where the CPU holds a lock of the storage and is about to release it.
+    Kprobe = shim::OSTOR_CONTEXT_KPROBE as isize,
     /// The tracepoint `sched_switch`, which is passed under the run queue's lock.
-    RunQueue = shim::OSTOR_SOURCE_RUN_QUEUE as isize,
+    RunQueue = shim::OSTOR_CONTEXT_RUN_QUEUE as isize,
     /// Inside the slab allocator, with and without its locks held.
-    Alloc = shim::OSTOR_SOURCE_ALLOC as isize,
+    Alloc = shim::OSTOR_CONTEXT_ALLOC as isize,
 }
 
 impl Context {
@@ -52,7 +52,7 @@ pub(crate) const MIN_PERIOD_NS: u64 = 100_000;
 /// told whether it is in `context`: an interrupt may also be handled elsewhere.
 ///
 /// No `inside` is under way any more when this returns. Fails with `EOPNOTSUPP` if this kernel has
-/// no such context, and with `EBUSY` if somebody else uses it. May sleep.
+/// no such context, and with `EBUSY` if it is in use. May sleep.
 pub(crate) fn run_in<R>(
     context: Context,
     cpus: u64,
@@ -151,4 +151,12 @@ pub(crate) fn this_cpu() -> u32 {
 pub(crate) fn is_online(cpu: u32) -> bool {
     // SAFETY: An FFI call with no requirement.
     unsafe { shim::ostor_cpu_online(cpu) }
+}
+
+/// A CPU that is online, another one than this if there is one.
+pub(crate) fn another_cpu() -> u32 {
+    let here = this_cpu();
+    (0..u64::BITS)
+        .find(|&cpu| cpu != here && is_online(cpu))
+        .unwrap_or(here)
 }

@@ -2,29 +2,27 @@
 
 //! Recursion at the end: an operation inside the drop of a value that another operation has ended.
 
-use super::{
-    elem::Op,
-    op::Prepared,
-    recurse::Inner, //
-};
 use crate::{
-    storage::{
-        create::Mode,
-        error::Refusal,
-        map::Map, //
+    op::{
+        Op,
+        Prepared, //
     },
-    sync::{
-        rcu,
-        Completion, //
-    }, //
+    recurse::Inner,
+    sync::Completion, //
 };
 use kernel::{
     new_mutex,
     prelude::*,
     sync::{
+        rcu,
         Arc,
         Mutex, //
     }, //
+};
+use owner_storage::api::{
+    Map,
+    Mode,
+    Refusal, //
 };
 
 /// A value that runs an operation when it is dropped, if it has one.
@@ -54,9 +52,9 @@ impl Job {
         let map = self.map.lock().take();
         if let Some(map) = map {
             let op = &self.inner.op;
-            let run = || match op.other_map() {
-                Some(other) => op.run(other),
-                None => run_in(&map, op),
+            let run = || match op.map() {
+                Ok(_) => op.run(),
+                Err(_) => run_in(&map, op),
             };
             // Without memory for it, the operation is seen not to have been run.
             let _ = self.inner.with(&run, |run| run());
@@ -67,7 +65,7 @@ impl Job {
 
 /// Runs the outer operation on a value of its owner's in a map of this function's own, and returns
 /// when the inner one has run in the drop of that value. May sleep.
-pub(super) fn recurse(outer: &Prepared, inner: &Arc<Inner>) -> Result<Result> {
+pub(crate) fn recurse(outer: &Prepared, inner: &Arc<Inner>) -> Result<Result> {
     let map = Arc::new(Map::new()?, GFP_KERNEL)?;
     let its_map = Some(map.clone());
     let job = Arc::pin_init(

@@ -9,7 +9,7 @@ use crate::{
         counter::Counter, //
     },
     uapi::{
-        ostor_tally,
+        ostor_op_stats,
         OSTOR_HISTOGRAM, //
     }, //
 };
@@ -19,7 +19,7 @@ const BUCKETS: usize = OSTOR_HISTOGRAM as usize;
 
 /// The counts. Two of them are not read at one instant.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(crate) struct OpStats {
     ok: Counter,
     enoent: Counter,
     eexist: Counter,
@@ -32,9 +32,9 @@ pub(super) struct Tally {
     histogram: [Counter; BUCKETS],
 }
 
-impl Tally {
+impl OpStats {
     /// Runs `op` and counts what came out. Any context.
-    pub(super) fn time(&self, op: impl FnOnce() -> Result) {
+    pub(crate) fn time(&self, op: impl FnOnce() -> Result) {
         let start = clock::now_ns();
         let result = op();
         let ns = clock::now_ns().saturating_sub(start);
@@ -57,12 +57,12 @@ impl Tally {
     }
 
     /// As user space wants it.
-    pub(super) fn to_uapi(&self) -> ostor_tally {
+    pub(crate) fn to_uapi(&self) -> ostor_op_stats {
         let mut histogram = [0; BUCKETS];
         for (count, counter) in histogram.iter_mut().zip(&self.histogram) {
             *count = counter.get();
         }
-        ostor_tally {
+        ostor_op_stats {
             ok: self.ok.get(),
             enoent: self.enoent.get(),
             eexist: self.eexist.get(),

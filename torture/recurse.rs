@@ -1,35 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The driver of recursion: runs one operation inside another, at a point that a probe marks, and
-//! in any context that can come there.
+//! Recursion: one operation inside another, at a point that a probe marks, in any context that can
+//! come there.
 
-use super::{
-    contexts,
-    drops,
-    elem::{
-        self,
-        Op, //
-    },
-    map::DeviceMap,
-    op::Prepared,
-    Arg,
-    Handle, //
-};
 use crate::{
-    owner::phantom::Phantom,
-    storage::{
-        create::Mode,
-        owner::Owner, //
+    arg::Arg,
+    context::{
+        self,
+        Context, //
     },
+    contexts,
+    device::Handle,
+    op::{
+        code,
+        Prepared, //
+    },
+    probes::Session,
+    recurse_drop,
     sync::{
-        context::{
-            self,
-            Context, //
-        },
         counter::Counter,
-        probes::Session,
-        rcu,
-        trace::Event,
         Atomic,
         Relaxed, //
     },
@@ -39,14 +28,23 @@ use crate::{
     }, //
 };
 use kernel::{
-    fs::File,
     prelude::*,
-    sync::Arc, //
+    sync::{
+        rcu,
+        Arc, //
+    }, //
+};
+use owner_storage::api::{
+    AnyOwner,
+    ByteMap,
+    Event,
+    Mode,
+    OwnerSlot, //
 };
 
 /// The inner operation, and what came of it.
-pub(super) struct Inner {
-    pub(super) op: Prepared,
+pub(crate) struct Inner {
+    pub(crate) op: Prepared,
     context: Option<Context>,
     fired: Counter,
     result: Atomic<i32>,
@@ -61,7 +59,7 @@ impl Inner {
 
     /// Runs `body` with a function that runs `op` as the inner operation, in its context. May
     /// sleep, but for that function.
-    pub(super) fn with<R>(
+    pub(crate) fn with<R>(
         &self,
         op: &(dyn Fn() -> Result + Sync),
         body: impl FnOnce(&dyn Fn()) -> R,
@@ -83,15 +81,21 @@ impl Inner {
     }
 }
 
-pub(super) fn recurse(handle: &Handle, file: &File, arg: &Arg) -> Result {
-    let own = handle.map()?;
+/// Runs one operation inside another, and tells what both returned.
+pub(crate) fn recurse(handle: &Handle, arg: &Arg) -> Result {
     let mut req: ostor_recurse = arg.read_for_update()?;
     if req.pad != 0 || req.reserved != 0 {
         return Err(EINVAL);
     }
-    let outer = Prepared::new(&req.outer, file)?;
+    let is_drop = req.point == uapi::OSTOR_POINT_DROP;
+    let prepare = if is_drop {
+        Prepared::maybe_without_map
+    } else {
+        Prepared::new
+    };
+    let outer = prepare(&req.outer)?;
     let inner = Inner {
-        op: Prepared::new(&req.inner, file)?,
+        op: prepare(&req.inner)?,
         context: contexts::named(req.context)?,
         fired: Counter::new(),
         result: Atomic::new(0),
@@ -102,17 +106,17 @@ pub(super) fn recurse(handle: &Handle, file: &File, arg: &Arg) -> Result {
     {
         return Err(EINVAL);
     }
-    if req.point == uapi::OSTOR_POINT_DROP {
+    if is_drop {
         // Fails here where there is no such context: the worker that drops the value reports nothing.
         inner.with(&|| Ok(()), |_| ())?;
         let inner = Arc::new(inner, GFP_KERNEL)?;
-        req.outer.result = code(drops::recurse(&outer, &inner)?);
+        req.outer.result = code(recurse_drop::recurse(&outer, &inner)?);
         return inner.done(req, arg);
     }
     let mut session = handle.probes()?.session()?;
-    let run_inner = || inner.op.run(own);
+    let run_inner = || inner.op.run();
     req.outer.result = inner.with(&run_inner, |run_inner| {
-        run_at(&mut session, req.point, own, &outer, &inner.op, run_inner)
+        run_at(&mut session, req.point, &outer, &inner.op, run_inner)
     })??;
     inner.done(req, arg)
 }
@@ -130,26 +134,25 @@ impl Inner {
 fn run_at(
     session: &mut Session<'_>,
     point: u32,
-    own: &DeviceMap,
     outer: &Prepared,
     inner: &Prepared,
     run_inner: &dyn Fn(),
 ) -> Result<i32> {
     let mut run_inner = run_inner;
-    let at = outer.addr();
-    let run_outer = || code(outer.run(own));
+    let at = outer.owner().addr();
+    let run_outer = || code(outer.run());
     let event = match point {
         uapi::OSTOR_POINT_NONE => Event::Enter,
         uapi::OSTOR_POINT_STORAGE => Event::StorageLocked,
         uapi::OSTOR_POINT_BUCKET => Event::BucketLocked,
         uapi::OSTOR_POINT_ALLOC => return session.with_alloc_probe(&mut run_inner, run_outer),
         uapi::OSTOR_POINT_BOTH => {
-            let helper = Helper::new(inner.map(own), inner.owner())?;
+            let helper = Helper::new(inner.map()?, inner.owner())?;
             let at_storage = || {
                 let run_helper = &mut || helper.delete();
                 session.with_probe(Event::StorageLocked, at, run_helper, run_outer)
             };
-            let bucket_owner = helper.owner.id().addr();
+            let bucket_owner = helper.owner()?.addr();
             return Ok(session.with_probe(
                 Event::BucketLocked,
                 bucket_owner,
@@ -162,38 +165,49 @@ fn run_at(
     Ok(session.with_probe(event, at, &mut run_inner, run_outer))
 }
 
-/// 0 or a negative errno value.
-fn code(result: Result) -> i32 {
-    result.err().map_or(0, Error::to_errno)
-}
-
-/// An element that shares a bucket with another owner's, to be deleted where that bucket's lock is
-/// wanted to be taken.
+/// An element that shares a bucket with another owner's. It is deleted where that bucket's lock is to
+/// be taken.
 struct Helper<'a> {
-    map: &'a DeviceMap,
-    owner: Phantom,
+    map: &'a ByteMap,
+    /// The last one has the element. The others have the wrong buckets.
+    owners: KVVec<OwnerSlot>,
 }
 
 impl<'a> Helper<'a> {
-    fn new(map: &'a DeviceMap, neighbour: &impl Owner) -> Result<Self> {
-        let raw = map.raw();
-        let owner = (0..Phantom::COUNT)
-            .map(Phantom::new)
-            .find(|phantom| raw.share_bucket(phantom.id(), neighbour.id()))
-            .ok_or(ENOMEM)?;
-        elem::run(map, &owner, Op::Put(Mode::Get), 0, &rcu::read_lock())?;
-        Ok(Self { map, owner })
+    /// Owners that are tried: an owner's address decides on its bucket.
+    const TRIES: usize = 1 << 16;
+
+    fn new(map: &'a ByteMap, neighbour: &AnyOwner) -> Result<Self> {
+        let mut helper = Self {
+            map,
+            owners: KVVec::new(),
+        };
+        for _ in 0..Self::TRIES {
+            helper.owners.push(OwnerSlot::new(), GFP_KERNEL)?;
+            let owner = helper.owner()?;
+            if map.share_bucket(owner, neighbour) {
+                map.put(owner, Mode::Get, &[], &rcu::read_lock())?;
+                return Ok(helper);
+            }
+        }
+        Err(ENOMEM)
+    }
+
+    fn owner(&self) -> Result<&OwnerSlot> {
+        self.owners.last().ok_or(ENOENT)
     }
 
     /// Deletes the element. Any context.
     fn delete(&self) {
         // The only reason to fail is that it was deleted already.
-        let _ = self.map.raw().delete(self.owner.id(), &rcu::read_lock());
+        let _ = self
+            .owner()
+            .map(|owner| self.map.delete(owner, &rcu::read_lock()).is_ok());
     }
 }
 
 impl Drop for Helper<'_> {
     fn drop(&mut self) {
-        self.delete();
+        OwnerSlot::end_all(|| self.owners.iter());
     }
 }

@@ -1,25 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The driver of contexts: runs operations where a system call never is.
+//! Operations in contexts that a system call is never in.
 
-use super::{
-    map::DeviceMap,
-    op::Prepared,
-    tally::Tally,
-    Arg, //
-};
 use crate::{
+    arg::Arg,
+    context::{
+        self,
+        Context, //
+    },
+    op::Prepared,
+    op_stats::OpStats,
     sync::{
-        context::{
-            self,
-            Context, //
-        },
-        counter::Counter,
-        deferred,
-        thread::{
-            self,
-            Stop, //
-        }, //
+        self,
+        counter::Counter, //
+    },
+    thread::{
+        self,
+        Stop, //
     },
     uapi::{
         self,
@@ -29,7 +26,6 @@ use crate::{
     }, //
 };
 use kernel::{
-    fs::File,
     prelude::*,
     time::{
         delay::fsleep,
@@ -52,8 +48,8 @@ struct Place {
     cpu: u32,
     runs: Counter,
     elsewhere: Counter,
-    inside: Tally,
-    below: Tally,
+    inside: OpStats,
+    below: OpStats,
 }
 
 impl Place {
@@ -62,8 +58,8 @@ impl Place {
             cpu,
             runs: Counter::new(),
             elsewhere: Counter::new(),
-            inside: Tally::default(),
-            below: Tally::default(),
+            inside: OpStats::default(),
+            below: OpStats::default(),
         }
     }
 
@@ -80,21 +76,20 @@ impl Place {
 }
 
 /// All that runs in other contexts meanwhile.
-struct Session<'a> {
-    map: &'a DeviceMap,
+struct Session {
     ops: KVec<Prepared>,
     places: KVVec<Place>,
     period: Delta,
 }
 
-pub(super) fn run(map: &DeviceMap, file: &File, arg: &Arg) -> Result {
+/// Runs operations in a context on some CPUs for a time.
+pub(crate) fn run(arg: &Arg) -> Result {
     let req: ostor_context = arg.read()?;
     let context = named(req.context)?;
     check(&req)?;
     let cpus = cpus_of(req.cpus)?;
     let session = Session {
-        map,
-        ops: read_ops(&req, file)?,
+        ops: read_ops(&req)?,
         places: places(&cpus)?,
         period: Delta::from_micros(req.period_us.into()),
     };
@@ -123,7 +118,7 @@ pub(super) fn run(map: &DeviceMap, file: &File, arg: &Arg) -> Result {
 }
 
 /// The context of a number; [`None`] is a task's.
-pub(super) fn named(number: u32) -> Result<Option<Context>> {
+pub(crate) fn named(number: u32) -> Result<Option<Context>> {
     Ok(Some(match number {
         uapi::OSTOR_CONTEXT_TASK => return Ok(None),
         uapi::OSTOR_CONTEXT_SOFTIRQ => Context::Softirq,
@@ -156,19 +151,19 @@ fn check(req: &ostor_context) -> Result {
     Ok(())
 }
 
-fn read_ops(req: &ostor_context, file: &File) -> Result<KVec<Prepared>> {
+fn read_ops(req: &ostor_context) -> Result<KVec<Prepared>> {
     let count = req.ops_count as usize;
     let ptr = UserPtr::from_addr(usize::try_from(req.ops)?);
     let mut reader = UserSlice::new(ptr, count * size_of::<ostor_op>()).reader();
     let mut ops = KVec::with_capacity(count, GFP_KERNEL)?;
     for _ in 0..count {
-        ops.push(Prepared::new(&reader.read()?, file)?, GFP_KERNEL)?;
+        ops.push(Prepared::new(&reader.read()?)?, GFP_KERNEL)?;
     }
     Ok(ops)
 }
 
 /// The CPUs of a set, by rising number; all must be online.
-pub(super) fn cpus_of(set: u64) -> Result<KVec<u32>> {
+pub(crate) fn cpus_of(set: u64) -> Result<KVec<u32>> {
     let mut cpus = KVec::new();
     for cpu in (0..u64::BITS).filter(|cpu| set & 1 << cpu != 0) {
         if !context::is_online(cpu) {
@@ -190,15 +185,15 @@ fn places(cpus: &[u32]) -> Result<KVVec<Place>> {
     Ok(places)
 }
 
-impl Session<'_> {
+impl Session {
     fn place(&self, cpu: u32) -> Option<&Place> {
         self.places.iter().find(|place| place.cpu == cpu)
     }
 
     /// Runs all operations once. Any context.
-    fn batch(&self, tally: &Tally) {
+    fn batch(&self, stats: &OpStats) {
         for op in &self.ops {
-            tally.time(|| op.run(self.map));
+            stats.time(|| op.run());
         }
     }
 
@@ -235,7 +230,7 @@ impl Session<'_> {
         while !stop.is_asked() {
             for _ in 0..BATCHES {
                 self.batch(&place.below);
-                deferred::cond_resched();
+                sync::cond_resched();
             }
             fsleep(REST);
         }

@@ -3,32 +3,13 @@
 //! What operations cost, measured without the cost of a system call. Under `-icount` the clock
 //! counts instructions.
 
-use super::{
-    resolve,
-    Arg, //
-};
 use crate::{
-    owner::{
-        caller,
-        kinds::Visitor, //
-    },
-    storage::{
-        create::Mode,
-        map::ByteMap,
-        owner::Owner,
-        runtime::Runtime, //
-    },
+    arg::Arg,
+    shim,
     sync::{
+        self,
         clock::Stopwatch,
-        deferred,
-        fault::Site,
-        irq,
-        nolock,
-        rcu::{
-            self,
-            Guard, //
-        },
-        res_lock::ResLock, //
+        irq, //
     },
     uapi::{
         self,
@@ -36,7 +17,29 @@ use crate::{
     }, //
 };
 use core::hint::black_box;
-use kernel::prelude::*;
+use kernel::{
+    bindings,
+    current,
+    prelude::*,
+    sync::rcu::{
+        self,
+        Guard, //
+    },
+    types::Opaque, //
+};
+use owner_storage::{
+    api::{
+        self,
+        ByteMap,
+        Mode,
+        Owner,
+        Visitor, //
+    },
+    device::{
+        self,
+        MapFile, //
+    }, //
+};
 
 /// Iterations under one RCU guard.
 const CHUNK: u64 = 256;
@@ -44,16 +47,22 @@ const CHUNK: u64 = 256;
 /// Most maps in which the owner has elements.
 const MAPS_MAX: u32 = 64;
 
-pub(super) fn bench(map: &ByteMap, arg: &Arg) -> Result {
+/// Measures what an operation costs.
+pub(crate) fn bench(arg: &Arg) -> Result {
     let mut req: ostor_bench = arg.read_for_update()?;
-    if req.reserved != 0
+    if req.pad != 0
         || !(1..=MAPS_MAX).contains(&req.maps)
         || !(1..=u64::from(uapi::OSTOR_BENCH_MAX)).contains(&req.iterations)
     {
         return Err(EINVAL);
     }
-    let owner = resolve(&req.owner)?;
-    owner.visit(Bench { map, req: &mut req })?;
+    // SAFETY: Commands are ioctls.
+    let file = unsafe { MapFile::of_fd(req.map_fd) }?;
+    let owner = device::owner(&req.owner)?;
+    owner.visit(Bench {
+        map: file.map()?,
+        req: &mut req,
+    })?;
     arg.write(&req)
 }
 
@@ -67,7 +76,6 @@ impl Visitor for Bench<'_> {
 
     fn visit<O: Owner + Sync>(self, owner: &O) -> Result {
         let Self { map, req } = self;
-        let runtime = Runtime::get().ok_or(ENODEV)?;
         if get(map, owner, &rcu::read_lock()).is_some() {
             return Err(EEXIST);
         }
@@ -79,18 +87,18 @@ impl Visitor for Bench<'_> {
         let mut others = KVec::with_capacity(MAPS_MAX as usize, GFP_KERNEL)?;
         let with_others = req.maps > 1 || req.bench == uapi::OSTOR_BENCH_CREATE_LATER;
         for _ in 0..if with_others { req.maps.max(2) - 1 } else { 0 } {
-            let other = ByteMap::new(map.raw().value_size())?;
+            let other = ByteMap::new(map.value_size())?;
             put(&other)?;
             others.push(other, GFP_KERNEL)?;
         }
         req.empty_ns = measure(n, |_| black_box(()))?;
-        runtime.flush();
-        let reaped = runtime.stats.reap_ns.get();
+        api::flush();
+        let reaped = api::reap_ns();
         req.ns = match req.bench {
             uapi::OSTOR_BENCH_GET_HIT => {
                 put(map)?;
                 let ns = measure(n, |rcu| black_box(get(map, owner, rcu).is_some()));
-                let _ = map.raw().delete(owner.id(), &rcu::read_lock());
+                let _ = map.delete(owner, &rcu::read_lock());
                 ns?
             }
             uapi::OSTOR_BENCH_GET_MISS => {
@@ -100,14 +108,22 @@ impl Visitor for Bench<'_> {
                 measure(n, |rcu| create_delete(map, owner, rcu))?
             }
             uapi::OSTOR_BENCH_LOCK => {
-                let lock = ResLock::new(());
-                measure(n, |_| black_box(lock.with(Site::LinkLock, |()| ()).is_ok()))?
+                let lock = Opaque::new(bindings::rqspinlock_t::default());
+                measure(n, |_| {
+                    // SAFETY: The lock is all zeroes, which is one that is not held.
+                    black_box(unsafe { shim::ostor_lock_pair(lock.get()) })
+                })?
             }
-            uapi::OSTOR_BENCH_ALLOC => measure(n, |_| black_box(nolock::alloc_and_free(128)))?,
+            uapi::OSTOR_BENCH_ALLOC => {
+                measure(n, |_| {
+                    // SAFETY: An FFI call with no requirement.
+                    black_box(unsafe { shim::ostor_nolock_pair(128) })
+                })?
+            }
             _ => return Err(EINVAL),
         };
-        runtime.flush();
-        req.reap_ns = runtime.stats.reap_ns.get() - reaped;
+        api::flush();
+        req.reap_ns = api::reap_ns() - reaped;
         Ok(())
     }
 }
@@ -117,7 +133,7 @@ fn measure<R>(n: u64, mut op: impl FnMut(&Guard) -> R) -> Result<u64> {
     let mut ns = 0;
     let mut left = n;
     while left > 0 {
-        if caller::current().signal_pending() {
+        if current!().signal_pending() {
             return Err(EINTR);
         }
         let chunk = left.min(CHUNK);
@@ -132,7 +148,7 @@ fn measure<R>(n: u64, mut op: impl FnMut(&Guard) -> R) -> Result<u64> {
         });
         drop(rcu);
         left -= chunk;
-        deferred::cond_resched();
+        sync::cond_resched();
     }
     Ok(ns)
 }
@@ -146,5 +162,5 @@ fn get<'a>(map: &'a ByteMap, owner: &impl Owner, rcu: &'a Guard) -> Option<&'a [
 #[inline(never)]
 fn create_delete(map: &ByteMap, owner: &impl Owner, rcu: &Guard) {
     let created = map.put(owner, Mode::Get, &[], rcu).is_ok();
-    black_box(created && map.raw().delete(owner.id(), rcu).is_ok());
+    black_box(created && map.delete(owner, rcu).is_ok());
 }

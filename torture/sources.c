@@ -9,6 +9,8 @@
 #include <linux/percpu.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
+#include <linux/string.h>
+#include <linux/stringify.h>
 #include <linux/timekeeping.h>
 #include <linux/tracepoint.h>
 
@@ -139,7 +141,7 @@ static const struct ostor_source_kind ostor_ipi = {
 	.detach = ostor_ipi_detach,
 };
 
-/* Whoever comes past on the CPU when a tick is due. */
+/* Called by any code that comes past on the CPU when a tick is due. */
 
 static void ostor_hook_tick(struct ostor_ticker *ticker)
 {
@@ -153,10 +155,16 @@ static int ostor_kprobe_enter(struct kprobe *probe, struct pt_regs *regs)
 }
 NOKPROBE_SYMBOL(ostor_kprobe_enter);
 
-/* Where this CPU holds a lock of the module, and is about to let go of it. */
+/* Where this CPU holds a lock of owner_storage, and is about to release it. */
+#ifdef MODULE
+#define OSTOR_UNLOCK __stringify(OSTOR_SUBSYSTEM) ":ostor_res_unlock_irqrestore"
+#else
+#define OSTOR_UNLOCK "ostor_res_unlock_irqrestore"
+#endif
+
 static int ostor_kprobe_attach(struct ostor_source *source)
 {
-	source->probe.addr = (kprobe_opcode_t *)ostor_res_unlock_irqrestore;
+	source->probe.symbol_name = OSTOR_UNLOCK;
 	source->probe.pre_handler = ostor_kprobe_enter;
 	return register_kprobe(&source->probe);
 }
@@ -180,9 +188,18 @@ static void ostor_switch_enter(void *source, bool preempt, struct task_struct *p
 	ostor_source_pass(source);
 }
 
+static void ostor_switch_match(struct tracepoint *tp, void *data)
+{
+	struct ostor_source *source = data;
+
+	if (!strcmp(tp->name, "sched_switch"))
+		source->tracepoint = tp;
+}
+
 static int ostor_switch_attach(struct ostor_source *source)
 {
-	source->tracepoint = ostor_tracepoint_find("sched_switch");
+	source->tracepoint = NULL;
+	for_each_kernel_tracepoint(ostor_switch_match, source);
 	if (!source->tracepoint)
 		return -EOPNOTSUPP;
 	return tracepoint_probe_register(source->tracepoint, ostor_switch_enter, source);
@@ -225,18 +242,18 @@ static const struct ostor_source_kind ostor_alloc = {
 };
 
 static const struct ostor_source_kind *const ostor_source_kinds[] = {
-	[OSTOR_SOURCE_SOFTIRQ] = &ostor_softirq,
-	[OSTOR_SOURCE_TIMER] = &ostor_timer,
-	[OSTOR_SOURCE_IRQ_WORK] = &ostor_irq_work,
-	[OSTOR_SOURCE_IPI] = &ostor_ipi,
+	[OSTOR_CONTEXT_SOFTIRQ] = &ostor_softirq,
+	[OSTOR_CONTEXT_TIMER] = &ostor_timer,
+	[OSTOR_CONTEXT_IRQ_WORK] = &ostor_irq_work,
+	[OSTOR_CONTEXT_IPI] = &ostor_ipi,
 #ifdef OSTOR_HAS_NMI
-	[OSTOR_SOURCE_NMI] = &ostor_nmi,
+	[OSTOR_CONTEXT_NMI] = &ostor_nmi,
 #endif
 #ifdef CONFIG_KPROBES
-	[OSTOR_SOURCE_KPROBE] = &ostor_kprobe,
+	[OSTOR_CONTEXT_KPROBE] = &ostor_kprobe,
 #endif
-	[OSTOR_SOURCE_RUN_QUEUE] = &ostor_switch,
-	[OSTOR_SOURCE_ALLOC] = &ostor_alloc,
+	[OSTOR_CONTEXT_RUN_QUEUE] = &ostor_switch,
+	[OSTOR_CONTEXT_ALLOC] = &ostor_alloc,
 };
 
 /* The source of each kind that is at work: there is one at most. */
@@ -381,7 +398,7 @@ void ostor_source_stop(void *data)
 }
 
 /*
- * How long whoever raises an interrupt waits for it: long, since an emulator
+ * How long the CPU that raises an interrupt waits for it: long, since an emulator
  * that its host keeps waiting delivers it late; with interrupts off, where it
  * cannot come but is to be seen not to; and for the other CPU, once it is in the
  * function, to want what this CPU holds.
@@ -405,11 +422,11 @@ void ostor_source_stop(void *data)
 static bool ostor_raise_here(struct ostor_source *source)
 {
 	struct ostor_ticker *ticker = this_cpu_ptr(source->tickers);
-	bool can_come = source->number == OSTOR_SOURCE_NMI || !irqs_disabled();
+	bool can_come = source->number == OSTOR_CONTEXT_NMI || !irqs_disabled();
 	unsigned int calls = READ_ONCE(ticker->calls);
 
 	atomic_set(&ticker->state, OSTOR_TICK_DUE);
-	if (source->number == OSTOR_SOURCE_SOFTIRQ || source->number == OSTOR_SOURCE_TIMER)
+	if (source->number == OSTOR_CONTEXT_SOFTIRQ || source->number == OSTOR_CONTEXT_TIMER)
 		hrtimer_start(&ticker->timer, 0, source->kind->mode);
 	else if (source->kind->tick)
 		source->kind->tick(ticker);
@@ -444,7 +461,7 @@ bool ostor_source_raise(void *data)
 
 	/* A softirq of PREEMPT_RT is a thread, which has to preempt this task. */
 	migrate_disable();
-	if (source->number == OSTOR_SOURCE_IPI)
+	if (source->number == OSTOR_CONTEXT_IPI)
 		came = ostor_raise_elsewhere(source);
 	else
 		came = ostor_raise_here(source);
@@ -460,13 +477,13 @@ bool ostor_in_task(void)
 bool ostor_source_is_here(u32 number)
 {
 	switch (number) {
-	case OSTOR_SOURCE_SOFTIRQ:
+	case OSTOR_CONTEXT_SOFTIRQ:
 		return in_serving_softirq() && !in_hardirq() && !in_nmi();
-	case OSTOR_SOURCE_TIMER:
-	case OSTOR_SOURCE_IRQ_WORK:
-	case OSTOR_SOURCE_IPI:
+	case OSTOR_CONTEXT_TIMER:
+	case OSTOR_CONTEXT_IRQ_WORK:
+	case OSTOR_CONTEXT_IPI:
 		return in_hardirq() && !in_nmi();
-	case OSTOR_SOURCE_NMI:
+	case OSTOR_CONTEXT_NMI:
 		return in_nmi();
 	default:
 		return true;

@@ -3,36 +3,25 @@
 //! Lock cycles of several CPUs, and a holder that does not let go, made on purpose: how long does
 //! it take until the lock gives up?
 
-use super::{
-    contexts::cpus_of,
-    Arg, //
-};
 use crate::{
-    owner::phantom::Phantom,
-    storage::{
-        create::Mode,
-        map::ByteMap,
-        owner::Owner, //
-    },
+    arg::Arg,
+    context,
+    contexts::cpus_of,
+    op::code,
+    probes,
     sync::{
+        self,
         clock,
-        context,
         counter::Counter,
-        deferred,
         irq::with_irqs_off,
-        rcu,
-        thread::{
-            self,
-            Stop, //
-        },
-        trace::{
-            self,
-            Event, //
-        },
         Acquire,
         Atomic,
         Relaxed,
         Release, //
+    },
+    thread::{
+        self,
+        Stop, //
     },
     uapi::{
         self,
@@ -40,7 +29,17 @@ use crate::{
         ostor_cycle_cpu, //
     }, //
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::rcu, //
+};
+use owner_storage::api::{
+    self,
+    ByteMap,
+    Event,
+    Mode,
+    OwnerSlot, //
+};
 
 const CPUS_MAX: usize = uapi::OSTOR_CYCLE_CPUS_MAX as usize;
 
@@ -49,8 +48,7 @@ const GATHER_NS: u64 = 3_000_000_000;
 
 const NS_PER_MS: u64 = 1_000_000;
 
-/// Whether somebody makes a cycle. False becomes true by whoever then makes one, and true false
-/// when that one is over.
+/// Set while a lock cycle is being made; at most one at a time.
 static IS_TAKEN: Atomic<bool> = Atomic::new(false);
 
 /// The right to make a cycle: two at once would wait for CPUs that the other one keeps.
@@ -75,7 +73,7 @@ impl Drop for Turn {
 struct Place {
     cpu: u32,
     /// Its own owner, whose lock it takes.
-    owner: Phantom,
+    owner: OwnerSlot,
     /// Whether it has come into the section of that lock.
     entered: Atomic<bool>,
     /// Of the update of the next one's owner: 0 or a negative errno value.
@@ -88,14 +86,15 @@ struct Cycle {
     map: ByteMap,
     places: KVec<Place>,
     /// An owner that has nothing to do with it.
-    bystander: Phantom,
+    bystander: OwnerSlot,
     /// How long the first CPU stays in its section; 0 is a ring.
     stall_ns: u64,
-    /// Whether somebody waited for the others in vain, so that there was no cycle.
+    /// Whether a CPU waited for the others in vain, so that there was no cycle.
     is_open: Atomic<bool>,
 }
 
-pub(super) fn run(arg: &Arg) -> Result {
+/// Makes a lock cycle, and tells how long each CPU took to get out of it.
+pub(crate) fn run(arg: &Arg) -> Result {
     let mut req: ostor_cycle = arg.read_for_update()?;
     let is_stall = match req.kind {
         uapi::OSTOR_CYCLE_RING => false,
@@ -131,13 +130,11 @@ pub(super) fn run(arg: &Arg) -> Result {
 impl Cycle {
     fn new(cpus: &[u32], stall_ns: u64) -> Result<Self> {
         let map = ByteMap::new(size_of::<u64>())?;
-        // The next cycle has others: the elements of these may take a moment to go.
-        let first = map.raw().id() as usize * (CPUS_MAX + 1);
         let mut places = KVec::with_capacity(cpus.len(), GFP_KERNEL)?;
-        for (i, &cpu) in cpus.iter().enumerate() {
+        for &cpu in cpus {
             let place = Place {
                 cpu,
-                owner: Phantom::new(first + i),
+                owner: OwnerSlot::new(),
                 entered: Atomic::new(false),
                 result: Atomic::new(0),
                 ns: Counter::new(),
@@ -148,7 +145,7 @@ impl Cycle {
         let cycle = Self {
             map,
             places,
-            bystander: Phantom::new(first + CPUS_MAX),
+            bystander: OwnerSlot::new(),
             stall_ns,
             is_open: Atomic::new(false),
         };
@@ -159,7 +156,7 @@ impl Cycle {
     }
 
     /// Updates an owner's element. Any context.
-    fn update(&self, owner: &Phantom) -> Result {
+    fn update(&self, owner: &OwnerSlot) -> Result {
         let rcu = rcu::read_lock();
         self.map.put(owner, Mode::Any, &[], &rcu)?;
         Ok(())
@@ -172,18 +169,18 @@ impl Cycle {
         let each = |cpu: u32, _: &Stop| self.take_part(cpu);
         let watch = || {
             while !self.places.iter().all(|place| place.done.load(Acquire)) {
-                // While a CPU stalls no grace period ends, and what is replaced adds up.
-                let update = || self.update(&self.bystander);
-                match self.map.raw().retry_after_reap(update) {
+                match self.update(&self.bystander) {
                     Ok(()) => ok += 1,
+                    // While a CPU stalls no grace period ends, and what is replaced adds up.
+                    Err(ENOMEM) => api::flush(),
                     Err(_) => failed += 1,
                 }
-                deferred::cond_resched();
+                sync::cond_resched();
             }
         };
         let listen = |addr| self.locked(addr);
         let threads = || thread::with_threads(cpus, &each, watch);
-        trace::with_listener(Event::StorageLocked, &listen, threads)??;
+        probes::with_listener(Event::StorageLocked, &listen, threads)??;
         if self.is_open.load(Relaxed) {
             return Err(EAGAIN);
         }
@@ -202,7 +199,7 @@ impl Cycle {
                 self.want(place, &holder.owner);
             }
         } else {
-            // An error is that of whoever was in the section before: it tells in its own result.
+            // An error is that of the update inside the section, which has its own result.
             let _ = self.update(&place.owner);
         }
         place.done.store(true, Release);
@@ -215,12 +212,12 @@ impl Cycle {
         let Some((at, place)) = places.find(|(_, place)| place.cpu == cpu) else {
             return;
         };
-        if place.owner.id().addr() != addr || place.entered.load(Relaxed) {
+        if place.owner.addr() != addr || place.entered.load(Relaxed) {
             return;
         }
         place.entered.store(true, Release);
         if self.stall_ns != 0 {
-            // Whoever is late must meet the lock held too.
+            // A CPU that is late must meet the lock held too.
             spin(self.stall_ns, || {
                 let mut others = self.places.iter().skip(1);
                 others.all(|place| place.done.load(Acquire))
@@ -244,17 +241,16 @@ impl Cycle {
         is_met
     }
 
-    /// Wants another one's lock. Whoever waited for long has to let others run for as long, so no
+    /// Wants another one's lock. After a long wait the scheduler runs other tasks for as long, so no
     /// task switch may come before the clock is read.
-    fn want(&self, place: &Place, owner: &Phantom) {
+    fn want(&self, place: &Place, owner: &OwnerSlot) {
         let result = with_irqs_off(|| {
             let start = clock::now_ns();
             let result = self.update(owner);
             place.ns.raise_to(clock::now_ns().saturating_sub(start));
             result
         });
-        let code = result.err().map_or(0, Error::to_errno);
-        place.result.store(code, Relaxed);
+        place.result.store(code(result), Relaxed);
     }
 }
 
@@ -265,7 +261,7 @@ fn spin(ns: u64, is_over: impl Fn() -> bool) -> bool {
         if clock::now_ns().saturating_sub(start) >= ns {
             return false;
         }
-        crate::sync::cpu_relax();
+        sync::cpu_relax();
     }
     true
 }

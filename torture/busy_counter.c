@@ -4,12 +4,12 @@
 
 #include "shim.h"
 
-/* How many are inside, on this CPU; more than one only while the others leave. */
+/* Operations inside on this CPU; above 1 only while one of them is refused. */
 static DEFINE_PER_CPU(int, ostor_busy);
 
 /*
- * What BPF task storage did before it had rqspinlock: whoever finds somebody
- * inside on its CPU fails, be that one interrupted or preempted.
+ * What BPF task storage did before it had rqspinlock: an operation that finds
+ * another one inside on its CPU fails, whether that was interrupted or preempted.
  */
 bool ostor_busy_enter(void)
 {

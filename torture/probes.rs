@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Probes that stay attached: for who runs many things inside operations, each of which would else
-//! wait for the grace periods of attaching and detaching.
+//! Code that runs inside operations, at the tracepoints of owner_storage and inside the allocator.
+//!
+//! The probes of [`Probes`] stay attached: attaching and detaching waits for grace periods, too long
+//! to be done for each of many operations.
 
-use super::{
-    trace::Event,
-    Atomic,
-    Relaxed, //
+use crate::{
+    shim,
+    sync::{
+        trace::Event,
+        Atomic,
+        Relaxed, //
+    }, //
 };
-use crate::shim;
 use core::ptr::{
     self,
     NonNull, //
@@ -31,7 +35,7 @@ use kernel::{
 
 /// What one probe does next.
 ///
-/// | `task` | `next`   | state | who may change it                                                |
+/// | `task` | `next`   | state | changed by                                                       |
 /// |--------|----------|-------|------------------------------------------------------------------|
 /// | null   | null     | idle  | a [`Session`], to armed for its own task: `next` first           |
 /// | a task | a `Next` | armed | that task or an interrupt of it, to fired, by one exchange       |
@@ -145,7 +149,7 @@ impl Probes {
         KBox::pin_init(probes, GFP_KERNEL)
     }
 
-    /// Waits until nobody else uses them, and attaches those to the module's events. May sleep.
+    /// Waits for other users, and attaches those to the tracepoints. May sleep.
     pub(crate) fn session(&self) -> Result<Session<'_>> {
         let mut session = Session {
             probes: self,
@@ -155,7 +159,7 @@ impl Probes {
             let data = self.data(session.attached.events);
             // SAFETY: `fire` has the events' prototype, and the slot stays until it is unregistered
             // in the drop.
-            to_result(unsafe { shim::ostor_trace_register(event as u32, Some(fire), data) })?;
+            to_result(unsafe { shim::ostor_event_register(event as u32, Some(fire), data) })?;
             session.attached.events += 1;
         }
         Ok(session)
@@ -172,14 +176,14 @@ impl PinnedDrop for Probes {
         let attached = self.user.lock();
         for (i, &event) in EVENTS.iter().enumerate().take(attached.events) {
             // SAFETY: Undoes the registration in `session`.
-            unsafe { shim::ostor_trace_unregister(event as u32, Some(fire), self.data(i)) };
+            unsafe { shim::ostor_event_unregister(event as u32, Some(fire), self.data(i)) };
         }
         if let Some(hook) = attached.alloc {
             // SAFETY: Attached in `with_alloc_probe`.
             unsafe { shim::ostor_alloc_hook_detach(hook.as_ptr()) };
         }
         // SAFETY: An FFI call with no requirement; no probe runs after it.
-        unsafe { shim::ostor_tracepoint_sync() };
+        unsafe { shim::ostor_event_sync() };
     }
 }
 
@@ -238,4 +242,31 @@ unsafe extern "C" fn fire_alloc(data: *mut c_void) {
         // SAFETY: By the contract.
         unsafe { &*data.cast::<Slot>() }.pass(0);
     }
+}
+
+/// Runs `body` with `listen` called with the owner's address at every `event`, on any CPU:
+/// in that context, with the locks held that the event names. May sleep, but for `listen`.
+pub(crate) fn with_listener<R>(
+    event: Event,
+    listen: &(dyn Fn(usize) + Sync),
+    body: impl FnOnce() -> R,
+) -> Result<R> {
+    let data = ptr::from_ref(&listen).cast_mut().cast::<c_void>();
+    // SAFETY: `hear` has the events' prototype, and `listen` lives until it is unregistered below.
+    to_result(unsafe { shim::ostor_event_register(event as u32, Some(hear), data) })?;
+    let result = body();
+    // SAFETY: Undoes the registration above.
+    unsafe { shim::ostor_event_unregister(event as u32, Some(hear), data) };
+    // SAFETY: An FFI call with no requirement; no probe runs after it.
+    unsafe { shim::ostor_event_sync() };
+    Ok(result)
+}
+
+/// # Safety
+///
+/// Called by a tracepoint only, with the data that [`with_listener`] registered.
+unsafe extern "C" fn hear(data: *mut c_void, addr: usize) {
+    // SAFETY: By the contract this is a reference that is valid as long as it is registered.
+    let listen = unsafe { *data.cast::<&(dyn Fn(usize) + Sync)>() };
+    listen(addr);
 }

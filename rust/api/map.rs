@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Maps as other modules have them.
+
+use super::owner::Owner;
+use crate::{
+    owner::kinds::OwnerRef,
+    storage::{
+        self,
+        create::{
+            Mode,
+            Outcome, //
+        },
+        error::Refusal,
+        map::Stored,
+        raw_map::RawMap, //
+    }, //
+};
+use core::ptr::NonNull;
+use kernel::{
+    prelude::*,
+    sync::rcu::Guard, //
+};
+
+/// A map of values of type `T`, at most one for each owner.
+///
+/// A value that was stored is dropped once: a grace period after its element was deleted, replaced
+/// or died with its owner or the map, in a kworker, where its drop may sleep. The same happens to a
+/// value that was not stored after all. Dropping the map waits for all that, and may sleep.
+///
+/// A value must not hold a reference that keeps its own owner alive: both then stay until the map is
+/// dropped. `Documentation/owners.rst` says what to do instead.
+pub struct Map<T: Send + Sync + 'static>(storage::map::Map<T>);
+
+impl<T: Send + Sync + 'static> Map<T> {
+    /// An empty map. May sleep. Fails with `E2BIG` if a `T` is too large to be allocated in any
+    /// context.
+    pub fn new() -> Result<Self> {
+        Ok(Self(storage::map::Map::new()?))
+    }
+
+    /// The owner's value. Takes no lock.
+    #[inline]
+    pub fn get<'a>(&'a self, owner: &impl Owner, rcu: &'a Guard) -> Option<&'a T> {
+        self.0.get_by_id(owner.owner_id(), rcu)
+    }
+
+    /// The owner's value, created by `new` if there is none. CPUs that create it at once all get the
+    /// same.
+    pub fn get_or_create<'a>(
+        &'a self,
+        owner: &impl Owner,
+        new: impl FnOnce() -> T,
+        rcu: &'a Guard,
+    ) -> Result<Stored<&'a T>, Refusal> {
+        self.put(owner, Mode::Get, new, rcu)
+    }
+
+    /// Stores `value` by `mode`.
+    pub fn update<'a>(
+        &'a self,
+        owner: &impl Owner,
+        mode: Mode,
+        value: T,
+        rcu: &'a Guard,
+    ) -> Result<Stored<&'a T>, Refusal> {
+        self.put(owner, mode, || value, rcu)
+    }
+
+    fn put<'a>(
+        &'a self,
+        owner: &impl Owner,
+        mode: Mode,
+        new: impl FnOnce() -> T,
+        rcu: &'a Guard,
+    ) -> Result<Stored<&'a T>, Refusal> {
+        let mut new = Some(new);
+        let mut init = |value: NonNull<u8>| {
+            if let Some(new) = new.take() {
+                // SAFETY: The caller has room for a `T` there.
+                unsafe { value.cast::<T>().write(new()) };
+            }
+        };
+        // SAFETY: The first call of `init`, and there is one at most, writes a `T`.
+        let outcome = unsafe { put(self.0.raw(), owner.owner_ref(), mode, &mut init, rcu) }?;
+        Ok(self.0.stored(outcome))
+    }
+
+    /// Deletes the owner's value and returns it. Never fails because a lock is unavailable:
+    /// unlinking is then left to the reaper.
+    pub fn delete<'a>(&'a self, owner: &impl Owner, rcu: &'a Guard) -> Result<&'a T, Refusal> {
+        self.0.delete_by_id(owner.owner_id(), rcu)
+    }
+}
+
+/// As [`RawMap::put`]. Not generic, so that it is compiled in this module: other modules refer to it,
+/// and not to all that the algorithm is made of.
+///
+/// # Safety
+///
+/// The first call of `init`, and there is one at most, must initialise a value of the map.
+unsafe fn put<'a>(
+    map: &'a RawMap,
+    owner: OwnerRef<'_>,
+    mode: Mode,
+    init: &mut dyn FnMut(NonNull<u8>),
+    rcu: &'a Guard,
+) -> Result<Outcome<'a>, Refusal> {
+    // SAFETY: By the contract.
+    unsafe { map.put(&owner, mode, init, rcu) }
+}
+
+/// A map of values of a number of bytes that is chosen when it is created.
+///
+/// Stored bytes do not change: an update makes a new element.
+#[repr(transparent)]
+pub struct ByteMap(storage::map::ByteMap);
+
+impl ByteMap {
+    /// An empty map of values of `value_size` bytes. May sleep. Fails with `EINVAL` for 0 and with
+    /// `E2BIG` for more than can be allocated in any context.
+    pub fn new(value_size: usize) -> Result<Self> {
+        Ok(Self(storage::map::ByteMap::new(value_size)?))
+    }
+
+    /// The same map as other modules have it.
+    pub(crate) fn of(map: &storage::map::ByteMap) -> &Self {
+        // SAFETY: The type is transparent.
+        unsafe { &*core::ptr::from_ref(map).cast() }
+    }
+
+    /// The same map as this module has it.
+    #[cfg(OSTOR_TEST)]
+    pub(crate) fn inner(&self) -> &storage::map::ByteMap {
+        &self.0
+    }
+
+    /// Bytes of a value.
+    pub fn value_size(&self) -> usize {
+        self.0.raw().value_size()
+    }
+
+    /// The map's number: its turn among all that were ever created.
+    pub fn id(&self) -> u64 {
+        self.0.raw().id()
+    }
+
+    /// Whether operations on the two owners' elements can contend for the lock of one bucket.
+    pub fn share_bucket(&self, one: &impl Owner, other: &impl Owner) -> bool {
+        self.0.raw().share_bucket(one.owner_id(), other.owner_id())
+    }
+
+    /// The owner's value. Takes no lock.
+    #[inline]
+    pub fn get<'a>(&'a self, owner: &impl Owner, rcu: &'a Guard) -> Option<&'a [u8]> {
+        self.0.get_by_id(owner.owner_id(), rcu)
+    }
+
+    /// Gets, creates or updates the owner's value by `mode`. Of `bytes`, those that are missing are
+    /// 0, and surplus ones are left out.
+    #[inline]
+    pub fn put<'a>(
+        &'a self,
+        owner: &impl Owner,
+        mode: Mode,
+        bytes: &[u8],
+        rcu: &'a Guard,
+    ) -> Result<Stored<&'a [u8]>, Refusal> {
+        owner.put_bytes(&self.0, mode, bytes, rcu)
+    }
+
+    /// Deletes the owner's value and returns it. Never fails because a lock is unavailable:
+    /// unlinking is then left to the reaper.
+    #[inline]
+    pub fn delete<'a>(&'a self, owner: &impl Owner, rcu: &'a Guard) -> Result<&'a [u8], Refusal> {
+        self.0.delete_by_id(owner.owner_id(), rcu)
+    }
+}

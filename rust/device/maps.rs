@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The maps of all open files, and a listing of them.
+
+use super::{
+    info,
+    map::DeviceMap,
+    Arg, //
+};
+use crate::uapi::{
+    ostor_listed_map,
+    ostor_map_list,
+    OSTOR_LIST_MAX, //
+};
+use kernel::{
+    prelude::*,
+    rbtree::{
+        RBTree,
+        RBTreeNode,
+        RBTreeNodeReservation, //
+    },
+    sync::{
+        global_lock,
+        Arc, //
+    },
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
+};
+
+global_lock! {
+    // SAFETY: `init` is called before the device is registered.
+    unsafe(uninit) static MAPS: Mutex<Option<RBTree<u64, Arc<DeviceMap>>>> = None;
+}
+
+/// Makes the list usable.
+///
+/// # Safety
+///
+/// To be called once, before anything else here.
+pub(crate) unsafe fn init() {
+    // SAFETY: By the contract.
+    unsafe { MAPS.init() };
+}
+
+/// Memory for one more map in the list. May sleep.
+pub(super) struct Place(RBTreeNodeReservation<u64, Arc<DeviceMap>>);
+
+impl Place {
+    /// Allocates it.
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self(RBTreeNodeReservation::new(GFP_KERNEL)?))
+    }
+
+    /// Lists `map`, from which on it is listed until [`remove`]. May sleep.
+    pub(super) fn list(self, map: Arc<DeviceMap>) {
+        let node: RBTreeNode<_, _> = self.0.into_node(map.raw().id(), map);
+        let mut maps = MAPS.lock();
+        // There is no other map with that number.
+        let _ = maps.get_or_insert_with(RBTree::new).insert(node);
+    }
+}
+
+/// Lists `map` no more. May sleep.
+pub(super) fn remove(map: &DeviceMap) {
+    let node = MAPS
+        .lock()
+        .as_mut()
+        .and_then(|maps| maps.remove_node(&map.raw().id()));
+    // Frees memory, and that without the lock.
+    drop(node);
+}
+
+pub(super) fn list(arg: &Arg) -> Result {
+    let mut req: ostor_map_list = arg.read_for_update()?;
+    if req.reserved != 0 || req.entries == 0 || !(1..=OSTOR_LIST_MAX).contains(&req.capacity) {
+        return Err(EINVAL);
+    }
+    let entries = UserPtr::from_addr(usize::try_from(req.entries)?);
+    (req.count, req.done) = (0, 0);
+    while req.count < req.capacity {
+        let Some(entry) = next(req.after)? else {
+            req.done = 1;
+            break;
+        };
+        let at = usize::try_from(req.count)? * size_of::<ostor_listed_map>();
+        UserSlice::new(entries.wrapping_byte_add(at), size_of::<ostor_listed_map>())
+            .writer()
+            .write(&entry)?;
+        req.after = entry.id;
+        req.count += 1;
+    }
+    arg.write(&req)
+}
+
+/// The map with the lowest number above `after`.
+fn next(after: u64) -> Result<Option<ostor_listed_map>> {
+    let maps = MAPS.lock();
+    let cursor = maps
+        .as_ref()
+        .and_then(|maps| maps.cursor_lower_bound(&after.checked_add(1)?));
+    cursor
+        .map(|cursor| info::listed(cursor.current().1))
+        .transpose()
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mass exit: a map with very many elements ends while their owners die.
+
+use crate::{
+    arg::Arg,
+    context,
+    sync::{
+        self,
+        clock::Stopwatch,
+        counter::Counter,
+        Atomic,
+        Completion,
+        Relaxed, //
+    },
+    thread::{
+        self,
+        Stop, //
+    },
+    uapi::{
+        ostor_mass_exit,
+        OSTOR_MASS_EXIT_MAX, //
+    }, //
+};
+use kernel::{
+    current,
+    prelude::*,
+    sync::{
+        rcu,
+        Arc, //
+    }, //
+};
+use owner_storage::api::{
+    Map,
+    Mode,
+    OwnerSlot,
+    Refusal, //
+};
+
+/// An owner, and how many of its values were dropped.
+struct Place {
+    owner: OwnerSlot,
+    dropped: Atomic<u32>,
+}
+
+/// A value that its owner counts the drop of.
+struct Belonging {
+    places: Arc<KVVec<Place>>,
+    n: usize,
+}
+
+impl Drop for Belonging {
+    fn drop(&mut self) {
+        if let Some(place) = self.places.get(self.n) {
+            place.dropped.add(1, Relaxed);
+        }
+    }
+}
+
+/// What the thread in which the owners die tells.
+#[pin_data]
+struct Deaths {
+    /// The first one is to die.
+    #[pin]
+    begun: Completion,
+    had_storage: Counter,
+    ns: Counter,
+}
+
+/// Ends a map and the owners of its elements at the same time.
+pub(crate) fn run(arg: &Arg) -> Result {
+    let mut req: ostor_mass_exit = arg.read_for_update()?;
+    if req.reserved != [0; 3] || !(1..=u64::from(OSTOR_MASS_EXIT_MAX)).contains(&req.count) {
+        return Err(EINVAL);
+    }
+    let places = Arc::new(places(usize::try_from(req.count)?)?, GFP_KERNEL)?;
+    let _end = End(&places);
+    let deaths = Arc::pin_init(
+        pin_init!(Deaths {
+            begun <- Completion::new(),
+            had_storage: Counter::new(),
+            ns: Counter::new(),
+        }),
+        GFP_KERNEL,
+    )?;
+    let map = Map::new()?;
+    let watch = Stopwatch::start();
+    populate(&map, &places)?;
+    req.create_ns = watch.elapsed_ns();
+    let cpu = context::another_cpu();
+    let die = |_: u32, _: &Stop| die(&places, &deaths);
+    thread::with_threads(&[cpu], &die, || {
+        deaths.begun.wait_for_completion();
+        let watch = Stopwatch::start();
+        drop(map);
+        req.end_ns = watch.elapsed_ns();
+    })?;
+    req.death_ns = deaths.ns.get();
+    req.deaths = deaths.had_storage.get();
+    let once = |place: &&Place| place.dropped.load(Relaxed) == 1;
+    req.dropped = places.iter().filter(once).count() as u64;
+    arg.write(&req)
+}
+
+/// Owners without values. May sleep.
+fn places(count: usize) -> Result<KVVec<Place>> {
+    let mut places = KVVec::with_capacity(count, GFP_KERNEL)?;
+    for _ in 0..count {
+        let place = Place {
+            owner: OwnerSlot::new(),
+            dropped: Atomic::new(0),
+        };
+        places.push(place, GFP_KERNEL)?;
+    }
+    Ok(places)
+}
+
+/// Gives each owner an element.
+fn populate(map: &Map<Belonging>, places: &Arc<KVVec<Place>>) -> Result {
+    for n in 0..places.len() {
+        if current!().signal_pending() {
+            return Err(EINTR);
+        }
+        let belonging = Belonging {
+            places: places.clone(),
+            n,
+        };
+        give(map, &places[n].owner, belonging)?;
+        sync::cond_resched();
+    }
+    Ok(())
+}
+
+/// Gives an owner an element.
+fn give(map: &Map<Belonging>, owner: &OwnerSlot, belonging: Belonging) -> Result<(), Refusal> {
+    let rcu = rcu::read_lock();
+    map.update(owner, Mode::NoExist, belonging, &rcu)?;
+    Ok(())
+}
+
+/// Lets all owners die, one after the other, after one grace period.
+fn die(places: &[Place], deaths: &Deaths) {
+    OwnerSlot::begin_end_all(owners(places));
+    deaths.begun.complete_all();
+    let watch = Stopwatch::start();
+    for owner in owners(places) {
+        // SAFETY: `begin_end_all` has waited for a grace period.
+        let had_storage = unsafe { owner.end() };
+        deaths.had_storage.add(had_storage.into());
+        sync::cond_resched();
+    }
+    deaths.ns.raise_to(watch.elapsed_ns());
+}
+
+fn owners(places: &[Place]) -> impl Iterator<Item = &OwnerSlot> {
+    places.iter().map(|place| &place.owner)
+}
+
+/// Ends the owners that still live when it is dropped: each by itself would wait for a grace period.
+struct End<'a>(&'a [Place]);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        if !owners(self.0).all(OwnerSlot::has_ended) {
+            OwnerSlot::end_all(|| owners(self.0));
+        }
+    }
+}
