@@ -4,12 +4,15 @@
 
 use std::hint::black_box;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::sysinfo::sysinfo;
 use nix::unistd::{Pid, pause, pipe, read, write};
 use ostor::cgroup::Cgroup;
 use ostor::device::{self, Map, Mode, Owner};
@@ -157,7 +160,7 @@ fn stored_at_the_limit(limit: Limit, context: Context) -> Result<()> {
     let wakers = cpus.iter().map(|&cpu| wakers(cpu));
     let wakers = wakers.collect::<Result<Vec<_>>>()?;
     let before = device::stats()?.uncharged;
-    let seen = run.run(&torture, &map, TIME);
+    let (seen, pending) = with_most_pending(|| run.run(&torture, TIME))?;
     let uncharged = device::stats()?.uncharged - before;
     drop(wakers);
     drop(map);
@@ -179,7 +182,9 @@ fn stored_at_the_limit(limit: Limit, context: Context) -> Result<()> {
         return needs::unable("this machine delivers NMIs as interrupts");
     }
     ensure!(runs > 0, "no batch ran in the context");
-    judge(limit, context, has_memory, &inside)?;
+    // On a host that is slow to end grace periods, what is dead can reach its own limit.
+    let is_full = pending >= pending_limit()? / 2;
+    judge(limit, context, has_memory, is_full, &inside)?;
     let only_memory = below.failures().iter().all(|(e, _)| *e == Errno::ENOMEM);
     ensure!(only_memory && below.deadlocks() == 0, "below: {below:?}");
     match context {
@@ -196,10 +201,41 @@ fn stored_at_the_limit(limit: Limit, context: Context) -> Result<()> {
     Ok(())
 }
 
+/// Runs `body`, and returns the most bytes that waited to be freed meanwhile.
+fn with_most_pending<T>(body: impl FnOnce() -> T) -> Result<(T, u64)> {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let sampler = scope.spawn(|| -> Result<u64> {
+            let mut most = 0;
+            while !stop.load(Ordering::Relaxed) {
+                most = most.max(device::stats()?.pending_bytes);
+                thread::sleep(Duration::from_millis(1));
+            }
+            Ok(most)
+        });
+        let result = body();
+        stop.store(true, Ordering::Relaxed);
+        Ok((result, sampler.join().expect("the sampler does not panic")?))
+    })
+}
+
+/// Bytes that may wait to be freed, as the parameter `pending_limit` has it by default: a
+/// 128th of memory.
+fn pending_limit() -> Result<u64> {
+    let memory = sysinfo()?.ram_total();
+    Ok(memory / 128)
+}
+
 /// Checks the results in the context.
-fn judge(limit: Limit, context: Context, has_memory: bool, inside: &OpStats) -> Result<()> {
+fn judge(
+    limit: Limit,
+    context: Context,
+    has_memory: bool,
+    is_full: bool,
+    inside: &OpStats,
+) -> Result<()> {
     // In task context allocations are charged, and memory.high does not refuse them.
-    let is_refused = context != Context::Task || limit == Limit::Max;
+    let is_refused = context != Context::Task || limit == Limit::Max || is_full;
     for (errno, count) in inside.failures() {
         ensure!(
             errno == Errno::ENOMEM && is_refused,
