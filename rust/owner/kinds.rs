@@ -90,7 +90,7 @@ macro_rules! kinds {
         /// An owner of a kind that user space can name, and a reference to it.
         pub enum AnyOwner {
             $(
-                #[doc = concat!("See [`", stringify!($module), "`].")]
+                #[doc = concat!("See `rust/owner/", stringify!($module), ".rs`.")]
                 $variant(ARef<$owner>),
             )*
         }
@@ -110,24 +110,24 @@ macro_rules! kinds {
         #[derive(Copy, Clone)]
         pub enum OwnerRef<'r> {
             $(
-                #[doc = concat!("See [`", stringify!($module), "`].")]
+                #[doc = concat!("See `rust/owner/", stringify!($module), ".rs`.")]
                 $variant(&'r $owner),
             )*
-            /// See [`slot`].
+            /// See `rust/owner/slot.rs`.
             Slot(&'r OwnerSlot),
-            /// See [`socket`].
+            /// See `rust/owner/socket.rs`.
             ChildSock(&'r ChildSock),
         }
 
         /// The gate of an owner of any kind.
         pub(crate) enum AnyGate<'a> {
             $(
-                #[doc = concat!("See [`", stringify!($module), "`].")]
+                #[doc = concat!("See `rust/owner/", stringify!($module), ".rs`.")]
                 $variant { _gate: <$owner as Owner>::Gate<'a> },
             )*
-            /// See [`slot`].
+            /// See `rust/owner/slot.rs`.
             Slot { _gate: <OwnerSlot as Owner>::Gate<'a> },
-            /// See [`socket`].
+            /// See `rust/owner/socket.rs`.
             ChildSock { _gate: <ChildSock as Owner>::Gate<'a> },
         }
 

@@ -7,7 +7,7 @@
 # rustc_flags: prints those of the command that kbuild keeps beside the object.
 rustc_flags() {
 	sed -n '1s/.*[^A-Za-z_]rustc \(.*\) --crate-type .*/\1/p' "$CACHE/$MODULE/rust/.main.o.cmd" |
-		sed 's/ -Zbinary_dep_depinfo=y//; s/ -C\(lto\|debuginfo\|embed-bitcode\)=[^ ]*//g'
+		sed 's/ -Zbinary_dep_depinfo=y//; s/ -C\(lto\|debuginfo\|embed-bitcode\|metadata\)=[^ ]*//g; s/ --emit=metadata=[^ ]*//'
 }
 
 # rustdoc_module OUT ARGUMENT…: writes to OUT, a path in the root.
@@ -18,7 +18,7 @@ rustdoc_module() {
 	[ -n "$flags" ] || die "kbuild's command for rust/main.o has another form than expected."
 	# The flags are shell words, as kbuild passes them to a shell.
 	in_root sh -c "exec env RUSTC_BOOTSTRAP=1 OBJTREE=$build RUST_MODFILE=./owner_storage \
-		OSTOR_GENERATED=$IN_CACHE/$MODULE/rust rustdoc $flags -L $build/rust \
+		OSTOR_GENERATED=$IN_CACHE/$MODULE/rust OSTOR_ABI=rustdoc rustdoc $flags -L $build/rust \
 		--sysroot=/dev/null --crate-name owner_storage --document-private-items \
 		--output '$out' \"\$@\" '$IN_PROJECT/rust/main.rs'" rustdoc "$@"
 }

@@ -42,7 +42,7 @@ pub(crate) fn holds(site: Site) -> bool {
 
 /// Why a lock was not taken.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) enum LockError {
+pub enum LockError {
     /// This CPU holds the lock already, or holds one that the lock's holder waits for.
     Deadlock,
     /// The holder did not release the lock in time. Only a plan causes this here.

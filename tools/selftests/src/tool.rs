@@ -56,7 +56,6 @@ crate::suite![
     blackout,
     faults_need_the_test_flavour,
     an_interrupted_soak,
-    compare_guards,
 ];
 
 /// Runs `ostor`, or `ostor-torture` if the command is one of its own.
@@ -649,10 +648,5 @@ fn an_interrupted_soak() -> Result<()> {
     if let Ok(points) = fault_sites(&torture) {
         assert!(points.iter().all(|point| point.probability == 0));
     }
-    Ok(())
-}
-
-fn compare_guards() -> Result<()> {
-    assert_status(0, &["compare-guards", "--seconds", "1"], "");
     Ok(())
 }
