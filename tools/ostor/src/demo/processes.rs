@@ -210,6 +210,8 @@ impl Processes {
             map.update(owner, b"in the second map", Mode::NoExist)?;
         }
         let stored = map.info()?.elements;
+        // What died before is freed a grace period later, and is not of this map.
+        settle::until(|| Ok(device::stats()?.pending == 0))?;
         let before = device::stats()?;
         before_close()?;
         drop(map);
