@@ -45,17 +45,22 @@ mod tests {
         stats.sum(|here| &here.deferred) == stats.finished.get()
     }
 
-    /// Waits `ms` milliseconds at most until `is_so` returns true. Returns whether it did. Does not
-    /// sleep: a test calls it in a read section.
-    fn becomes(ms: u64, is_so: impl Fn() -> bool) -> bool {
+    /// Waits `ms` milliseconds at most until `is_so` returns true, and calls `pause` again and again
+    /// meanwhile. Returns whether it did.
+    fn becomes(ms: u64, pause: fn(), is_so: impl Fn() -> bool) -> bool {
         let watch = Stopwatch::start();
         while watch.elapsed_ns() < ms * 1_000_000 {
             if is_so() {
                 return true;
             }
-            spin_loop();
+            pause();
         }
         false
+    }
+
+    /// As [`becomes`], and sleeps: without preemption a kworker would not run on this CPU.
+    fn becomes_soon(is_so: impl Fn() -> bool) -> bool {
+        becomes(LONG, deferred::sleep_10ms, is_so)
     }
 
     /// Milliseconds to wait for what must happen. RCU reports a stall much later.
@@ -111,16 +116,16 @@ mod tests {
         // The reaper may unlink all in this section, and must wait for its end before it frees.
         let rcu = rcu::read_lock();
         drop(faults);
-        let is_early = becomes(SHORT, || dropped() != 0);
+        let is_early = becomes(SHORT, spin_loop, || dropped() != 0);
         drop(rcu);
-        let is_unlinked = becomes(LONG, || is_finished(stats));
+        let is_unlinked = becomes_soon(|| is_finished(stats));
         assert!(is_unlinked && !is_early);
         // Waits for the ends of the maps, which wait for the drops.
         drop(ends);
         assert!(dropped() == 2 * OWNERS as u64);
         assert!(values[0].made() + values[1].made() == 2 * OWNERS as u64);
         assert!(stats.sum(|here| &here.freed) == freed + 2 * OWNERS as u64);
-        assert!(becomes(LONG, || stats.sum(|here| &here.storages) == storages));
+        assert!(becomes_soon(|| stats.sum(|here| &here.storages) == storages));
         Ok(())
     }
 
@@ -163,8 +168,8 @@ mod tests {
         assert!(owner.charge_now() == 0);
         drop(faults);
         assert!(one.values.wait_for(0) && two.values.wait_for(0));
-        assert!(becomes(LONG, || is_finished(stats)));
-        assert!(becomes(LONG, || stats.sum(|here| &here.storages) == storages));
+        assert!(becomes_soon(|| is_finished(stats)));
+        assert!(becomes_soon(|| stats.sum(|here| &here.storages) == storages));
         Ok(())
     }
 }
