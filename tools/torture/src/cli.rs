@@ -7,8 +7,9 @@ use ostor::text::COLUMNS;
 use ostor::torture::{Context, OpKind, Point};
 
 const AFTER_HELP: &str = "\
-Some commands need the test flavour of the module, which can make locks and
-allocations fail; load owner_storage_test.ko instead of owner_storage.ko.
+All commands need the torture module, owner_storage_torture.ko. Some need the
+test flavour, which can make locks and allocations fail: load
+owner_storage_test.ko and owner_storage_test_torture.ko instead.
 
 Example:
   ostor-torture recurse --matrix
