@@ -6,6 +6,7 @@ use crate::{
     arg::Arg,
     uapi::{
         ostor_ages,
+        OSTOR_AGES_HELD_MAX,
         OSTOR_AGES_HOLD_MAX_US, //
     }, //
 };
@@ -17,6 +18,9 @@ use owner_storage::{
         MapFile, //
     }, //
 };
+
+// What the UAPI header says of a section is what one holds.
+const _: () = assert!(ages::HELD_MAX == OSTOR_AGES_HELD_MAX as usize);
 
 /// Holds objects in a read section, and counts them by their age at its end.
 pub(crate) fn ages(arg: &Arg) -> Result {

@@ -18,8 +18,8 @@ use crate::{
     }, //
 };
 
-/// Elements, and storages, that one section holds at most.
-const MOST: usize = 32;
+/// Objects that one section holds at most; half of them are elements, half storages.
+pub const HELD_MAX: usize = 64;
 
 /// What a read section held at its end.
 pub struct Ages {
@@ -39,9 +39,9 @@ pub fn look(map: &ByteMap, owner: &AnyOwner, hold_us: u32) -> Option<Ages> {
     };
     let rcu = rcu::read_lock();
     let id = owner.as_ref().id();
-    let elements = map.inner().raw().held(id, &rcu).take(MOST);
-    let all = Iterator::chain(elements, runtime.held(id, &rcu).take(MOST));
-    let mut held = [const { None::<Held<'_>> }; 2 * MOST];
+    let elements = map.inner().raw().held(id, &rcu).take(HELD_MAX / 2);
+    let all = Iterator::chain(elements, runtime.held(id, &rcu).take(HELD_MAX / 2));
+    let mut held = [const { None::<Held<'_>> }; HELD_MAX];
     for (slot, member) in held.iter_mut().zip(all) {
         *slot = Some(member);
     }

@@ -140,11 +140,6 @@ impl ByteMap {
         self.0.raw().value_size()
     }
 
-    /// The map's number: its turn among all that were ever created.
-    pub fn id(&self) -> u64 {
-        self.0.raw().id()
-    }
-
     /// Whether operations on the two owners' elements can contend for the lock of one bucket.
     pub fn share_bucket(&self, one: &impl Owner, other: &impl Owner) -> bool {
         self.0.raw().share_bucket(one.owner_id(), other.owner_id())
