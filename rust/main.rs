@@ -117,6 +117,8 @@ struct OwnerStorage {
     #[pin]
     device: MiscDeviceRegistration<device::Handle>,
     wait_for_users: sync::module::WaitForUsers,
+    #[pin]
+    end_with_module: sync::module::GoingNotifier<api::EndWithModule>,
     hooks: AllHooks,
     #[cfg(OSTOR_TEST)]
     last_puts: owner::last_put::LastPuts,
@@ -142,6 +144,8 @@ impl kernel::InPlaceModule for OwnerStorage {
             #[cfg(OSTOR_TEST)]
             last_puts: owner::last_put::LastPuts::attach(),
             hooks: AllHooks::attach(mute()),
+            // SAFETY: Once, and no module can use this one before its initialisation has ended.
+            end_with_module <- unsafe { api::EndWithModule::listen() },
             _: {
                 // SAFETY: Once, and before the device is registered.
                 unsafe { device::maps::init() };

@@ -87,7 +87,7 @@ impl Visitor for Bench<'_> {
         let mut others = KVec::with_capacity(MAPS_MAX as usize, GFP_KERNEL)?;
         let with_others = req.maps > 1 || req.bench == uapi::OSTOR_BENCH_CREATE_LATER;
         for _ in 0..if with_others { req.maps.max(2) - 1 } else { 0 } {
-            let other = ByteMap::new(map.value_size())?;
+            let other = ByteMap::new(sync::this_module(), map.value_size())?;
             put(&other)?;
             others.push(other, GFP_KERNEL)?;
         }

@@ -129,7 +129,7 @@ pub(crate) fn run(arg: &Arg) -> Result {
 
 impl Cycle {
     fn new(cpus: &[u32], stall_ns: u64) -> Result<Self> {
-        let map = ByteMap::new(size_of::<u64>())?;
+        let map = ByteMap::new(sync::this_module(), size_of::<u64>())?;
         let mut places = KVec::with_capacity(cpus.len(), GFP_KERNEL)?;
         for &cpu in cpus {
             let place = Place {

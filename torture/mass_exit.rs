@@ -83,7 +83,7 @@ pub(crate) fn run(arg: &Arg) -> Result {
         }),
         GFP_KERNEL,
     )?;
-    let map = Map::new()?;
+    let map = Map::new(sync::this_module())?;
     let watch = Stopwatch::start();
     populate(&map, &places)?;
     req.create_ns = watch.elapsed_ns();

@@ -8,7 +8,10 @@ use crate::{
         Prepared, //
     },
     recurse::Inner,
-    sync::Completion, //
+    sync::{
+        self,
+        Completion, //
+    }, //
 };
 use kernel::{
     new_mutex,
@@ -66,7 +69,7 @@ impl Job {
 /// Runs the outer operation on a value of its owner's in a map of this function's own, and returns
 /// when the inner one has run in the drop of that value. May sleep.
 pub(crate) fn recurse(outer: &Prepared, inner: &Arc<Inner>) -> Result<Result> {
-    let map = Arc::new(Map::new()?, GFP_KERNEL)?;
+    let map = Arc::new(Map::new(sync::this_module())?, GFP_KERNEL)?;
     let its_map = Some(map.clone());
     let job = Arc::pin_init(
         pin_init!(Job {

@@ -34,6 +34,16 @@ pub(crate) use kernel::sync::atomic::{
 
 pub(crate) use kernel::processor::cpu_relax;
 
+use kernel::ThisModule;
+
+/// This module.
+pub(crate) fn this_module() -> &'static ThisModule {
+    #[cfg(not(OSTOR_LINUX_7_2))]
+    return kernel::module::this_module::<crate::Torture>();
+    #[cfg(OSTOR_LINUX_7_2)]
+    return &crate::THIS_MODULE;
+}
+
 /// Lets other tasks run, if one wants to. Task context.
 pub(crate) fn cond_resched() {
     // SAFETY: An FFI call with no requirement in task context.

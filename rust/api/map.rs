@@ -2,7 +2,10 @@
 
 //! Maps as other modules have them.
 
-use super::owner::Owner;
+use super::{
+    modules,
+    owner::Owner, //
+};
 use crate::{
     owner::kinds::OwnerRef,
     storage::{
@@ -13,13 +16,25 @@ use crate::{
         },
         error::Refusal,
         map::Stored,
-        raw_map::RawMap, //
+        owner::Label,
+        raw_map::RawMap,
+        walk::Cursor, //
+    },
+    sync::{
+        deferred,
+        rcu, //
     }, //
 };
-use core::ptr::NonNull;
+use core::{
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
 use kernel::{
     prelude::*,
-    sync::rcu::Guard, //
+    sync::{
+        rcu::Guard,
+        Arc, //
+    }, //
 };
 
 /// A map of values of type `T`, at most one for each owner.
@@ -30,13 +45,43 @@ use kernel::{
 ///
 /// A value must not hold a reference that keeps its own owner alive: both then stay until the map is
 /// dropped. `Documentation/owners.rst` says what to do instead.
-pub struct Map<T: Send + Sync + 'static>(storage::map::Map<T>);
+///
+/// A map whose module goes is ended then, if it was not dropped: no drop of a value runs without its
+/// text.
+///
+/// # Invariants
+///
+/// The map is on the list of [`modules`], which holds it, until this is dropped.
+pub struct Map<T: Send + Sync + 'static>(ManuallyDrop<storage::map::Map<T>>);
+
+impl<T: Send + Sync + 'static> Drop for Map<T> {
+    fn drop(&mut self) {
+        modules::end(self.0.raw());
+    }
+}
 
 impl<T: Send + Sync + 'static> Map<T> {
-    /// An empty map. May sleep. Fails with `E2BIG` if a `T` is too large to be allocated in any
-    /// context.
-    pub fn new() -> Result<Self> {
-        Ok(Self(storage::map::Map::new()?))
+    /// An empty map of `module`, which is the one that calls this. May sleep. Fails with `E2BIG` if a
+    /// `T` is too large to be allocated in any context.
+    pub fn new(module: &'static ThisModule) -> Result<Self> {
+        Self::list(storage::map::Map::new()?, module)
+    }
+
+    /// An empty map that clones: a socket that a listener accepts, of IPv4 or IPv6, gets a clone of
+    /// the listener's value. `T::clone()` is called in any context. As [`Map::new`].
+    pub fn new_cloning(module: &'static ThisModule) -> Result<Self>
+    where
+        T: Clone,
+    {
+        Self::list(storage::map::Map::new_cloning()?, module)
+    }
+
+    fn list(map: storage::map::Map<T>, module: &'static ThisModule) -> Result<Self> {
+        let map = ManuallyDrop::new(map);
+        // SAFETY: The object is not dropped, and by the type invariant it goes before the map does.
+        modules::list(unsafe { map.holder() }, module)?;
+        // INVARIANT: It is on the list now.
+        Ok(Self(map))
     }
 
     /// The owner's value. Takes no lock.
@@ -91,6 +136,29 @@ impl<T: Send + Sync + 'static> Map<T> {
     pub fn delete<'a>(&'a self, owner: &impl Owner, rcu: &'a Guard) -> Result<&'a T, Refusal> {
         self.0.delete_by_id(owner.owner_id(), rcu)
     }
+
+    /// Calls `f` with the value of each owner, in RCU read sections. May sleep between them. An owner
+    /// that has a value all the time is visited once; one that gets or loses it meanwhile, at most
+    /// once.
+    pub fn for_each(&self, mut f: impl FnMut(Label, &T)) {
+        let mut cursor = Cursor::default();
+        loop {
+            let rcu = rcu::read_lock();
+            let Some((elem, label)) = self.0.raw().next(&mut cursor, &rcu) else {
+                return;
+            };
+            f(label, self.0.value(elem));
+            drop(rcu);
+            deferred::cond_resched();
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Map<Arc<T>> {
+    /// The owner's value with a reference of the caller's own, which may sleep while it has it.
+    pub fn hold(&self, owner: &impl Owner) -> Option<Arc<T>> {
+        self.get(owner, &rcu::read_lock()).cloned()
+    }
 }
 
 /// As [`RawMap::put`]. Not generic, so that it is compiled in this module: other modules refer to it,
@@ -113,14 +181,29 @@ unsafe fn put<'a>(
 /// A map of values of a number of bytes that is chosen when it is created.
 ///
 /// Stored bytes do not change: an update makes a new element.
+///
+/// # Invariants
+///
+/// Unless this is only borrowed, by [`ByteMap::of`], it is on the list as a [`Map`] is.
 #[repr(transparent)]
-pub struct ByteMap(storage::map::ByteMap);
+pub struct ByteMap(ManuallyDrop<storage::map::ByteMap>);
+
+impl Drop for ByteMap {
+    fn drop(&mut self) {
+        modules::end(self.0.raw());
+    }
+}
 
 impl ByteMap {
-    /// An empty map of values of `value_size` bytes. May sleep. Fails with `EINVAL` for 0 and with
-    /// `E2BIG` for more than can be allocated in any context.
-    pub fn new(value_size: usize) -> Result<Self> {
-        Ok(Self(storage::map::ByteMap::new(value_size)?))
+    /// An empty map of `module`, which is the one that calls this, of values of `value_size` bytes.
+    /// May sleep. Fails with `EINVAL` for 0 and with `E2BIG` for more than can be allocated in any
+    /// context.
+    pub fn new(module: &'static ThisModule, value_size: usize) -> Result<Self> {
+        let map = ManuallyDrop::new(storage::map::ByteMap::new(value_size)?);
+        // SAFETY: As in `Map::list`.
+        modules::list(unsafe { map.holder() }, module)?;
+        // INVARIANT: It is on the list now.
+        Ok(Self(map))
     }
 
     /// The same map as other modules have it.

@@ -16,7 +16,10 @@ pub mod ages;
 #[cfg(OSTOR_TEST)]
 pub mod faults;
 mod map;
+mod modules;
 mod owner;
+
+pub(crate) use self::modules::EndWithModule;
 
 pub use self::{
     map::{
@@ -30,13 +33,17 @@ pub use self::{
 };
 pub use crate::{
     owner::{
+        cgroup::Cgroup,
         kinds::AnyOwner,
-        slot::OwnerSlot, //
+        netns::NetNs,
+        slot::OwnerSlot,
+        socket::Socket, //
     },
     storage::{
         create::Mode,
         error::Refusal,
-        map::Stored, //
+        map::Stored,
+        owner::Label, //
     },
     sync::{
         res_lock::LockError,

@@ -32,6 +32,19 @@ macro_rules! object {
         }
 
         impl $name {
+            /// The object at `object`, as an owner.
+            ///
+            /// # Safety
+            ///
+            /// There must be a counted reference to the object as long as the result lives.
+            #[inline(always)]
+            pub unsafe fn from_raw<'a>(object: *mut $object) -> &'a Self {
+                // INVARIANT: By the contract.
+                //
+                // SAFETY: The type is transparent, and the object is valid, by the contract.
+                unsafe { &*object.cast() }
+            }
+
             fn as_ptr(&self) -> *mut $object {
                 self.0.get()
             }

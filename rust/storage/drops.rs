@@ -143,7 +143,7 @@ impl WorkItem for Drops {
 }
 
 /// Returns whether the caller runs in a kworker that drops values of a map. Task context.
-pub(super) fn in_drop() -> bool {
+pub(crate) fn in_drop() -> bool {
     Work::<Drops>::with_current(|_| ()).is_some()
 }
 

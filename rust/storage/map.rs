@@ -46,7 +46,7 @@ pub struct Stored<V> {
 /// # Invariants
 ///
 /// The pointer comes from [`RawMap::new`], and this object is the map's holder.
-struct OwnedMap(NonNull<RawMap>);
+pub(crate) struct OwnedMap(NonNull<RawMap>);
 
 // SAFETY: A map may be used and ended on any thread.
 unsafe impl Send for OwnedMap {}
@@ -141,11 +141,23 @@ impl<T: Send + Sync + 'static> Map<T> {
     }
 
     /// The map without its type.
+    #[inline(always)]
     pub(crate) fn raw(&self) -> &RawMap {
         &self.raw
     }
 
-    fn value<'a>(&self, elem: &'a Element) -> &'a T {
+    /// The holder of the map, for code that ends maps of any type.
+    ///
+    /// # Safety
+    ///
+    /// This object must not be dropped, nor used after the returned one was dropped.
+    pub(crate) unsafe fn holder(&self) -> OwnedMap {
+        // INVARIANT: By the safety requirements this object is not the holder any more.
+        OwnedMap(self.raw.0)
+    }
+
+    /// The value of an element of this map.
+    pub(crate) fn value<'a>(&self, elem: &'a Element) -> &'a T {
         // SAFETY: The elements of this map hold a `T` each. It is only shared until the element is
         // freed.
         unsafe { elem.value().cast().as_ref() }
@@ -267,8 +279,19 @@ impl ByteMap {
     }
 
     /// The map without the type of its values.
+    #[inline(always)]
     pub(crate) fn raw(&self) -> &RawMap {
         &self.raw
+    }
+
+    /// As [`Map::holder`].
+    ///
+    /// # Safety
+    ///
+    /// As [`Map::holder`].
+    pub(crate) unsafe fn holder(&self) -> OwnedMap {
+        // INVARIANT: By the safety requirements this object is not the holder any more.
+        OwnedMap(self.raw.0)
     }
 
     /// The value of the owner with this identity. Takes no lock.

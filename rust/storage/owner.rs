@@ -81,11 +81,12 @@ impl OwnerId {
 
 /// What user space is shown of an owner. Two owners can have the same label.
 #[derive(Copy, Clone)]
-pub(crate) struct Label {
-    /// The kind: [`OwnerOps::kind`].
-    pub(crate) kind: u32,
-    /// A pid, an id or a cookie: what [`OwnerOps::number_of`] returned.
-    pub(crate) id: u64,
+pub struct Label {
+    /// The number of its kind, one of `OSTOR_KIND_*` in `include/uapi/linux/owner_storage.h`.
+    pub kind: u32,
+    /// A task's pid, a cgroup's id, the cookie of a socket or network namespace, or the serial number
+    /// of another module's object.
+    pub id: u64,
 }
 
 /// What all owners of one kind have in common. It serves code that knows the identity of an owner,

@@ -403,6 +403,16 @@ impl RawMap {
         unsafe { self.release(1) };
     }
 
+    /// Returns whether the end of the map has begun and no element is left.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.end.load(Relaxed) == EMPTY
+    }
+
+    /// Waits until no element is left of a map whose end has begun. May sleep.
+    pub(crate) fn wait_until_gone(&self) {
+        self.gone.wait_for_completion();
+    }
+
     /// Ends the map. Returns once the last value was dropped and the last byte was freed.
     ///
     /// May sleep. It waits for a grace period, and for the notices of death of owners that die at

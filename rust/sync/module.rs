@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The unloading of this module.
+//! The unloading of this module, and of others.
 
 use super::deferred;
 use crate::shim;
-use kernel::prelude::*;
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
+use kernel::{
+    bindings,
+    error::to_result,
+    prelude::*,
+    types::Opaque, //
+};
 
 /// Its drop waits until there is no reference to the module. May sleep.
 ///
@@ -30,5 +39,72 @@ impl Drop for WaitForUsers {
             }
             deferred::sleep_10ms();
         }
+    }
+}
+
+/// What is done when another module goes.
+pub(crate) trait Going {
+    /// The exit function of the module has returned, or its initialisation has failed. Its memory is
+    /// freed after this returns. May sleep.
+    fn going(module: &ThisModule);
+}
+
+/// Has the loader call `T::going()` for each module that goes, until it is dropped. The drop may sleep.
+///
+/// # Invariants
+///
+/// `block` is registered, and pinned.
+#[pin_data(PinnedDrop)]
+pub(crate) struct GoingNotifier<T: Going> {
+    #[pin]
+    block: Opaque<bindings::notifier_block>,
+    _going: PhantomData<T>,
+}
+
+// SAFETY: A reference gives no access to the block.
+unsafe impl<T: Going> Sync for GoingNotifier<T> {}
+// SAFETY: Any thread may take the block off the list.
+unsafe impl<T: Going> Send for GoingNotifier<T> {}
+
+impl<T: Going> GoingNotifier<T> {
+    /// Registers it. May sleep.
+    pub(crate) fn register() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            block <- Opaque::try_ffi_init(|slot: *mut bindings::notifier_block| {
+                let block = bindings::notifier_block {
+                    notifier_call: Some(Self::call),
+                    next: ptr::null_mut(),
+                    priority: 0,
+                };
+                // INVARIANT: Registered here; if that fails, there is no object.
+                //
+                // SAFETY: `slot` is valid for writes and pinned. The drop takes the block off the list.
+                to_result(unsafe {
+                    slot.write(block);
+                    bindings::register_module_notifier(slot)
+                })
+            }),
+            _going: PhantomData,
+        })
+    }
+
+    unsafe extern "C" fn call(
+        _block: *mut bindings::notifier_block,
+        state: usize,
+        module: *mut c_void,
+    ) -> c_int {
+        if state == bindings::module_state_MODULE_STATE_GOING as usize {
+            // SAFETY: The loader passes a module, which stays until this returns.
+            T::going(&unsafe { ThisModule::from_ptr(module.cast()) });
+        }
+        bindings::NOTIFY_DONE as c_int
+    }
+}
+
+#[pinned_drop]
+impl<T: Going> PinnedDrop for GoingNotifier<T> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: Registered by the type invariant.
+        unsafe { bindings::unregister_module_notifier(self.block.get()) };
     }
 }

@@ -20,7 +20,10 @@ use crate::{
             VALUE_SIZE_MAX, //
         },
         error::Refusal,
-        map::ByteMap,
+        map::{
+            ByteMap,
+            Map, //
+        },
         owner::{
             Owner,
             OwnerId,
@@ -53,6 +56,7 @@ use crate::{
 use kernel::prelude::*;
 use std::{
     cell::Cell,
+    mem::ManuallyDrop,
     ptr,
     rc::Rc, //
 };
@@ -137,6 +141,8 @@ fn sizes() {
     let mut wanted = [0; SIZE];
     wanted[0] = 7;
     assert!(two.get_by_id(owners[0].id(), &rcu) == Some(&wanted[..]));
+    assert!(two.delete_by_id(owners[0].id(), &rcu) == Ok(&wanted[..]));
+    assert!(two.get_by_id(owners[0].id(), &rcu).is_none());
 }
 
 /// A map that cannot be made is refused, and leaves nothing allocated.
@@ -149,6 +155,22 @@ fn refused_maps() {
         assert!(ByteMap::new(8).err() == Some(ENOMEM));
     }
     assert!(runtime().stats.maps.get() == 0 && runtime().stats.bytes() == 0);
+}
+
+/// A map ends with the object that holds it, which need not be the one that made it.
+fn holders() {
+    let (typed, bytes) = (
+        ManuallyDrop::new(Map::<u64>::new().expect("no map")),
+        ManuallyDrop::new(ByteMap::new(8).expect("no map")),
+    );
+    let maps = || runtime().stats.maps.get();
+    assert!(maps() == 2);
+    // SAFETY: The map is not used again, and not dropped.
+    drop(unsafe { typed.holder() });
+    assert!(maps() == 1);
+    // SAFETY: As above.
+    drop(unsafe { bytes.holder() });
+    assert!(maps() == 0);
 }
 
 /// Each refusal has an errno value of its own.
@@ -246,7 +268,9 @@ fn counts() {
     // The copy lives until the map ends.
     assert!(counters.elements() == 1);
     f.0.raw().begin_end();
-    assert!(counters.elements() == 0);
+    assert!(counters.elements() == 0 && !f.0.raw().is_gone());
+    f.0.raw().wait_until_gone();
+    assert!(f.0.raw().is_gone());
 }
 
 /// The reaper reschedules after each object that it unlinks, and after each 32 that it frees.
@@ -417,11 +441,12 @@ fn minimal_owner() {
 
 #[test]
 fn figures() {
-    let scenarios: [(&str, fn()); 14] = [
+    let scenarios: [(&str, fn()); 15] = [
         ("identities", identities),
         ("renamed", renamed),
         ("sizes", sizes),
         ("refused maps", refused_maps),
+        ("holders", holders),
         ("errors", errors),
         ("counts", counts),
         ("yields", yields),
