@@ -76,7 +76,10 @@ impl<T: Send + Sync + 'static> Map<T> {
         Self::list(storage::map::Map::new_cloning()?, module)
     }
 
+    /// Compiled in the module that calls it, as all that is generic.
     fn list(map: storage::map::Map<T>, module: &'static ThisModule) -> Result<Self> {
+        #[cfg(OSTOR_EXPORTS)]
+        super::check_abi();
         let map = ManuallyDrop::new(map);
         // SAFETY: The object is not dropped, and by the type invariant it goes before the map does.
         modules::list(unsafe { map.holder() }, module)?;
