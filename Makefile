@@ -28,12 +28,26 @@ module:
 
 modules_install: module
 	$(kbuild) modules_install
+
+# What owner_storage was built into.
+OSTOR ?= build
+ostor := '$(subst ','\'',$(abspath $(OSTOR)))'
+samples:
+	@scripts/check-user $(kdir) $(ostor)
+	+@for sample in $(patsubst %/Kbuild,%,$(wildcard samples/*/Kbuild)); do \
+		mkdir -p build/$$sample && MAKE='$(MAKE)' scripts/in-kdir $(kdir) M=$(CURDIR)/$$sample \
+			MO=$(CURDIR)/build/$$sample OSTOR=$(ostor) $(if $(LLVM),LLVM=$(LLVM)) \
+			$(if $(ARCH),ARCH=$(arch-name)) modules || exit; \
+	done
 else
 modules_install:
 	$(error modules_install needs KDIR, the build tree of the kernel to install for)
 
 module:
 	@scripts/module $(arch)
+
+samples:
+	@scripts/samples $(arch)
 endif
 
 # Without ARCH, commands run on x86_64, and the tests on both architectures.
@@ -91,6 +105,8 @@ define HELP
 make             build owner_storage.ko. KDIR=TREE builds it against the built
                  kernel tree TREE, with the compilers of this machine;
                  scripts/complete-headers makes such a tree of Debian's headers
+make samples     build the modules of samples/, which use owner_storage. With
+                 KDIR=TREE, against what "make KDIR=TREE" has built, or OSTOR=DIR
 make demo        run the demonstration on Debian's kernel in a virtual machine
 make test        run every test; the last line has the counts
 make test-matrix run the tests on Debian's kernels, and on kernels of every
@@ -132,4 +148,4 @@ help:
 	@:
 
 .DEFAULT_GOAL := module
-.PHONY: module demo test test-matrix bench stress torture mutants busted fuzz lint doc install uninstall modules_install clean clean-old distclean help
+.PHONY: module samples demo test test-matrix bench stress torture mutants busted fuzz lint doc install uninstall modules_install clean clean-old distclean help

@@ -14,6 +14,7 @@ use crate::{
             Mode,
             Outcome, //
         },
+        element::Element,
         error::Refusal,
         map::Stored,
         owner::Label,
@@ -27,6 +28,7 @@ use crate::{
 };
 use core::{
     mem::ManuallyDrop,
+    ops::ControlFlow,
     ptr::NonNull, //
 };
 use kernel::{
@@ -76,7 +78,10 @@ impl<T: Send + Sync + 'static> Map<T> {
         Self::list(storage::map::Map::new_cloning()?, module)
     }
 
+    /// Compiled in the module that calls it, as all that is generic.
     fn list(map: storage::map::Map<T>, module: &'static ThisModule) -> Result<Self> {
+        #[cfg(OSTOR_EXPORTS)]
+        super::check_abi();
         let map = ManuallyDrop::new(map);
         // SAFETY: The object is not dropped, and by the type invariant it goes before the map does.
         modules::list(unsafe { map.holder() }, module)?;
@@ -141,16 +146,10 @@ impl<T: Send + Sync + 'static> Map<T> {
     /// that has a value all the time is visited once; one that gets or loses it meanwhile, at most
     /// once.
     pub fn for_each(&self, mut f: impl FnMut(Label, &T)) {
-        let mut cursor = Cursor::default();
-        loop {
-            let rcu = rcu::read_lock();
-            let Some((elem, label)) = self.0.raw().next(&mut cursor, &rcu) else {
-                return;
-            };
+        let _: ControlFlow<()> = for_each(self.0.raw(), |elem, label| {
             f(label, self.0.value(elem));
-            drop(rcu);
-            deferred::cond_resched();
-        }
+            ControlFlow::Continue(())
+        });
     }
 }
 
@@ -161,13 +160,30 @@ impl<T: Send + Sync + 'static> Map<Arc<T>> {
     }
 }
 
+/// Calls `f` with the element of each owner, until it breaks, as [`Map::for_each`].
+pub(super) fn for_each<B>(
+    map: &RawMap,
+    mut f: impl FnMut(&Element, Label) -> ControlFlow<B>,
+) -> ControlFlow<B> {
+    let mut cursor = Cursor::default();
+    loop {
+        let rcu = rcu::read_lock();
+        let Some((elem, label)) = map.next(&mut cursor, &rcu) else {
+            return ControlFlow::Continue(());
+        };
+        f(elem, label)?;
+        drop(rcu);
+        deferred::cond_resched();
+    }
+}
+
 /// As [`RawMap::put`]. Not generic, so that it is compiled in this module: other modules refer to it,
 /// and not to all that the algorithm is made of.
 ///
 /// # Safety
 ///
 /// The first call of `init`, and there is one at most, must initialise a value of the map.
-unsafe fn put<'a>(
+pub(super) unsafe fn put<'a>(
     map: &'a RawMap,
     owner: OwnerRef<'_>,
     mode: Mode,

@@ -13,6 +13,7 @@
 
 #[cfg(OSTOR_TEST)]
 pub mod ages;
+mod c;
 #[cfg(OSTOR_TEST)]
 pub mod faults;
 mod map;
@@ -51,7 +52,25 @@ pub use crate::{
     }, //
 };
 
-use crate::storage::runtime::Runtime;
+use crate::{
+    storage::runtime::Runtime,
+    uapi::{
+        OSTOR_ANY,
+        OSTOR_EXIST,
+        OSTOR_NOEXIST, //
+    }, //
+};
+use kernel::prelude::*;
+
+/// The mode that the flags of an update name.
+pub(crate) fn update_mode(flags: u32) -> Result<Mode> {
+    match flags {
+        OSTOR_ANY => Ok(Mode::Any),
+        OSTOR_NOEXIST => Ok(Mode::NoExist),
+        OSTOR_EXIST => Ok(Mode::Exist),
+        _ => Err(EINVAL),
+    }
+}
 
 /// Waits until everything that is dead now is freed, if no lock fails. May sleep; not in the drop of
 /// a value.

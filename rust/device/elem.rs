@@ -8,6 +8,7 @@ use super::{
     Arg, //
 };
 use crate::{
+    api,
     owner::kinds::OwnerRef,
     storage::{
         create::Mode,
@@ -25,10 +26,7 @@ use crate::{
     uapi::{
         ostor_elem,
         ostor_owner,
-        OSTOR_ANY,
-        OSTOR_BY_PIDFD,
-        OSTOR_EXIST,
-        OSTOR_NOEXIST, //
+        OSTOR_BY_PIDFD, //
     }, //
 };
 use kernel::{
@@ -182,19 +180,9 @@ pub(super) fn get_or_create(map: &DeviceMap, arg: &Arg) -> Result {
     done(arg, req, seq, created)
 }
 
-/// The mode that the flags of an update name.
-fn update_mode(flags: u32) -> Result<Mode> {
-    match flags {
-        OSTOR_ANY => Ok(Mode::Any),
-        OSTOR_NOEXIST => Ok(Mode::NoExist),
-        OSTOR_EXIST => Ok(Mode::Exist),
-        _ => Err(EINVAL),
-    }
-}
-
 pub(super) fn update(map: &DeviceMap, arg: &Arg) -> Result {
     let req = read(arg)?;
-    let mode = update_mode(req.flags)?;
+    let mode = api::update_mode(req.flags)?;
     let value = UserValue::read(map, &req)?;
     let (seq, created) = with_owner(map, &req.owner, &mut |owner| {
         let rcu = rcu::read_lock();

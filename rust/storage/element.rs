@@ -138,7 +138,7 @@ impl Element {
 
     /// The address of the value. [`RawMap`] and its user see to it that accesses are allowed.
     #[inline(always)]
-    pub(super) fn value(&self) -> NonNull<u8> {
+    pub(crate) fn value(&self) -> NonNull<u8> {
         let node = NonNull::from(&self.node).cast::<u8>();
         // SAFETY: The value is in the same allocation as the header, at offset `VALUE`.
         unsafe { node.add(VALUE - offset_of!(Element, node)) }

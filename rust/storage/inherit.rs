@@ -21,6 +21,7 @@ use crate::sync::{
         Guard, //
     }, //
 };
+use core::ptr::NonNull;
 
 impl Runtime {
     /// Gives `child` a copy of each value of `parent` whose map clones.
@@ -47,9 +48,12 @@ impl Element {
         let Some(clone) = map.clone_value() else {
             return;
         };
-        // SAFETY: The element was found under the guard, so its value was not dropped.
-        // `RawMap::put` calls this with memory for one value.
-        let init = |to| unsafe { clone(self.value(), to, map.value_size()) };
+        let (from, size) = (self.value(), map.value_size());
+        let init = |to: NonNull<u8>| {
+            // SAFETY: The element was found under the guard, so its value was not dropped.
+            // `RawMap::put` calls this with memory for one value.
+            unsafe { clone(to.as_ptr().cast(), from.as_ptr().cast(), size) };
+        };
         // SAFETY: `init` writes a clone of a value of this map, which is a value of this map.
         let Ok(copy) = (unsafe { map.put(owner, Mode::NoExist, init, rcu) }) else {
             map.counters().this_cpu().clone_failures.add(1);

@@ -14,7 +14,6 @@ use super::{
         OwnerId, //
     },
     raw_map::{
-        CloneValue,
         RawMap,
         Values, //
     }, //
@@ -24,6 +23,7 @@ use crate::sync::{
     rcu::Guard, //
 };
 use core::{
+    ffi::c_void,
     marker::PhantomData,
     ops::Deref,
     ptr::NonNull,
@@ -52,6 +52,25 @@ pub(crate) struct OwnedMap(NonNull<RawMap>);
 unsafe impl Send for OwnedMap {}
 // SAFETY: As above.
 unsafe impl Sync for OwnedMap {}
+
+impl OwnedMap {
+    /// An empty map of values whose type only their functions know. May sleep. Fails with `EINVAL` if
+    /// the size is 0, and with `E2BIG` if values of this size could not be allocated in every
+    /// context.
+    ///
+    /// # Safety
+    ///
+    /// The caller must meet the safety requirements of [`Values`].
+    pub(crate) unsafe fn new(value_size: usize, values: Values) -> Result<Self> {
+        if value_size == 0 {
+            return Err(EINVAL);
+        }
+        // INVARIANT: The pointer comes from `RawMap::new`, and no other object has it.
+        //
+        // SAFETY: By the safety requirements.
+        Ok(Self(unsafe { RawMap::new(value_size, values) }?))
+    }
+}
 
 impl Deref for OwnedMap {
     type Target = RawMap;
@@ -107,22 +126,15 @@ impl<T: Send + Sync + 'static> Map<T> {
     where
         T: Clone,
     {
-        let clone: CloneValue = |from, to, _| {
-            // SAFETY: The first address of a `CloneValue` is that of a value, which is a `T`.
-            let value = unsafe { from.cast::<T>().as_ref() };
-            // SAFETY: At the second address of a `CloneValue` there is memory for a value.
-            unsafe { to.cast::<T>().write(value.clone()) };
-        };
         Self::with_values(Values {
-            clone: Some(clone),
+            clone: Some(clone_value::<T>),
             ..Self::VALUES
         })
     }
 
     const VALUES: Values = Values {
         drop: if core::mem::needs_drop::<T>() {
-            // SAFETY: The address is that of a value, which is a `T` and is not used again.
-            Some(|value| unsafe { value.cast::<T>().drop_in_place() })
+            Some(drop_value::<T>)
         } else {
             None
         },
@@ -240,6 +252,38 @@ impl<T: Send + Sync + 'static> Map<T> {
     }
 }
 
+/// The [`DropValue`](super::raw_map::DropValue) of a map of `T`.
+///
+/// # Safety
+///
+/// A `T` must be at the address, and must not be used again.
+unsafe extern "C" fn drop_value<T>(value: *mut c_void) {
+    // SAFETY: By the safety requirements.
+    unsafe { value.cast::<T>().drop_in_place() };
+}
+
+/// The [`CloneValue`](super::raw_map::CloneValue) of a map of `T`.
+///
+/// # Safety
+///
+/// A `T` must be at `from`, and memory for one at `to`.
+unsafe extern "C" fn clone_value<T: Clone>(to: *mut c_void, from: *const c_void, _size: usize) {
+    // SAFETY: By the safety requirements a `T` is there. It is only shared until it is dropped.
+    let value = unsafe { &*from.cast::<T>() };
+    // SAFETY: By the safety requirements there is memory for a `T`.
+    unsafe { to.cast::<T>().write(value.clone()) };
+}
+
+/// The [`CloneValue`](super::raw_map::CloneValue) of values that are copied as bytes.
+///
+/// # Safety
+///
+/// `size` bytes must be readable at `from`, and writable at `to`, and must not overlap.
+pub(crate) unsafe extern "C" fn copy_value(to: *mut c_void, from: *const c_void, size: usize) {
+    // SAFETY: By the safety requirements.
+    unsafe { to.copy_from_nonoverlapping(from, size) };
+}
+
 /// A map of values of a size that is chosen when the map is made.
 ///
 /// The bytes of a stored value do not change. An update makes a new element.
@@ -257,25 +301,17 @@ impl ByteMap {
     /// An empty map that clones: an owner that is created from another one, as an accepted socket
     /// is, gets a copy of that one's value. Fails as [`ByteMap::new`] does.
     pub(crate) fn new_cloning(value_size: usize) -> Result<Self> {
-        let copy: CloneValue = |from, to, size| {
-            // SAFETY: The addresses of a `CloneValue` are those of a value and of memory for one.
-            unsafe { to.copy_from_nonoverlapping(from, size) };
-        };
         let values = Values {
             drop: None,
-            clone: Some(copy),
+            clone: Some(copy_value),
         };
         Self::with_values(value_size, values)
     }
 
     fn with_values(value_size: usize, values: Values) -> Result<Self> {
-        if value_size == 0 {
-            return Err(EINVAL);
-        }
-        // SAFETY: Values are bytes, which need no drop, and `copy` may be called on any thread.
-        let raw = unsafe { RawMap::new(value_size, values) }?;
-        // INVARIANT: The pointer comes from `RawMap::new`, and no other object has it.
-        Ok(Self { raw: OwnedMap(raw) })
+        // SAFETY: Values are bytes, which need no drop, and `copy_value` may be called on any thread.
+        let raw = unsafe { OwnedMap::new(value_size, values) }?;
+        Ok(Self { raw })
     }
 
     /// The map without the type of its values.

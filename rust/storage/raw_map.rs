@@ -41,7 +41,10 @@ use crate::sync::{
     Full,
     Relaxed, //
 };
-use core::ptr::NonNull;
+use core::{
+    ffi::c_void,
+    ptr::NonNull, //
+};
 use kernel::prelude::*;
 
 /// A map.
@@ -97,22 +100,28 @@ const EMPTY: u32 = 2;
 
 /// What a map does with its values. To the map, a value is bytes.
 ///
+/// The functions have the ABI of C, since a map of a C module has that module's own functions here.
+/// With kernel control-flow integrity, a call by another type than theirs would be a fault.
+///
 /// # Safety
 ///
 /// A creator of a `Values` must ensure that the functions may be called on any thread for each
 /// value that is stored in the map: `drop` once per value, in a kworker, and `clone` in any
 /// context.
 #[derive(Copy, Clone, Default)]
-pub(super) struct Values {
+pub(crate) struct Values {
     /// Drops a value. Called in a kworker.
-    pub(super) drop: Option<unsafe fn(NonNull<u8>)>,
+    pub(crate) drop: Option<DropValue>,
     /// Copies a value. Called in any context.
-    pub(super) clone: Option<CloneValue>,
+    pub(crate) clone: Option<CloneValue>,
 }
 
-/// Writes a copy of the value at the first address to the second one. The number is the size of a
-/// value.
-pub(super) type CloneValue = unsafe fn(NonNull<u8>, NonNull<u8>, usize);
+/// Drops the value at the address.
+pub(crate) type DropValue = unsafe extern "C" fn(*mut c_void);
+
+/// Writes to the first address a copy of the value at the second one. The number is the size of a
+/// value. The arguments are those of `memcpy()`.
+pub(crate) type CloneValue = unsafe extern "C" fn(*mut c_void, *const c_void, usize);
 
 // SAFETY: By the safety requirements of `Values` its functions may be called on any thread. All
 // other fields are accessed by atomic operations, or do not change.
@@ -241,7 +250,7 @@ impl RawMap {
 
     /// As [`RawMap::find`], for callers that call no function.
     #[inline(always)]
-    pub(super) fn find_in_leaf<'a>(&'a self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Element> {
+    pub(crate) fn find_in_leaf<'a>(&'a self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Element> {
         // SAFETY: As in `find`.
         Some(unsafe { Element::of_node(self.table.find_in_leaf(id, rcu)?) })
     }
@@ -305,7 +314,7 @@ impl RawMap {
         if let Some(drop) = self.values.drop {
             // SAFETY: By the safety requirements this is a value of this map, and it is dropped
             // once. This is a kworker.
-            unsafe { drop(value) };
+            unsafe { drop(value.as_ptr().cast()) };
         }
     }
 

@@ -83,7 +83,9 @@ check_kernel_clippy() {
 	# make does not run clippy again on files that it has checked.
 	rm -rf "${CACHE:?}/$MODULE"
 	mkdir -p "$CACHE/$MODULE"
-	module_make modules
+	module_make modules || return
+	MODULE_ARGS+=(OSTOR="$IN_CACHE/$MODULE")
+	users_make modules
 }
 
 check_rustdoc() {

@@ -10,14 +10,27 @@ BUSTED=(torture/busted model/mutations)
 # module_sources: prints the hashes of all files that the module could be made from.
 module_sources() {
 	(cd "$PROJECT" && find . \( -name .git -o -name target -o -path ./tools -o -path ./model -o -path ./litmus \
-		-o -path ./build -o -path ./torture/busted -o -path ./scripts -o -path ./.ci -o -path ./Documentation \) -prune -o \
+		-o -path ./build -o -path ./torture/busted -o -path ./scripts -o -path ./.ci -o -path ./Documentation \
+		-o -path ./samples -o -path ./torture/goes -o -path ./torture/misuse \) -prune -o \
 		-type f ! -name '*.md' -print0 | sort -z | xargs -0 sha256sum)
+}
+
+# user_modules: prints the directories of the modules that use owner_storage as any module
+# outside of its tree would.
+user_modules() {
+	(cd "$PROJECT" && printf '%s\n' samples/*/Kbuild | sed 's|/Kbuild$||')
+}
+
+# user_sources: prints the hashes of all files that they could be made from.
+user_sources() {
+	(cd "$PROJECT" && user_modules | xargs -I '{}' find '{}' -type f | sort | xargs sha256sum)
 }
 
 # module_paths WAY: plain, test (with the KUnit suites and fault sites), busted:NAME
 # (the test module of a copy of the sources, with the fault of that patch, or none for
-# "nothing"), creation (the plain module with the driver of scripts/creation-speed) or
-# clippy. Each has its own output directory, so that they never mix.
+# "nothing"), creation (the plain module with the driver of scripts/creation-speed),
+# clippy, or samples (the modules of user_modules, against the plain one). Each has its
+# own output directory, so that they never mix.
 module_paths() {
 	MODULE_WAY=$1 MODULE_COPY='' MODULE_PATCH=''
 	MODULE=$CHECKOUT/module/$KERNEL_NAME-${MODULE_WAY/:/-}
@@ -31,15 +44,29 @@ module_paths() {
 			die "there is no fault \"$name\"." "See scripts/busted --list." ;;
 	creation) MODULE_ARGS=(OSTOR_CREATION=1) ;;
 	clippy) MODULE_ARGS=(CLIPPY=1) ;;
+	samples) MODULE_ARGS=(OSTOR="$IN_CACHE/$CHECKOUT/module/$KERNEL_NAME-plain") ;;
 	esac
 }
 
-# module_make ARGUMENT…: runs make for the module, in the root.
-module_make() {
-	local source=$IN_PROJECT
-	[ -z "$MODULE_COPY" ] || source=$IN_CACHE/$MODULE_COPY
-	in_root make -C "$IN_CACHE/$KERNEL/build" M="$source" MO="$IN_CACHE/$MODULE" \
+# kbuild_make SOURCE OUTPUT ARGUMENT…: runs make for the module in SOURCE, in the root.
+kbuild_make() {
+	local source=$1 output=$2
+	shift 2
+	in_root make -C "$IN_CACHE/$KERNEL/build" M="$source" MO="$IN_CACHE/$output" \
 		ARCH="$MAKE_ARCH" "${MODULE_COMPILER[@]}" "${MODULE_ARGS[@]}" "$@"
+}
+
+# module_make ARGUMENT…: runs make for the module of module_paths, in the root.
+module_make() {
+	kbuild_make "${MODULE_COPY:+$IN_CACHE/}${MODULE_COPY:-$IN_PROJECT}" "$MODULE" "$@"
+}
+
+# users_make ARGUMENT…: runs make for each of user_modules, into a directory of its name.
+users_make() {
+	local user
+	for user in $(user_modules); do
+		kbuild_make "$IN_PROJECT/$user" "$MODULE/${user##*/}" "$@" || return
+	done
 }
 
 # copy_module: copies the sources of a busted build, and applies its patch.
@@ -60,7 +87,11 @@ build_module() {
 		rm -rf "${CACHE:?}/$MODULE_COPY"
 		copy_module
 	fi
-	module_make -j"$(nproc)" modules
+	if [ "$MODULE_WAY" = samples ]; then
+		users_make modules
+	else
+		module_make -j"$(nproc)" modules
+	fi
 }
 
 make_module() {
@@ -70,9 +101,15 @@ make_module() {
 
 # ensure_module WAY
 ensure_module() {
+	[ "$1" != samples ] || ensure_module plain
 	module_paths "$1"
 	lock shared "$CHECKOUT_LOCK"
-	MODULE_KEY=$({ module_sources; kernel_key; [ -z "$MODULE_PATCH" ] || cat "$PROJECT/$MODULE_PATCH"; } | hash_of)
+	MODULE_KEY=$({
+		module_sources
+		kernel_key
+		[ -z "$MODULE_PATCH" ] || cat "$PROJECT/$MODULE_PATCH"
+		[ "$MODULE_WAY" != samples ] || user_sources
+	} | hash_of)
 	ensure "$CHECKOUT_LOCK-module-$KERNEL_NAME-${MODULE_WAY/:/-}" \
 		"$CACHE/$MODULE.stamp" "$MODULE_KEY" make_module
 }

@@ -22,14 +22,18 @@ use crate::{
         error::Refusal,
         map::{
             ByteMap,
-            Map, //
+            Map,
+            OwnedMap, //
         },
         owner::{
             Owner,
             OwnerId,
             OwnerOps, //
         },
-        raw_map::RawMap,
+        raw_map::{
+            RawMap,
+            Values, //
+        },
         stats::MapShares,
         store::Storage,
         table::Table,
@@ -56,8 +60,12 @@ use crate::{
 use kernel::prelude::*;
 use std::{
     cell::Cell,
+    ffi::c_void,
     mem::ManuallyDrop,
-    ptr,
+    ptr::{
+        self,
+        NonNull, //
+    },
     rc::Rc, //
 };
 
@@ -439,9 +447,83 @@ fn minimal_owner() {
     assert!(u64::from(TAKEN_OFF.get()) == charged);
 }
 
+thread_local! {
+    /// The sum of the values that were dropped, and their count.
+    static DROPPED: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
+}
+
+/// # Safety
+///
+/// There must be a `u64` at the address.
+unsafe extern "C" fn drop_foreign(value: *mut c_void) {
+    // SAFETY: By the safety requirements.
+    let value = unsafe { value.cast::<u64>().read() };
+    let (sum, count) = DROPPED.get();
+    DROPPED.set((sum + value, count + 1));
+}
+
+/// A copy of a value is ten times as much.
+///
+/// # Safety
+///
+/// There must be a `u64` at `from`, and memory for one at `to`.
+unsafe extern "C" fn copy_foreign(to: *mut c_void, from: *const c_void, size: usize) {
+    assert!(size == size_of::<u64>());
+    // SAFETY: By the safety requirements.
+    unsafe { to.cast::<u64>().write(10 * from.cast::<u64>().read()) };
+}
+
+/// The functions of values that are not Rust's are called with the value, and once.
+fn foreign_values() {
+    let foreign = Values {
+        drop: Some(drop_foreign),
+        clone: Some(copy_foreign),
+    };
+    DROPPED.set((0, 0));
+    let [parent, child] = PLACES.map(|place| Mock::new(place, 1, None));
+    // SAFETY: The values are `u64`, and the functions may be called on any thread.
+    let new = |size| unsafe { OwnedMap::new(size, foreign) };
+    assert!(new(0).err() == Some(EINVAL) && new(VALUE_SIZE_MAX + 1).err() == Some(E2BIG));
+    let map = new(size_of::<u64>()).expect("no map");
+    let value = |owner: &Mock| {
+        let rcu = rcu::read_lock();
+        // SAFETY: The guard keeps the value, which is a `u64`.
+        map.find(owner.id(), &rcu)
+            .map(|elem| unsafe { elem.value().cast::<u64>().read() })
+    };
+    let put = |owner: &Mock, mode, number: u64| {
+        // SAFETY: The memory is that of a value.
+        let init = |to: NonNull<u8>| unsafe { to.cast().write(number) };
+        // SAFETY: `init` writes a `u64`.
+        unsafe { map.put(owner, mode, init, &rcu::read_lock()) }.is_ok()
+    };
+    assert!(put(parent, Mode::NoExist, 3));
+    runtime().inherit(parent.id(), child);
+    assert!(value(parent) == Some(3) && value(child) == Some(30));
+    // What an update replaces is dropped, and then what dies with its owner, and then the rest.
+    assert!(put(parent, Mode::Exist, 500) && value(parent) == Some(500));
+    runtime().flush();
+    assert!(DROPPED.get() == (3, 1));
+    child.die();
+    runtime().flush();
+    assert!(DROPPED.get() == (33, 2));
+    // A value that was made and not stored is dropped, too.
+    fail(&[(Site::LinkLock, 1)]);
+    assert!(!put(parent, Mode::Exist, 1000) && value(parent) == Some(500));
+    drop(map);
+    assert!(DROPPED.get() == (1533, 4));
+    // Bytes are copied as they are.
+    let bytes = ByteMap::new_cloning(3).expect("no map");
+    let heir = Mock::new(PLACES[1], 2, None);
+    let rcu = rcu::read_lock();
+    assert!(bytes.put(parent, Mode::NoExist, &[1, 2, 3], &rcu).is_ok());
+    runtime().inherit(parent.id(), heir);
+    assert!(bytes.get_by_id(heir.id(), &rcu) == Some(&[1, 2, 3]));
+}
+
 #[test]
 fn figures() {
-    let scenarios: [(&str, fn()); 15] = [
+    let scenarios: [(&str, fn()); 16] = [
         ("identities", identities),
         ("renamed", renamed),
         ("sizes", sizes),
@@ -457,6 +539,7 @@ fn figures() {
         ("lost", lost),
         ("spread", spread),
         ("minimal owner", minimal_owner),
+        ("foreign values", foreign_values),
     ];
     for (name, scenario) in scenarios {
         Explore::new(name).once(scenario);

@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Maps as modules in C have them: the functions of `include/linux/owner_storage.h`, which says what
+//! each does.
+//!
+//! A `struct ostor_map` is a [`RawMap`], and a `struct ostor_slot` an [`OwnerSlot`]. The compiler
+//! compares the type of each function with that of its prototype in the header, which bindgen reads.
+//! C code that makes an indirect call finds the types in the kernel's control-flow integrity, too: the
+//! types of the header are opaque structures with the ABI of C here.
+//!
+//! The caller of a function that finds or stores a value is in an RCU read section, which is the
+//! function's guard. No function enters another one: `nolock::holds_no_lock()` counts sections, and
+//! would take a second one for a lock.
+
+use super::{
+    map,
+    modules, //
+};
+use crate::{
+    owner::{
+        cgroup::Cgroup,
+        kinds::OwnerRef,
+        netns::NetNs,
+        slot::OwnerSlot,
+        socket::{
+            self,
+            Socket, //
+        }, //
+    },
+    storage::{
+        create::Mode,
+        element::Element,
+        error::Refusal,
+        map::{
+            copy_value,
+            OwnedMap, //
+        },
+        owner::Owner,
+        raw_map::{
+            RawMap,
+            Values, //
+        }, //
+    },
+    sync::compat::EOPNOTSUPP,
+};
+use core::{
+    ops::ControlFlow,
+    ptr::{
+        self,
+        NonNull, //
+    }, //
+};
+use header::{
+    ostor_map,
+    ostor_slot,
+    owner_storage_copy_t,
+    owner_storage_drop_t,
+    owner_storage_init_t,
+    owner_storage_visit_t, //
+};
+use kernel::{
+    bindings,
+    ffi::{
+        c_int,
+        c_uint,
+        c_void, //
+    },
+    prelude::*,
+    sync::rcu::Guard,
+    task::Task, //
+};
+
+/// The header, as bindgen reads it.
+#[allow(clippy::all, missing_docs, unreachable_pub, dead_code)]
+#[allow(
+    clippy::undocumented_unsafe_blocks,
+    non_camel_case_types,
+    improper_ctypes
+)]
+mod header {
+    use kernel::{
+        bindings::{
+            cgroup,
+            module,
+            net,
+            sock,
+            task_struct, //
+        },
+        ffi, //
+    };
+
+    include!(concat!(env!("OSTOR_GENERATED"), "/c_api_generated.rs"));
+}
+
+/// Fails to compile if one of the functions differs in type from its prototype in the header.
+macro_rules! as_in_header {
+    ($($name:ident),* $(,)?) => {
+        $(const _: () = {
+            if true {
+                header::$name
+            } else {
+                $name
+            };
+        };)*
+    };
+}
+
+/// The map at `map`.
+///
+/// # Safety
+///
+/// `map` must come from [`create`], and must not be ended as long as the result lives.
+#[inline(always)]
+unsafe fn raw<'a>(map: *mut ostor_map) -> &'a RawMap {
+    // SAFETY: `create` returns the address of a `RawMap`, which is valid until it is ended.
+    unsafe { &*map.cast() }
+}
+
+/// The guard of the RCU read section that the caller is in.
+///
+/// # Safety
+///
+/// The caller must be in an RCU read section as long as the result lives.
+#[inline(always)]
+unsafe fn section<'a>() -> &'a Guard {
+    const { assert!(size_of::<Guard>() == 0) };
+    #[cfg(CONFIG_PROVE_RCU)]
+    {
+        // SAFETY: An FFI call with no requirement.
+        warn_on!(unsafe { bindings::rcu_read_lock_held() } == 0);
+    }
+    // SAFETY: A `Guard` has no bytes. Its invariant is that there is a section, by the safety
+    // requirements. It is not dropped, so it does not end that.
+    unsafe { NonNull::dangling().as_ref() }
+}
+
+/// The address of the element's value. Null if there is none.
+#[inline(always)]
+fn value_of(elem: Option<&Element>) -> *mut c_void {
+    elem.map_or(ptr::null_mut(), |elem| elem.value().as_ptr().cast())
+}
+
+/// Stores a value that `init` writes, by `mode`.
+///
+/// # Safety
+///
+/// `map` must come from [`create`] and stay, and the caller must be in an RCU read section as long as
+/// the result is used. `init` must be callable in this context with `arg` and a zeroed value.
+unsafe fn put<'a>(
+    map: *mut ostor_map,
+    owner: OwnerRef<'_>,
+    mode: Mode,
+    init: owner_storage_init_t,
+    arg: *mut c_void,
+) -> Result<&'a Element, Refusal> {
+    // SAFETY: By the safety requirements.
+    let (map, rcu) = unsafe { (raw(map), section()) };
+    let mut write = |value: NonNull<u8>| {
+        // SAFETY: `RawMap::put` calls this with memory for a value.
+        unsafe { value.write_bytes(0, map.value_size()) };
+        if let Some(init) = init {
+            // SAFETY: By the safety requirements.
+            unsafe { init(value.as_ptr().cast(), arg) };
+        }
+    };
+    // SAFETY: `write` initialises all bytes, and only C code knows the type of values.
+    Ok(unsafe { map::put(map, owner, mode, &mut write, rcu) }?.elem)
+}
+
+/// As [`put`] with [`Mode::Get`]. Returns the value or an `ERR_PTR`.
+///
+/// # Safety
+///
+/// As [`put`].
+unsafe fn get_or_create(
+    map: *mut ostor_map,
+    owner: OwnerRef<'_>,
+    init: owner_storage_init_t,
+    arg: *mut c_void,
+) -> *mut c_void {
+    // SAFETY: By the safety requirements.
+    match unsafe { put(map, owner, Mode::Get, init, arg) } {
+        Ok(elem) => value_of(Some(elem)),
+        Err(refusal) => Error::from(refusal).to_ptr(),
+    }
+}
+
+/// As [`put`] by the flags of an update. Returns 0 or a negative errno value.
+///
+/// # Safety
+///
+/// As [`put`].
+unsafe fn update(
+    map: *mut ostor_map,
+    owner: OwnerRef<'_>,
+    flags: c_uint,
+    init: owner_storage_init_t,
+    arg: *mut c_void,
+) -> c_int {
+    let mode = match super::update_mode(flags) {
+        Ok(mode) => mode,
+        Err(err) => return err.to_errno(),
+    };
+    // SAFETY: By the safety requirements.
+    match unsafe { put(map, owner, mode, init, arg) } {
+        Ok(_) => 0,
+        Err(refusal) => Error::from(refusal).to_errno(),
+    }
+}
+
+/// The functions for one kind of owners.
+macro_rules! owner {
+    (
+        $owner:ident: $object:ty, |$it:ident| $as_owner:expr,
+        $get:ident, $get_or_create:ident, $update:ident, $delete:ident
+    ) => {
+        as_in_header!($get, $get_or_create, $update, $delete);
+
+        /// # Safety
+        ///
+        /// See the header. The owner must be valid.
+        #[no_mangle]
+        unsafe extern "C" fn $get(map: *mut ostor_map, $it: *mut $object) -> *mut c_void {
+            // SAFETY: The contract of the header.
+            let (map, owner, rcu) = unsafe { (raw(map), $as_owner, section()) };
+            value_of(map.find_in_leaf(owner.id(), rcu))
+        }
+
+        /// # Safety
+        ///
+        /// See the header. The owner must be valid.
+        #[no_mangle]
+        unsafe extern "C" fn $get_or_create(
+            map: *mut ostor_map,
+            $it: *mut $object,
+            init: owner_storage_init_t,
+            arg: *mut c_void,
+        ) -> *mut c_void {
+            // SAFETY: The contract of the header.
+            unsafe { get_or_create(map, OwnerRef::$owner($as_owner), init, arg) }
+        }
+
+        /// # Safety
+        ///
+        /// See the header. The owner must be valid.
+        #[no_mangle]
+        unsafe extern "C" fn $update(
+            map: *mut ostor_map,
+            $it: *mut $object,
+            flags: c_uint,
+            init: owner_storage_init_t,
+            arg: *mut c_void,
+        ) -> c_int {
+            // SAFETY: The contract of the header.
+            unsafe { update(map, OwnerRef::$owner($as_owner), flags, init, arg) }
+        }
+
+        /// # Safety
+        ///
+        /// See the header. The owner must be valid.
+        #[no_mangle]
+        unsafe extern "C" fn $delete(map: *mut ostor_map, $it: *mut $object) -> *mut c_void {
+            // SAFETY: The contract of the header.
+            let (map, owner, rcu) = unsafe { (raw(map), $as_owner, section()) };
+            value_of(map.delete(owner.id(), rcu).ok())
+        }
+    };
+}
+
+owner! {
+    Task: bindings::task_struct, |task| &*task.cast::<Task>(),
+    owner_storage_task_get, owner_storage_task_get_or_create,
+    owner_storage_task_update, owner_storage_task_delete
+}
+
+owner! {
+    Cgroup: bindings::cgroup, |cgroup| Cgroup::from_raw(cgroup),
+    owner_storage_cgroup_get, owner_storage_cgroup_get_or_create,
+    owner_storage_cgroup_update, owner_storage_cgroup_delete
+}
+
+owner! {
+    Socket: bindings::sock, |sk| Socket::from_raw(sk),
+    owner_storage_sock_get, owner_storage_sock_get_or_create,
+    owner_storage_sock_update, owner_storage_sock_delete
+}
+
+owner! {
+    NetNs: bindings::net, |net| NetNs::from_raw(net),
+    owner_storage_net_get, owner_storage_net_get_or_create,
+    owner_storage_net_update, owner_storage_net_delete
+}
+
+owner! {
+    Slot: ostor_slot, |slot| &*slot.cast::<OwnerSlot>(),
+    owner_storage_slot_get, owner_storage_slot_get_or_create,
+    owner_storage_slot_update, owner_storage_slot_delete
+}
+
+/// A new map of `module`, or an `ERR_PTR`.
+///
+/// # Safety
+///
+/// `module` must be the calling module, or null in the kernel itself. Its functions in `values` must
+/// meet the requirements of [`Values`].
+unsafe fn create(
+    value_size: usize,
+    values: Values,
+    module: *mut bindings::module,
+) -> Result<*mut ostor_map> {
+    // SAFETY: By the safety requirements.
+    let map = unsafe { OwnedMap::new(value_size, values) }?;
+    let raw: *const RawMap = &*map;
+    // SAFETY: By the safety requirements. The list does not follow the pointer.
+    modules::list(map, &unsafe { ThisModule::from_ptr(module) })?;
+    Ok(raw.cast_mut().cast())
+}
+
+as_in_header! {
+    __owner_storage_map_create,
+    __owner_storage_map_create_cloning,
+    owner_storage_map_destroy,
+    owner_storage_map_for_each,
+    owner_storage_slot_create,
+    owner_storage_slot_begin_end,
+    owner_storage_slot_end,
+    owner_storage_slot_destroy,
+}
+
+/// # Safety
+///
+/// See the header. `module` must be the caller's.
+#[no_mangle]
+unsafe extern "C" fn __owner_storage_map_create(
+    value_size: usize,
+    drop: owner_storage_drop_t,
+    module: *mut bindings::module,
+) -> *mut ostor_map {
+    let values = Values { drop, clone: None };
+    // SAFETY: The contract of the header.
+    unsafe { create(value_size, values, module) }.unwrap_or_else(Error::to_ptr)
+}
+
+/// # Safety
+///
+/// See the header. `module` must be the caller's.
+#[no_mangle]
+unsafe extern "C" fn __owner_storage_map_create_cloning(
+    value_size: usize,
+    drop: owner_storage_drop_t,
+    copy: owner_storage_copy_t,
+    module: *mut bindings::module,
+) -> *mut ostor_map {
+    if !socket::clones() {
+        return EOPNOTSUPP.to_ptr();
+    }
+    let values = Values {
+        drop,
+        clone: copy.or(Some(copy_value)),
+    };
+    // SAFETY: The contract of the header.
+    unsafe { create(value_size, values, module) }.unwrap_or_else(Error::to_ptr)
+}
+
+/// # Safety
+///
+/// See the header.
+#[no_mangle]
+unsafe extern "C" fn owner_storage_map_destroy(map: *mut ostor_map) {
+    if !map.is_null() {
+        // SAFETY: The contract of the header.
+        modules::end(unsafe { raw(map) });
+    }
+}
+
+/// # Safety
+///
+/// See the header.
+#[no_mangle]
+unsafe extern "C" fn owner_storage_map_for_each(
+    map: *mut ostor_map,
+    visit: owner_storage_visit_t,
+    arg: *mut c_void,
+) -> c_int {
+    let Some(visit) = visit else {
+        return EINVAL.to_errno();
+    };
+    // SAFETY: The contract of the header.
+    let map = unsafe { raw(map) };
+    let stopped = map::for_each(map, |elem, label| {
+        // SAFETY: The contract of the header.
+        match unsafe { visit(value_of(Some(elem)), label.kind, label.id, arg) } {
+            0 => ControlFlow::Continue(()),
+            result => ControlFlow::Break(result),
+        }
+    });
+    stopped.break_value().unwrap_or(0)
+}
+
+/// # Safety
+///
+/// None.
+#[no_mangle]
+unsafe extern "C" fn owner_storage_slot_create() -> *mut ostor_slot {
+    match KBox::new(OwnerSlot::new(), GFP_KERNEL) {
+        Ok(slot) => KBox::into_raw(slot).cast(),
+        Err(_) => ptr::null_mut(),
+    }
+}
+
+/// # Safety
+///
+/// See the header.
+#[no_mangle]
+unsafe extern "C" fn owner_storage_slot_begin_end(slot: *mut ostor_slot) {
+    // SAFETY: By the contract of the header, the slot is valid.
+    unsafe { &*slot.cast::<OwnerSlot>() }.begin_end();
+}
+
+/// # Safety
+///
+/// See the header. A grace period must have passed since `owner_storage_slot_begin_end()` returned.
+#[no_mangle]
+unsafe extern "C" fn owner_storage_slot_end(slot: *mut ostor_slot) {
+    // SAFETY: The pointer comes from `owner_storage_slot_create()`, and is not used again.
+    let slot = unsafe { KBox::from_raw(slot.cast::<OwnerSlot>()) };
+    // SAFETY: The contract of the header. The drop then finds that the slot has ended.
+    unsafe { slot.end() };
+}
+
+/// # Safety
+///
+/// See the header.
+#[no_mangle]
+unsafe extern "C" fn owner_storage_slot_destroy(slot: *mut ostor_slot) {
+    if !slot.is_null() {
+        // SAFETY: The pointer comes from `owner_storage_slot_create()`, and is not used again.
+        drop(unsafe { KBox::from_raw(slot.cast::<OwnerSlot>()) });
+    }
+}
