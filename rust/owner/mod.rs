@@ -15,3 +15,4 @@ pub(crate) mod slot;
 pub(crate) mod socket;
 pub(crate) mod startup_test;
 pub(crate) mod task;
+mod two_notices;

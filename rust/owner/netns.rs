@@ -24,6 +24,7 @@ use crate::{
     sync::rcu::Guard,
     uapi::OSTOR_KIND_NETNS, //
 };
+use core::ffi::CStr;
 use kernel::{
     bindings,
     error::to_result,
@@ -101,15 +102,18 @@ unsafe extern "C" fn on_exit(net: *mut bindings::net) {
 /// The operations are registered.
 pub(super) struct Hooks(());
 
-impl kinds::Hooks for Hooks {
-    const NOTICE: &'static str = "the exit of pernet_operations";
+/// Attaches the hooks.
+pub(super) fn attach() -> Result<Hooks> {
+    // SAFETY: `on_exit` may be called for any namespace. The drop unregisters it before the module
+    // goes. There is one `Hooks` at a time.
+    to_result(unsafe { shim::ostor_net_hook_attach(Some(on_exit)) })?;
+    // INVARIANT: Registered above.
+    Ok(Hooks(()))
+}
 
-    fn attach() -> Result<Self> {
-        // SAFETY: `on_exit` may be called for any namespace. The drop unregisters it before the
-        // module goes. There is one `Hooks` at a time.
-        to_result(unsafe { shim::ostor_net_hook_attach(Some(on_exit)) })?;
-        // INVARIANT: Registered above.
-        Ok(Self(()))
+impl kinds::Hooks for Hooks {
+    fn notice(&self) -> &'static CStr {
+        c"pernet_operations"
     }
 
     /// Never called: the startup test makes no namespace.

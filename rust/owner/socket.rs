@@ -58,7 +58,10 @@ use crate::{
     },
     uapi::OSTOR_KIND_SOCKET, //
 };
-use core::ptr;
+use core::{
+    ffi::CStr,
+    ptr, //
+};
 use kernel::{
     bindings,
     prelude::*,
@@ -364,21 +367,34 @@ pub(super) struct Hooks {
     backstop: Option<FreeHook>,
 }
 
-impl kinds::Hooks for Hooks {
-    const NOTICE: &'static str = "bpf_sk_storage_free()";
+/// Attaches the hooks.
+pub(super) fn attach() -> Result<Hooks> {
+    // SAFETY: `on_free` may be called wherever memory is freed.
+    let backstop = unsafe { FreeHook::prepare(on_free) };
+    // SAFETY: `on_storage_free` is the hook of this function, and may be called anywhere.
+    let notice = unsafe { FtraceHook::attach(c"bpf_sk_storage_free", on_storage_free) }?;
+    let clone = kinds::optional("copies for accepted sockets", attach_clone());
+    CLONES.store(clone.is_some(), Relaxed);
+    Ok(Hooks {
+        clone: clone.map_or([const { None }; 2], |hooks| hooks.map(Some)),
+        notice: Some(notice),
+        backstop: Some(backstop),
+    })
+}
 
-    fn attach() -> Result<Self> {
-        // SAFETY: `on_free` may be called wherever memory is freed.
-        let backstop = unsafe { FreeHook::prepare(on_free) };
-        // SAFETY: `on_storage_free` is the hook of this function, and may be called anywhere.
-        let notice = unsafe { FtraceHook::attach(c"bpf_sk_storage_free", on_storage_free) }?;
-        let clone = kinds::optional("copies for accepted sockets", Self::attach_clone());
-        CLONES.store(clone.is_some(), Relaxed);
-        Ok(Self {
-            clone: clone.map_or([const { None }; 2], |hooks| hooks.map(Some)),
-            notice: Some(notice),
-            backstop: Some(backstop),
-        })
+fn attach_clone() -> Result<[FtraceHook; 2]> {
+    // The second step is hooked first, so that a socket which takes the first step takes both.
+    //
+    // SAFETY: `on_child_complete` is the hook of this function, and may be called anywhere.
+    let complete = unsafe { FtraceHook::attach(c"tcp_ca_openreq_child", on_child_complete) }?;
+    // SAFETY: `on_storage_clone` is the hook of this function, and may be called anywhere.
+    let clone = unsafe { FtraceHook::attach(c"bpf_sk_storage_clone", on_storage_clone) }?;
+    Ok([clone, complete])
+}
+
+impl kinds::Hooks for Hooks {
+    fn notice(&self) -> &'static CStr {
+        c"bpf_sk_storage_free"
     }
 
     fn detach(&mut self) {
@@ -396,15 +412,5 @@ impl Hooks {
     pub(super) fn detach_clone(&mut self) {
         CLONES.store(false, Relaxed);
         self.clone.iter_mut().for_each(FtraceHook::detach_or_pin);
-    }
-
-    fn attach_clone() -> Result<[FtraceHook; 2]> {
-        // The second step is hooked first, so that a socket which takes the first step takes both.
-        //
-        // SAFETY: `on_child_complete` is the hook of this function, and may be called anywhere.
-        let complete = unsafe { FtraceHook::attach(c"tcp_ca_openreq_child", on_child_complete) }?;
-        // SAFETY: `on_storage_clone` is the hook of this function, and may be called anywhere.
-        let clone = unsafe { FtraceHook::attach(c"bpf_sk_storage_clone", on_storage_clone) }?;
-        Ok([clone, complete])
     }
 }

@@ -31,8 +31,7 @@ use crate::{
         map::ByteMap,
         owner::{
             Owner,
-            OwnerId,
-            OwnerOps, //
+            OwnerId, //
         },
         runtime::Runtime, //
     },
@@ -73,6 +72,17 @@ pub(super) enum Finding {
     Unknown(Error),
 }
 
+impl Finding {
+    /// The finding of an object that was made, or not, and whose hook was called, or not.
+    fn of(made: Result, is_called: bool) -> Self {
+        match made {
+            Ok(()) if is_called => Self::Called,
+            Ok(()) => Self::Silent,
+            Err(err) => Self::Unknown(err),
+        }
+    }
+}
+
 /// What the test found out.
 pub(super) struct Findings {
     /// Of the first notice of death, by kind.
@@ -91,37 +101,33 @@ pub(super) fn run(is_seen: &mut dyn FnMut() -> bool) -> Result<Findings> {
     let socket = end_socket(&map);
     let child = end_accepted(&map);
 
-    let is_noticed = |ops: &OwnerOps, made: bool| !made || kinds::was_noticed(ops);
-    let is_child_gone = || !matches!(&child, Ok(Some(id)) if runtime.has_storage(*id));
+    let made = [
+        (&task::OPS, task),
+        (&cgroup::OPS, cgroup),
+        (&socket::OPS, socket.map(drop)),
+    ];
     let watch = Stopwatch::start();
-    while !(is_noticed(&task::OPS, task.is_ok())
-        && is_noticed(&cgroup::OPS, cgroup.is_ok())
-        && is_noticed(&socket::OPS, socket.is_ok())
-        && is_child_gone()
-        && is_seen())
-        && watch.elapsed_ns() < LIMIT.as_nanos().unsigned_abs()
-    {
+    let child_has_value = loop {
+        let child_has_value = matches!(child, Ok(Some(id)) if runtime.has_storage(id));
+        let all_noticed = made
+            .iter()
+            .all(|(ops, made)| made.is_err() || kinds::was_noticed(ops));
+        if all_noticed && !child_has_value && is_seen()
+            || watch.elapsed_ns() >= LIMIT.as_nanos().unsigned_abs()
+        {
+            break child_has_value;
+        }
         fsleep(INTERVAL);
-    }
+    };
 
+    let had_value = matches!(child, Ok(Some(_)));
     let mut findings = Findings {
         kinds: [const { Finding::Called }; kinds::NUMBERS],
-        copies: match &child {
-            Ok(Some(_)) if is_child_gone() => Finding::Called,
-            Ok(_) => Finding::Silent,
-            Err(err) => Finding::Unknown(*err),
-        },
+        copies: Finding::of(child.map(drop), had_value && !child_has_value),
     };
-    let mut find = |ops: &OwnerOps, made: Result| {
-        findings.kinds[ops.kind as usize] = match made {
-            Ok(()) if kinds::was_noticed(ops) => Finding::Called,
-            Ok(()) => Finding::Silent,
-            Err(err) => Finding::Unknown(err),
-        };
-    };
-    find(&task::OPS, task);
-    find(&cgroup::OPS, cgroup);
-    find(&socket::OPS, socket.map(drop));
+    for (ops, made) in made {
+        findings.kinds[ops.kind as usize] = Finding::of(made, kinds::was_noticed(ops));
+    }
     // Else the end of the map takes the charge off a socket that was freed without a notice.
     for id in [socket.ok(), child.ok().flatten()].into_iter().flatten() {
         runtime.owner_gone(id);
@@ -129,6 +135,7 @@ pub(super) fn run(is_seen: &mut dyn FnMut() -> bool) -> Result<Findings> {
     Ok(findings)
 }
 
+#[inline(never)]
 fn store(map: &ByteMap, owner: OwnerRef<'_>) -> Result {
     map.put(&owner, Mode::NoExist, &[], &rcu::read_lock())?;
     Ok(())
