@@ -7,17 +7,16 @@ use super::{
     owner::Owner, //
 };
 use crate::{
-    owner::kinds::OwnerRef,
+    owner::owner_ref::{
+        put,
+        Init, //
+    },
     storage::{
         self,
-        create::{
-            Mode,
-            Outcome, //
-        },
+        create::Mode,
         error::Refusal,
         map::Stored,
         owner::Label,
-        raw_map::RawMap,
         walk::Cursor, //
     },
     sync::{
@@ -126,9 +125,10 @@ impl<T: Send + Sync + 'static> Map<T> {
                 unsafe { value.cast::<T>().write(new()) };
             }
         };
+        let mut init = Init::Call(&mut init);
         // SAFETY: The first call of `init`, and there is one at most, writes a `T`.
-        let outcome = unsafe { put(self.0.raw(), owner.owner_ref(), mode, &mut init, rcu) }?;
-        Ok(self.0.stored(outcome))
+        let put = unsafe { put(self.0.raw(), &owner.owner_ref(), mode, &mut init, rcu) }?;
+        Ok(put.with(self.0.value(put.elem)))
     }
 
     /// Deletes the owner's value and returns it. Never fails because a lock is unavailable:
@@ -159,23 +159,6 @@ impl<T: Send + Sync + 'static> Map<Arc<T>> {
     pub fn hold(&self, owner: &impl Owner) -> Option<Arc<T>> {
         self.get(owner, &rcu::read_lock()).cloned()
     }
-}
-
-/// As [`RawMap::put`]. Not generic, so that it is compiled in this module: other modules refer to it,
-/// and not to all that the algorithm is made of.
-///
-/// # Safety
-///
-/// The first call of `init`, and there is one at most, must initialise a value of the map.
-unsafe fn put<'a>(
-    map: &'a RawMap,
-    owner: OwnerRef<'_>,
-    mode: Mode,
-    init: &mut dyn FnMut(NonNull<u8>),
-    rcu: &'a Guard,
-) -> Result<Outcome<'a>, Refusal> {
-    // SAFETY: By the contract.
-    unsafe { map.put(&owner, mode, init, rcu) }
 }
 
 /// A map of values of a number of bytes that is chosen when it is created.

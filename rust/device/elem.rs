@@ -9,7 +9,11 @@ use super::{
     Handle, //
 };
 use crate::{
-    owner::kinds::OwnerRef,
+    owner::owner_ref::{
+        put,
+        Init,
+        OwnerRef, //
+    },
     storage::{
         create::Mode,
         element::Element,
@@ -194,9 +198,11 @@ impl<'a> Command<'a> {
                 (elem.seq(), false)
             }
             Op::GetOrCreate | Op::Update => {
-                let stored = self.map.put(owner, self.mode, &self.value.bytes, &rcu)?;
+                let mut init = Init::Bytes(&self.value.bytes);
+                // SAFETY: The device's maps are of bytes.
+                let stored = unsafe { put(self.map.raw(), owner, self.mode, &mut init, &rcu) }?;
                 if self.op == Op::GetOrCreate {
-                    self.value.set(stored.value);
+                    self.value.set(self.map.value(stored.elem));
                 }
                 (stored.seq, stored.created)
             }

@@ -18,6 +18,10 @@
 use super::{
     kinds,
     object::object,
+    owner_ref::{
+        Kind,
+        Methods, //
+    },
     two_notices::TwoNotices, //
 };
 use crate::{
@@ -36,7 +40,10 @@ use crate::{
     },
     uapi::OSTOR_KIND_CGROUP, //
 };
-use core::ptr;
+use core::{
+    cell::Cell,
+    ptr, //
+};
 use kernel::{
     bindings,
     ffi::{
@@ -52,6 +59,20 @@ pub(super) static OPS: OwnerOps = OwnerOps {
     number_of: number,
     uncharge: None,
 };
+
+static METHODS: Methods = Methods::of::<Cgroup>(&OPS);
+
+// SAFETY: The identity has the address of the object, which is that of the reference to it.
+unsafe impl Kind for Cgroup {
+    const METHODS: &'static Methods = &METHODS;
+
+    fn gate_for(&self, id: &Cell<OwnerId>, rcu: &Guard) -> Result<(), Refusal> {
+        self.gate(rcu)?;
+        // It may have been unfinished before.
+        id.set(self.id());
+        Ok(())
+    }
+}
 
 object! {
     /// A cgroup: `struct cgroup`.

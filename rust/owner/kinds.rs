@@ -2,19 +2,18 @@
 
 //! The table of kinds. A new kind of owners needs a file, and a row here.
 //!
-//! The file has a type that implements [`Owner`], a static `OPS`, and a function `attach()`, which
+//! The file has a type that implements [`Kind`], a static `OPS`, and a function `attach()`, which
 //! hooks the notice of death and returns the file's `Hooks`. It fails if the kind cannot do without
 //! a hook that this kernel does not have. See `Documentation/owners.rst`.
+//!
+//! [`Kind`]: super::owner_ref::Kind
 
 use super::{
     cgroup,
     hook::FtraceHook,
     netns,
-    slot::OwnerSlot,
-    socket::{
-        self,
-        ChildSock, //
-    },
+    owner_ref::OwnerRef,
+    socket,
     startup_test::{
         self,
         Finding,
@@ -26,7 +25,6 @@ use crate::{
     storage::{
         error::Refusal,
         owner::{
-            Owner,
             OwnerId,
             OwnerOps, //
         },
@@ -41,7 +39,6 @@ use crate::{
             self,
             Site, //
         },
-        nolock::Payer,
         rcu::Guard,
         Atomic,
         Relaxed, //
@@ -99,88 +96,7 @@ macro_rules! kinds {
             #[inline(always)]
             pub fn as_ref(&self) -> OwnerRef<'_> {
                 match self {
-                    $(Self::$variant(owner) => OwnerRef::$variant(owner),)*
-                }
-            }
-        }
-
-        /// An owner of any kind. Operations that take a lock are compiled once, for this type: its
-        /// branches cost a few instructions, one more copy of the algorithm several KiB.
-        #[derive(Copy, Clone)]
-        pub enum OwnerRef<'r> {
-            $(
-                #[doc = concat!("See `rust/owner/", stringify!($module), ".rs`.")]
-                $variant(&'r $owner),
-            )*
-            /// See `rust/owner/slot.rs`.
-            Slot(&'r OwnerSlot),
-            /// See `rust/owner/socket.rs`.
-            ChildSock(&'r ChildSock),
-        }
-
-        /// The gate of an owner of any kind.
-        pub(crate) enum AnyGate<'a> {
-            $(
-                #[doc = concat!("See `rust/owner/", stringify!($module), ".rs`.")]
-                $variant { _gate: <$owner as Owner>::Gate<'a> },
-            )*
-            /// See `rust/owner/slot.rs`.
-            Slot { _gate: <OwnerSlot as Owner>::Gate<'a> },
-            /// See `rust/owner/socket.rs`.
-            ChildSock { _gate: <ChildSock as Owner>::Gate<'a> },
-        }
-
-        // SAFETY: Each function calls that of the kind, which keeps the contract.
-        unsafe impl Owner for OwnerRef<'_> {
-            type Gate<'a>
-                = AnyGate<'a>
-            where
-                Self: 'a;
-
-            #[inline(always)]
-            fn ops(&self) -> &'static OwnerOps {
-                match self {
-                    $(Self::$variant(owner) => owner.ops(),)*
-                    Self::Slot(slot) => slot.ops(),
-                    Self::ChildSock(socket) => socket.ops(),
-                }
-            }
-
-            #[inline(always)]
-            fn id(&self) -> OwnerId {
-                match self {
-                    $(Self::$variant(owner) => owner.id(),)*
-                    Self::Slot(slot) => slot.id(),
-                    Self::ChildSock(socket) => socket.id(),
-                }
-            }
-
-            #[inline(always)]
-            fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<AnyGate<'a>, Refusal> {
-                match self {
-                    $(Self::$variant(owner) => {
-                        Ok(AnyGate::$variant { _gate: owner.gate(rcu)? })
-                    })*
-                    Self::Slot(slot) => Ok(AnyGate::Slot { _gate: slot.gate(rcu)? }),
-                    Self::ChildSock(socket) => Ok(AnyGate::ChildSock { _gate: socket.gate(rcu)? }),
-                }
-            }
-
-            #[inline(always)]
-            fn payer<'a>(&self, rcu: &'a Guard) -> Payer<'a> {
-                match self {
-                    $(Self::$variant(owner) => owner.payer(rcu),)*
-                    Self::Slot(slot) => slot.payer(rcu),
-                    Self::ChildSock(socket) => socket.payer(rcu),
-                }
-            }
-
-            #[inline(always)]
-            fn charge(&self, bytes: u32) -> bool {
-                match self {
-                    $(Self::$variant(owner) => owner.charge(bytes),)*
-                    Self::Slot(slot) => slot.charge(bytes),
-                    Self::ChildSock(socket) => socket.charge(bytes),
+                    $(Self::$variant(owner) => OwnerRef::new(&**owner),)*
                 }
             }
         }

@@ -11,6 +11,7 @@ pub(crate) mod kinds;
 pub(crate) mod last_put;
 pub(crate) mod netns;
 mod object;
+pub(crate) mod owner_ref;
 pub(crate) mod slot;
 pub(crate) mod socket;
 pub(crate) mod startup_test;

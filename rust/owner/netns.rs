@@ -9,7 +9,11 @@
 
 use super::{
     kinds,
-    object::object, //
+    object::object,
+    owner_ref::{
+        Kind,
+        Methods, //
+    }, //
 };
 use crate::{
     shim,
@@ -37,6 +41,13 @@ pub(super) static OPS: OwnerOps = OwnerOps {
     number_of: |id, _| id.serial(),
     uncharge: None,
 };
+
+static METHODS: Methods = Methods::of::<NetNs>(&OPS);
+
+// SAFETY: The identity has the address of the object, which is that of the reference to it.
+unsafe impl Kind for NetNs {
+    const METHODS: &'static Methods = &METHODS;
+}
 
 object! {
     /// A network namespace: `struct net`.

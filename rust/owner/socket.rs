@@ -29,11 +29,12 @@ use super::{
         FreeHook,
         FtraceHook, //
     },
-    kinds::{
-        self,
-        OwnerRef, //
-    },
-    object::object, //
+    kinds,
+    object::object,
+    owner_ref::{
+        Kind,
+        Methods, //
+    }, //
 };
 use crate::{
     shim,
@@ -59,6 +60,7 @@ use crate::{
     uapi::OSTOR_KIND_SOCKET, //
 };
 use core::{
+    cell::Cell,
     ffi::CStr,
     ptr, //
 };
@@ -76,6 +78,22 @@ pub(super) static OPS: OwnerOps = OwnerOps {
     number_of: |id, _| id.serial(),
     uncharge: Some(uncharge),
 };
+
+static METHODS: Methods = Methods::of::<Socket>(&OPS);
+
+// SAFETY: The identity has the address of the object, which is that of the reference to it.
+unsafe impl Kind for Socket {
+    const METHODS: &'static Methods = &METHODS;
+
+    fn gate_for(&self, id: &Cell<OwnerId>, rcu: &Guard) -> Result<(), Refusal> {
+        if cookie(self.as_ptr()) != 0 {
+            return self.check_alive();
+        }
+        self.gate(rcu)?;
+        id.set(self.id());
+        Ok(())
+    }
+}
 
 /// Bytes that were still charged to dead sockets after the module had taken off its own.
 static OMEM_LEFT: Counter = Counter::new();
@@ -102,6 +120,16 @@ impl Socket {
         let socket = unsafe { shim::ostor_sock_of_fd(fd) };
         // SAFETY: The function returned a reference that is now the result's, or an `ERR_PTR`.
         unsafe { Self::adopt(socket) }
+    }
+
+    /// All that the gate does for a socket that has a cookie.
+    fn check_alive(&self) -> Result<(), Refusal> {
+        kinds::check_served(&OPS)?;
+        // SAFETY: The socket is valid, by the type invariant.
+        if !unsafe { shim::ostor_sock_alive(self.as_ptr()) } {
+            return Err(Refusal::OwnerDead);
+        }
+        Ok(())
     }
 
     /// A socket of no family, which the last put frees. May sleep.
@@ -213,14 +241,12 @@ unsafe impl Owner for Socket {
     }
 
     fn gate<'a>(&'a self, _rcu: &'a Guard) -> Result<&'a Socket, Refusal> {
-        kinds::check_served(&OPS)?;
+        self.check_alive()?;
         let socket = self.as_ptr();
-        // SAFETY: The socket is valid, by the type invariant.
-        if !unsafe { shim::ostor_sock_alive(socket) } {
-            return Err(Refusal::OwnerDead);
+        if cookie(socket) == 0 {
+            // SAFETY: The socket is valid, by the type invariant.
+            unsafe { shim::ostor_sock_gen_cookie(socket) };
         }
-        // SAFETY: The socket is valid, by the type invariant.
-        unsafe { shim::ostor_sock_gen_cookie(socket) };
         Ok(self)
     }
 
@@ -235,7 +261,7 @@ unsafe impl Owner for Socket {
 /// # Invariants
 ///
 /// The pointer is valid, since that function has called the hook, and has not gone on yet.
-pub struct ChildSock(*mut bindings::sock);
+struct ChildSock(*mut bindings::sock);
 
 // SAFETY: As for `Socket`. In place of a reference, the gate is the call of the hook: by the type
 // invariant, the socket does not end before the hook returns.
@@ -323,7 +349,7 @@ unsafe extern "C" fn on_storage_clone(parent: usize, child: usize) {
     if let Some(runtime) = Runtime::get() {
         // INVARIANT: The child is an argument of the hooked function.
         let child = ChildSock(ptr::with_exposed_provenance_mut(child));
-        runtime.inherit(id_with(parent, cookie), &OwnerRef::ChildSock(&child));
+        runtime.inherit(id_with(parent, cookie), &child);
     }
 }
 

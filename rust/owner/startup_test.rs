@@ -14,8 +14,10 @@ use super::{
         self,
         Cgroup, //
     },
-    kinds::{
+    kinds,
+    owner_ref::{
         self,
+        Init,
         OwnerRef, //
     },
     socket::{
@@ -96,8 +98,8 @@ pub(super) struct Findings {
 pub(super) fn run(is_seen: &mut dyn FnMut() -> bool) -> Result<Findings> {
     let runtime = Runtime::get().ok_or(ENODEV)?;
     let map = ByteMap::new_cloning(size_of::<u64>())?;
-    let task = end_task(|task| store(&map, OwnerRef::Task(task)));
-    let cgroup = end_cgroup(|cgroup| store(&map, OwnerRef::Cgroup(cgroup)));
+    let task = end_task(|task| store(&map, OwnerRef::new(task)));
+    let cgroup = end_cgroup(|cgroup| store(&map, OwnerRef::new(cgroup)));
     let socket = end_socket(&map);
     let child = end_accepted(&map);
 
@@ -137,7 +139,17 @@ pub(super) fn run(is_seen: &mut dyn FnMut() -> bool) -> Result<Findings> {
 
 #[inline(never)]
 fn store(map: &ByteMap, owner: OwnerRef<'_>) -> Result {
-    map.put(&owner, Mode::NoExist, &[], &rcu::read_lock())?;
+    let rcu = rcu::read_lock();
+    // SAFETY: This is a map of bytes.
+    unsafe {
+        owner_ref::put(
+            map.raw(),
+            &owner,
+            Mode::NoExist,
+            &mut Init::Bytes(&[]),
+            &rcu,
+        )
+    }?;
     Ok(())
 }
 
@@ -154,7 +166,7 @@ pub(crate) fn end_task(store: impl FnOnce(&Task) -> Result) -> Result {
 
 fn end_socket(map: &ByteMap) -> Result<OwnerId> {
     let socket = Socket::bare()?;
-    store(map, OwnerRef::Socket(&socket))?;
+    store(map, OwnerRef::new(&*socket))?;
     Ok(socket.id())
 }
 
@@ -163,7 +175,7 @@ fn end_socket(map: &ByteMap) -> Result<OwnerId> {
 fn end_accepted(map: &ByteMap) -> Result<Option<OwnerId>> {
     // SAFETY: An FFI call in task context, which returns a socket or an `ERR_PTR`.
     let listener = unsafe { Tcp::adopt(shim::ostor_startup_listen()) }?;
-    store(map, OwnerRef::Socket(&*listener.socket()?))?;
+    store(map, OwnerRef::new(&*listener.socket()?))?;
     // SAFETY: As above. The listener is valid, by the type invariant.
     let _client = unsafe { Tcp::adopt(shim::ostor_startup_connect(listener.0.as_ptr())) }?;
     // SAFETY: As above.

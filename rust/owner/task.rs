@@ -18,6 +18,10 @@
 
 use super::{
     kinds,
+    owner_ref::{
+        Kind,
+        Methods, //
+    },
     two_notices::TwoNotices, //
 };
 use crate::{
@@ -75,6 +79,13 @@ pub(super) static OPS: OwnerOps = OwnerOps {
     number_of: pid,
     uncharge: None,
 };
+
+static METHODS: Methods = Methods::of::<Task>(&OPS);
+
+// SAFETY: The identity has the address of the object, which is that of the reference to it.
+unsafe impl Kind for Task {
+    const METHODS: &'static Methods = &METHODS;
+}
 
 /// The identity of the task at `task`: its address alone.
 ///
