@@ -3,8 +3,6 @@
 //! The kinds of owners.
 
 pub(crate) mod cgroup;
-#[cfg(OSTOR_CREATION)]
-pub(crate) mod creation;
 pub(crate) mod hook;
 pub(crate) mod kinds;
 #[cfg(OSTOR_TEST)]
