@@ -60,7 +60,7 @@ macro_rules! flavour {
     };
 }
 
-#[cfg(not(any(OSTOR_TEST_MODULE, OSTOR_CREATION)))]
+#[cfg(not(OSTOR_TEST_MODULE))]
 flavour!(
     "owner_storage",
     "Owner-attached storage: values attached to tasks, cgroups and sockets"
@@ -76,12 +76,6 @@ flavour!(
 flavour!(
     "owner_storage_busted",
     "Owner-attached storage, test flavour, broken on purpose: never to be used"
-);
-
-#[cfg(OSTOR_CREATION)]
-flavour!(
-    "owner_storage_creation",
-    "Owner-attached storage, with the driver of scripts/creation-speed"
 );
 
 #[cfg(OSTOR_TEST)]
@@ -108,9 +102,6 @@ fn mute() -> Mute {
 /// owners.
 #[pin_data]
 struct OwnerStorage {
-    #[cfg(OSTOR_CREATION)]
-    #[pin]
-    creation: owner::creation::File,
     #[cfg(OSTOR_TEST)]
     #[pin]
     faults: sync::fault::knobs::Files,
@@ -153,8 +144,6 @@ impl kernel::InPlaceModule for OwnerStorage {
             device <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"owner_storage",
             }),
-            #[cfg(OSTOR_CREATION)]
-            creation <- owner::creation::file(),
             // Last: its drop must not come while the loader holds the module.
             wait_for_users: sync::module::WaitForUsers,
         })

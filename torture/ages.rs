@@ -24,7 +24,8 @@ const _: () = assert!(ages::HELD_MAX == OSTOR_AGES_HELD_MAX as usize);
 
 /// Holds objects in a read section, and counts them by their age at its end.
 pub(crate) fn ages(arg: &Arg) -> Result {
-    let mut req: ostor_ages = arg.read_for_update()?;
+    let mut req = ostor_ages::default();
+    arg.read_for_update(&mut req)?;
     if req.hold_us > OSTOR_AGES_HOLD_MAX_US || req.reserved != [0; 2] {
         return Err(EINVAL);
     }

@@ -49,7 +49,8 @@ const MAPS_MAX: u32 = 64;
 
 /// Measures what an operation costs.
 pub(crate) fn bench(arg: &Arg) -> Result {
-    let mut req: ostor_bench = arg.read_for_update()?;
+    let mut req = ostor_bench::default();
+    arg.read_for_update(&mut req)?;
     if req.pad != 0
         || !(1..=MAPS_MAX).contains(&req.maps)
         || !(1..=u64::from(uapi::OSTOR_BENCH_MAX)).contains(&req.iterations)

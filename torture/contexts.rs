@@ -84,7 +84,8 @@ struct Session {
 
 /// Runs operations in a context on some CPUs for a time.
 pub(crate) fn run(arg: &Arg) -> Result {
-    let req: ostor_context = arg.read()?;
+    let mut req = ostor_context::default();
+    arg.read(&mut req)?;
     let context = named(req.context)?;
     check(&req)?;
     let cpus = cpus_of(req.cpus)?;

@@ -95,7 +95,8 @@ struct Cycle {
 
 /// Makes a lock cycle, and tells how long each CPU took to get out of it.
 pub(crate) fn run(arg: &Arg) -> Result {
-    let mut req: ostor_cycle = arg.read_for_update()?;
+    let mut req = ostor_cycle::default();
+    arg.read_for_update(&mut req)?;
     let is_stall = match req.kind {
         uapi::OSTOR_CYCLE_RING => false,
         uapi::OSTOR_CYCLE_STALL => true,

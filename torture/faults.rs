@@ -15,7 +15,8 @@ use owner_storage::api::faults::{
 
 /// Sets a fault site, or reads it.
 pub(crate) fn fault(arg: &Arg) -> Result {
-    let req: ostor_fault = arg.read_for_update()?;
+    let mut req = ostor_fault::default();
+    arg.read_for_update(&mut req)?;
     if req.pad != 0 || req.reserved != [0; 2] {
         return Err(EINVAL);
     }

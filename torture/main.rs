@@ -17,6 +17,7 @@ mod bench;
 mod busy_counter;
 mod context;
 mod contexts;
+mod creation;
 mod cycle;
 mod device;
 #[cfg(OSTOR_TEST)]
@@ -52,7 +53,7 @@ macro_rules! flavour {
     };
 }
 
-#[cfg(not(any(OSTOR_TEST_MODULE, OSTOR_CREATION)))]
+#[cfg(not(OSTOR_TEST_MODULE))]
 flavour!("owner_storage_torture");
 
 #[cfg(all(OSTOR_TEST_MODULE, not(OSTOR_BUSTED)))]
@@ -61,12 +62,11 @@ flavour!("owner_storage_test_torture");
 #[cfg(OSTOR_BUSTED)]
 flavour!("owner_storage_busted_torture");
 
-#[cfg(OSTOR_CREATION)]
-flavour!("owner_storage_creation_torture");
-
 /// The module. An open file of the device holds it.
 #[pin_data]
 struct Torture {
+    #[pin]
+    creation: creation::File,
     #[pin]
     device: MiscDeviceRegistration<device::Handle>,
 }
@@ -78,6 +78,7 @@ impl kernel::InPlaceModule for Torture {
             device <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"owner_storage_torture",
             }),
+            creation <- creation::file(),
         })
     }
 }

@@ -69,7 +69,8 @@ struct Deaths {
 
 /// Ends a map and the owners of its elements at the same time.
 pub(crate) fn run(arg: &Arg) -> Result {
-    let mut req: ostor_mass_exit = arg.read_for_update()?;
+    let mut req = ostor_mass_exit::default();
+    arg.read_for_update(&mut req)?;
     if req.reserved != [0; 3] || !(1..=u64::from(OSTOR_MASS_EXIT_MAX)).contains(&req.count) {
         return Err(EINVAL);
     }

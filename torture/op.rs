@@ -126,7 +126,8 @@ impl Prepared {
 
 /// Runs one operation on the calling thread.
 pub(crate) fn run(arg: &Arg) -> Result {
-    let mut req: ostor_op = arg.read_for_update()?;
+    let mut req = ostor_op::default();
+    arg.read_for_update(&mut req)?;
     req.result = code(Prepared::new(&req)?.run());
     arg.write(&req)
 }

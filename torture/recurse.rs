@@ -83,7 +83,8 @@ impl Inner {
 
 /// Runs one operation inside another, and tells what both returned.
 pub(crate) fn recurse(handle: &Handle, arg: &Arg) -> Result {
-    let mut req: ostor_recurse = arg.read_for_update()?;
+    let mut req = ostor_recurse::default();
+    arg.read_for_update(&mut req)?;
     if req.pad != 0 || req.reserved != 0 {
         return Err(EINVAL);
     }

@@ -9,6 +9,9 @@
 #include <linux/types.h>
 #include <asm/rqspinlock.h>
 
+struct socket;
+struct task_struct;
+
 #include "contexts.h"
 
 /* Interrupts of this CPU */
@@ -22,6 +25,17 @@ bool ostor_lock_pair(rqspinlock_t *lock);
 
 /* Allocates and frees without a lock; false if there was no memory. */
 bool ostor_nolock_pair(size_t size);
+
+/*
+ * Hooks of the entry of sock_alloc_file() and of the tracepoint sched_process_fork, one
+ * each at a time. Detaching one waits until it does not run.
+ */
+int ostor_socket_hook_attach(void (*fn)(struct socket *sock));
+void ostor_socket_hook_detach(void);
+int ostor_fork_hook_attach(void (*probe)(void *data, struct task_struct *parent,
+					 struct task_struct *child));
+void ostor_fork_hook_detach(void (*probe)(void *data, struct task_struct *parent,
+					  struct task_struct *child));
 
 /* The counter of this CPU, which keeps the caller on it. */
 bool ostor_busy_enter(void);

@@ -19,8 +19,12 @@ use super::{
 use crate::{
     owner::{
         cgroup::Cgroup,
-        kinds::OwnerRef,
         netns::NetNs,
+        owner_ref::{
+            put as put_any,
+            Init,
+            OwnerRef, //
+        },
         slot::OwnerSlot,
         socket::{
             self,
@@ -164,7 +168,7 @@ unsafe fn put<'a>(
         }
     };
     // SAFETY: `write` initialises all bytes, and only C code knows the type of values.
-    Ok(unsafe { map::put(map, owner, mode, &mut write, rcu) }?.elem)
+    Ok(unsafe { put_any(map, &owner, mode, &mut Init::Call(&mut write), rcu) }?.elem)
 }
 
 /// As [`put`] with [`Mode::Get`]. Returns the value or an `ERR_PTR`.
@@ -211,7 +215,7 @@ unsafe fn update(
 /// The functions for one kind of owners.
 macro_rules! owner {
     (
-        $owner:ident: $object:ty, |$it:ident| $as_owner:expr,
+        $object:ty, |$it:ident| $as_owner:expr,
         $get:ident, $get_or_create:ident, $update:ident, $delete:ident
     ) => {
         as_in_header!($get, $get_or_create, $update, $delete);
@@ -237,7 +241,7 @@ macro_rules! owner {
             arg: *mut c_void,
         ) -> *mut c_void {
             // SAFETY: The contract of the header.
-            unsafe { get_or_create(map, OwnerRef::$owner($as_owner), init, arg) }
+            unsafe { get_or_create(map, OwnerRef::new($as_owner), init, arg) }
         }
 
         /// # Safety
@@ -252,7 +256,7 @@ macro_rules! owner {
             arg: *mut c_void,
         ) -> c_int {
             // SAFETY: The contract of the header.
-            unsafe { update(map, OwnerRef::$owner($as_owner), flags, init, arg) }
+            unsafe { update(map, OwnerRef::new($as_owner), flags, init, arg) }
         }
 
         /// # Safety
@@ -268,31 +272,31 @@ macro_rules! owner {
 }
 
 owner! {
-    Task: bindings::task_struct, |task| &*task.cast::<Task>(),
+    bindings::task_struct, |task| &*task.cast::<Task>(),
     owner_storage_task_get, owner_storage_task_get_or_create,
     owner_storage_task_update, owner_storage_task_delete
 }
 
 owner! {
-    Cgroup: bindings::cgroup, |cgroup| Cgroup::from_raw(cgroup),
+    bindings::cgroup, |cgroup| Cgroup::from_raw(cgroup),
     owner_storage_cgroup_get, owner_storage_cgroup_get_or_create,
     owner_storage_cgroup_update, owner_storage_cgroup_delete
 }
 
 owner! {
-    Socket: bindings::sock, |sk| Socket::from_raw(sk),
+    bindings::sock, |sk| Socket::from_raw(sk),
     owner_storage_sock_get, owner_storage_sock_get_or_create,
     owner_storage_sock_update, owner_storage_sock_delete
 }
 
 owner! {
-    NetNs: bindings::net, |net| NetNs::from_raw(net),
+    bindings::net, |net| NetNs::from_raw(net),
     owner_storage_net_get, owner_storage_net_get_or_create,
     owner_storage_net_update, owner_storage_net_delete
 }
 
 owner! {
-    Slot: ostor_slot, |slot| &*slot.cast::<OwnerSlot>(),
+    ostor_slot, |slot| &*slot.cast::<OwnerSlot>(),
     owner_storage_slot_get, owner_storage_slot_get_or_create,
     owner_storage_slot_update, owner_storage_slot_delete
 }

@@ -7,13 +7,13 @@ use super::{
     owner::Owner, //
 };
 use crate::{
-    owner::kinds::OwnerRef,
+    owner::owner_ref::{
+        put,
+        Init, //
+    },
     storage::{
         self,
-        create::{
-            Mode,
-            Outcome, //
-        },
+        create::Mode,
         element::Element,
         error::Refusal,
         map::Stored,
@@ -131,9 +131,10 @@ impl<T: Send + Sync + 'static> Map<T> {
                 unsafe { value.cast::<T>().write(new()) };
             }
         };
+        let mut init = Init::Call(&mut init);
         // SAFETY: The first call of `init`, and there is one at most, writes a `T`.
-        let outcome = unsafe { put(self.0.raw(), owner.owner_ref(), mode, &mut init, rcu) }?;
-        Ok(self.0.stored(outcome))
+        let put = unsafe { put(self.0.raw(), &owner.owner_ref(), mode, &mut init, rcu) }?;
+        Ok(put.with(self.0.value(put.elem)))
     }
 
     /// Deletes the owner's value and returns it. Never fails because a lock is unavailable:
@@ -175,23 +176,6 @@ pub(super) fn for_each<B>(
         drop(rcu);
         deferred::cond_resched();
     }
-}
-
-/// As [`RawMap::put`]. Not generic, so that it is compiled in this module: other modules refer to it,
-/// and not to all that the algorithm is made of.
-///
-/// # Safety
-///
-/// The first call of `init`, and there is one at most, must initialise a value of the map.
-pub(super) unsafe fn put<'a>(
-    map: &'a RawMap,
-    owner: OwnerRef<'_>,
-    mode: Mode,
-    init: &mut dyn FnMut(NonNull<u8>),
-    rcu: &'a Guard,
-) -> Result<Outcome<'a>, Refusal> {
-    // SAFETY: By the contract.
-    unsafe { map.put(&owner, mode, init, rcu) }
 }
 
 /// A map of values of a number of bytes that is chosen when it is created.

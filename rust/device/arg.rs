@@ -31,28 +31,37 @@ impl Arg {
     }
 
     /// Reads the argument of a command that passes one in.
-    pub(crate) fn read<T: FromBytes>(&self) -> Result<T> {
-        UserSlice::new(self.ptr, self.size).reader().read()
+    #[inline(always)]
+    pub(crate) fn read<T: FromBytes + AsBytes>(&self, to: &mut T) -> Result {
+        self.read_bytes(to.as_bytes_mut())
     }
 
     /// Reads the argument of a command that passes one in and out. It is written back as it is: a
     /// command whose outputs cannot be written fails before it takes effect.
-    pub(crate) fn read_for_update<T: FromBytes + AsBytes>(&self) -> Result<T> {
-        let value = self.read()?;
-        self.write(&value)?;
-        Ok(value)
+    #[inline(always)]
+    pub(crate) fn read_for_update<T: FromBytes + AsBytes>(&self, to: &mut T) -> Result {
+        self.read(to)?;
+        self.write(to)
     }
 
-    /// Writes a result.
+    /// Writes a result, or as much of it as the caller knows of.
+    #[inline(always)]
     pub(crate) fn write<T: AsBytes>(&self, value: &T) -> Result {
-        UserSlice::new(self.ptr, self.size).writer().write(value)
+        self.write_bytes(value.as_bytes())
     }
 
-    /// Writes as much of a result as the caller knows of.
-    pub(crate) fn write_part<T: AsBytes>(&self, value: &T) -> Result {
-        let bytes = value.as_bytes().get(..self.size).ok_or(EINVAL)?;
+    // The two that copy are compiled once for all types.
+
+    #[inline(never)]
+    fn read_bytes(&self, to: &mut [u8]) -> Result {
+        UserSlice::new(self.ptr, self.size).reader().read_slice(to)
+    }
+
+    #[inline(never)]
+    fn write_bytes(&self, from: &[u8]) -> Result {
+        let from = from.get(..self.size).ok_or(EINVAL)?;
         UserSlice::new(self.ptr, self.size)
             .writer()
-            .write_slice(bytes)
+            .write_slice(from)
     }
 }

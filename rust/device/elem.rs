@@ -5,15 +5,23 @@
 use super::{
     map::DeviceMap,
     resolve,
-    Arg, //
+    Arg,
+    Handle, //
 };
 use crate::{
     api,
-    owner::kinds::OwnerRef,
+    owner::owner_ref::{
+        put,
+        Init,
+        OwnerRef, //
+    },
     storage::{
         create::Mode,
         element::Element,
-        owner::Owner, //
+        owner::{
+            Owner,
+            OwnerId, //
+        }, //
     },
     sync::{
         deferred,
@@ -25,7 +33,6 @@ use crate::{
     },
     uapi::{
         ostor_elem,
-        ostor_owner,
         OSTOR_BY_PIDFD, //
     }, //
 };
@@ -37,6 +44,20 @@ use kernel::{
         UserSlice, //
     }, //
 };
+
+/// How often [`Command::take`] makes its memory writable again that another thread has made
+/// read-only, or that the kernel has swapped out.
+const TAKE_TRIES: u32 = 16;
+
+/// What a command does with an element.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(super) enum Op {
+    Lookup,
+    GetOrCreate,
+    Update,
+    Delete,
+    Take,
+}
 
 /// A value in user space, and a copy of it.
 struct UserValue {
@@ -58,16 +79,19 @@ impl UserValue {
         Ok(Self { ptr, bytes })
     }
 
-    /// Reads it, and makes sure that it can be written before the command takes effect.
-    fn read_for_update(map: &DeviceMap, req: &ostor_elem) -> Result<Self> {
-        let value = Self::read(map, req)?;
-        value.write()?;
-        Ok(value)
+    /// No value, of which nothing is written either.
+    fn none() -> Self {
+        Self {
+            ptr: UserPtr::from_addr(0),
+            bytes: KVVec::new(),
+        }
     }
 
     /// Copies a stored value, under RCU.
     fn set(&mut self, stored: &[u8]) {
-        self.bytes.copy_from_slice(stored);
+        if !self.bytes.is_empty() {
+            self.bytes.copy_from_slice(stored);
+        }
     }
 
     fn write(&self) -> Result {
@@ -77,192 +101,181 @@ impl UserValue {
     }
 }
 
-fn read(arg: &Arg) -> Result<ostor_elem> {
-    let req: ostor_elem = arg.read_for_update()?;
-    if req.reserved != 0 {
-        return Err(EINVAL);
+/// A command on an element. All five take the same steps, which are compiled once.
+struct Command<'a> {
+    op: Op,
+    /// What an update does, or a get that creates.
+    mode: Mode,
+    map: &'a DeviceMap,
+    arg: &'a Arg,
+    req: ostor_elem,
+    value: UserValue,
+}
+
+/// Runs the command `op`.
+pub(super) fn run(op: Op, handle: &Handle, arg: &Arg) -> Result {
+    let mut command = Command::read(op, handle.map()?, arg)?;
+    command.run_on_owner()?;
+    command.finish()
+}
+
+/// The mode of `op` with `flags`, which only an update has.
+fn mode(op: Op, flags: u32) -> Result<Mode> {
+    match (op, flags) {
+        (Op::Update, _) => api::update_mode(flags),
+        (_, 0) => Ok(Mode::Get),
+        _ => Err(EINVAL),
     }
-    Ok(req)
 }
 
-fn read_without_flags(arg: &Arg) -> Result<ostor_elem> {
-    let req = read(arg)?;
-    if req.flags != 0 {
-        return Err(EINVAL);
-    }
-    Ok(req)
-}
-
-fn done(arg: &Arg, mut req: ostor_elem, seq: u64, created: bool) -> Result {
-    req.seq = seq;
-    req.created = created.into();
-    arg.write(&req)
-}
-
-/// Ends a command that has taken effect, and so has succeeded. `arg` was writable when the command
-/// began: a process that made it read-only meanwhile does without the outputs.
-fn done_anyway(arg: &Arg, req: ostor_elem, seq: u64, created: bool) -> Result {
-    let _ = done(arg, req, seq, created);
-    Ok(())
-}
-
-/// An element's number, and whether the operation has created it.
-type Done = (u64, bool);
-
-/// Runs an operation on the owner that `req` names, and waits for memory where that may help.
-///
-/// When a thread other than the leader calls `execve()`, a pidfd of the process names that thread
-/// from then on. The leader that was found before can be dead when its gate is tried, and its
-/// elements gone, though the process lives. So the owner of a pidfd that is refused, or that has no
-/// element, is looked up again, until it is the same one.
-///
-/// Not generic: it is compiled once, with `run` and all that goes with an owner called.
-fn with_owner(
-    map: &DeviceMap,
-    req: &ostor_owner,
-    run: &mut dyn FnMut(&OwnerRef<'_>) -> Result<Done>,
-) -> Result<Done> {
-    let mut owner = resolve(req)?;
-    loop {
-        let result = map.raw().retry_after_reap(|| run(&owner.as_ref()));
-        let may_be_another = req.by == OSTOR_BY_PIDFD && matches!(result, Err(ESRCH | ENOENT));
-        if !may_be_another {
-            return result;
+impl<'a> Command<'a> {
+    /// Reads the argument and the value that it names, and makes sure that the outputs can be
+    /// written before the command takes effect.
+    fn read(op: Op, map: &'a DeviceMap, arg: &'a Arg) -> Result<Self> {
+        let mut req = ostor_elem::default();
+        arg.read_for_update(&mut req)?;
+        if req.reserved != 0 {
+            return Err(EINVAL);
         }
-        let named = resolve(req)?;
-        if named.as_ref().id() == owner.as_ref().id() {
-            return result;
-        }
-        owner = named;
-    }
-}
-
-pub(super) fn lookup(map: &DeviceMap, arg: &Arg) -> Result {
-    let req = read_without_flags(arg)?;
-    let mut value = UserValue::read_for_update(map, &req)?;
-    let (seq, _) = with_owner(map, &req.owner, &mut |owner| {
-        let rcu = rcu::read_lock();
-        let elem = map.raw().find(owner.id(), &rcu).ok_or(ENOENT)?;
-        value.set(map.value(elem));
-        Ok((elem.seq(), false))
-    })?;
-    value.write()?;
-    done(arg, req, seq, false)
-}
-
-pub(super) fn get_or_create(map: &DeviceMap, arg: &Arg) -> Result {
-    let req = read_without_flags(arg)?;
-    if req.value == 0 && req.value_size == 0 {
-        let (seq, created) = with_owner(map, &req.owner, &mut |owner| {
-            let rcu = rcu::read_lock();
-            let stored = map.put(owner, Mode::Get, &[], &rcu)?;
-            Ok((stored.seq, stored.created))
-        })?;
-        return if created {
-            done_anyway(arg, req, seq, created)
-        } else {
-            done(arg, req, seq, created)
+        let mode = mode(op, req.flags)?;
+        let has_value = req.value != 0 || req.value_size != 0;
+        let value = match op {
+            Op::Delete if has_value => return Err(EINVAL),
+            Op::Delete => UserValue::none(),
+            Op::GetOrCreate if !has_value => UserValue::none(),
+            _ => UserValue::read(map, &req)?,
         };
+        if op != Op::Update {
+            value.write()?;
+        }
+        Ok(Self {
+            op,
+            mode,
+            map,
+            arg,
+            req,
+            value,
+        })
     }
-    let mut value = UserValue::read_for_update(map, &req)?;
-    let (seq, created) = with_owner(map, &req.owner, &mut |owner| {
-        let rcu = rcu::read_lock();
-        let stored = map.put(owner, Mode::Get, &value.bytes, &rcu)?;
-        let result = (stored.seq, stored.created);
-        value.set(stored.value);
-        Ok(result)
-    })?;
-    if created {
-        // The value is where it came from.
-        return done_anyway(arg, req, seq, created);
+
+    /// Runs the operation on the owner that the argument names, and waits for memory where that may
+    /// help.
+    ///
+    /// When a thread other than the leader calls `execve()`, a pidfd of the process names that
+    /// thread from then on. The leader that was found before can be dead when its gate is tried, and
+    /// its elements gone, though the process lives. So the owner of a pidfd that is refused, or that
+    /// has no element, is looked up again, until it is the same one.
+    fn run_on_owner(&mut self) -> Result {
+        let mut owner = resolve(&self.req.owner)?;
+        loop {
+            let raw = self.map.raw();
+            let result = raw.retry_after_reap(|| self.run(&owner.as_ref()));
+            let is_pidfd = self.req.owner.by == OSTOR_BY_PIDFD;
+            if !(is_pidfd && matches!(result, Err(ESRCH | ENOENT))) {
+                return result;
+            }
+            let named = resolve(&self.req.owner)?;
+            if named.as_ref().id() == owner.as_ref().id() {
+                return result;
+            }
+            owner = named;
+        }
     }
-    value.write()?;
-    done(arg, req, seq, created)
-}
 
-pub(super) fn update(map: &DeviceMap, arg: &Arg) -> Result {
-    let req = read(arg)?;
-    let mode = api::update_mode(req.flags)?;
-    let value = UserValue::read(map, &req)?;
-    let (seq, created) = with_owner(map, &req.owner, &mut |owner| {
+    /// Runs the operation on an element of `owner`.
+    fn run(&mut self, owner: &OwnerRef<'_>) -> Result {
+        let id = owner.id();
         let rcu = rcu::read_lock();
-        let stored = map.put(owner, mode, &value.bytes, &rcu)?;
-        Ok((stored.seq, stored.created))
-    })?;
-    done_anyway(arg, req, seq, created)
-}
-
-pub(super) fn delete(map: &DeviceMap, arg: &Arg) -> Result {
-    let req = read_without_flags(arg)?;
-    if req.value != 0 || req.value_size != 0 {
-        return Err(EINVAL);
+        let (seq, created) = match self.op {
+            Op::Lookup => {
+                let elem = self.find(id, &rcu)?;
+                self.value.set(self.map.value(elem));
+                (elem.seq(), false)
+            }
+            Op::GetOrCreate | Op::Update => {
+                let mut init = Init::Bytes(&self.value.bytes);
+                // SAFETY: The device's maps are of bytes.
+                let stored = unsafe { put(self.map.raw(), owner, self.mode, &mut init, &rcu) }?;
+                if self.op == Op::GetOrCreate {
+                    self.value.set(self.map.value(stored.elem));
+                }
+                (stored.seq, stored.created)
+            }
+            Op::Delete => (self.map.raw().delete(id, &rcu)?.seq(), false),
+            Op::Take => {
+                drop(rcu);
+                return self.take(id);
+            }
+        };
+        self.req.seq = seq;
+        self.req.created = created.into();
+        Ok(())
     }
-    let (seq, _) = with_owner(map, &req.owner, &mut |owner| {
+
+    /// The element of the owner `id`. Compiled once: a lookup and a take use it.
+    #[inline(never)]
+    fn find<'b>(&self, id: OwnerId, rcu: &'b Guard) -> Result<&'b Element>
+    where
+        'a: 'b,
+    {
+        self.map.raw().find(id, rcu).ok_or(ENOENT)
+    }
+
+    /// Writes the outputs.
+    ///
+    /// A command that has taken effect has succeeded. Its outputs were writable when it began: a
+    /// process that made them read-only meanwhile does without them.
+    fn finish(&self) -> Result {
+        let has_changed = match self.op {
+            Op::Lookup => false,
+            Op::GetOrCreate => self.req.created != 0,
+            Op::Update | Op::Delete => true,
+            // It has written them.
+            Op::Take => return Ok(()),
+        };
+        if has_changed {
+            // A value that was stored is where it came from.
+            let _ = self.arg.write(&self.req);
+            return Ok(());
+        }
+        self.value.write()?;
+        self.arg.write(&self.req)
+    }
+
+    /// Deletes the element of the owner `id`. The outputs are written before the element is deleted, and it
+    /// is that element which is deleted: so a command that cannot write has changed nothing.
+    fn take(&self, id: OwnerId) -> Result {
+        let mut tries = TAKE_TRIES;
+        loop {
+            let taken = self.try_take(id);
+            if taken == Ok(true) {
+                return Ok(());
+            }
+            // What was copied is not what is returned. This also waits for pages that were not
+            // there.
+            self.value.write()?;
+            self.arg.write(&self.req)?;
+            match taken {
+                // Another command took effect on the element: this one looks again.
+                Ok(_) => deferred::cond_resched(),
+                Err(err) if err == EFAULT && tries > 1 => tries -= 1,
+                Err(err) => return Err(err),
+            }
+        }
+    }
+
+    /// Writes the outputs, deletes the element, and returns whether it did: false if another
+    /// operation has ended the element meanwhile.
+    fn try_take(&self, id: OwnerId) -> Result<bool> {
         let rcu = rcu::read_lock();
-        Ok((map.raw().delete(owner.id(), &rcu)?.seq(), false))
-    })?;
-    done_anyway(arg, req, seq, false)
-}
-
-/// How often [`take`] makes its memory writable again that another thread has made read-only, or
-/// that the kernel has swapped out.
-const TAKE_TRIES: u32 = 16;
-
-/// The outputs are written before the element is deleted, and it is that element which is deleted:
-/// so a command that cannot write has changed nothing.
-pub(super) fn take(map: &DeviceMap, arg: &Arg) -> Result {
-    let req = read_without_flags(arg)?;
-    let value = UserValue::read_for_update(map, &req)?;
-    with_owner(map, &req.owner, &mut |owner| {
-        take_of(map, arg, &req, &value, owner)?;
-        Ok((0, false))
-    })?;
-    Ok(())
-}
-
-/// Deletes the owner's element if `copy` succeeds with it, and returns whether it did: false if
-/// another operation has ended that element meanwhile. Fails as `copy` does.
-fn delete_after(
-    map: &DeviceMap,
-    owner: &OwnerRef<'_>,
-    copy: impl FnOnce(&Element) -> Result,
-    rcu: &Guard,
-) -> Result<bool> {
-    let elem = map.raw().find(owner.id(), rcu).ok_or(ENOENT)?;
-    copy(elem)?;
-    Ok(map.raw().delete_elem(elem, rcu))
-}
-
-fn take_of(
-    map: &DeviceMap,
-    arg: &Arg,
-    req: &ostor_elem,
-    value: &UserValue,
-    owner: &OwnerRef<'_>,
-) -> Result {
-    let copy = |elem: &Element| {
-        uaccess::write_nofault(value.ptr, map.value(elem))?;
+        let elem = self.find(id, &rcu)?;
+        uaccess::write_nofault(self.value.ptr, self.map.value(elem))?;
         let result = ostor_elem {
             seq: elem.seq(),
             created: 0,
-            ..*req
+            ..self.req
         };
-        uaccess::write_nofault(arg.ptr, result.as_bytes())
-    };
-    let mut tries = TAKE_TRIES;
-    loop {
-        let taken = delete_after(map, owner, copy, &rcu::read_lock());
-        if taken == Ok(true) {
-            return Ok(());
-        }
-        // What was copied is not what is returned. This also waits for pages that were not there.
-        value.write()?;
-        arg.write(req)?;
-        match taken {
-            // Another command took effect on the element: this one looks again.
-            Ok(_) => deferred::cond_resched(),
-            Err(err) if err == EFAULT && tries > 1 => tries -= 1,
-            Err(err) => return Err(err),
-        }
+        uaccess::write_nofault(self.arg.ptr, result.as_bytes())?;
+        Ok(self.map.raw().delete_elem(elem, &rcu))
     }
 }

@@ -4,7 +4,8 @@
 
 use super::{
     map::DeviceMap,
-    Arg, //
+    Arg,
+    Handle, //
 };
 use crate::{
     owner::{
@@ -13,9 +14,18 @@ use crate::{
     },
     storage::{
         raw_map::RawMap,
-        runtime::Runtime, //
+        runtime::Runtime,
+        stats::{
+            Counters,
+            MapShares,
+            StatShares,
+            Stats, //
+        }, //
     },
-    sync::nolock,
+    sync::{
+        nolock,
+        per_cpu::LocalCounter, //
+    },
     uapi::{
         ostor_listed_map,
         ostor_map_info,
@@ -25,52 +35,65 @@ use crate::{
 };
 use kernel::prelude::*;
 
-pub(super) fn map(map: &DeviceMap, arg: &Arg) -> Result {
+/// The sum of one counter of a map. Compiled once for all of them.
+#[inline(never)]
+fn sum(counters: &Counters, which: fn(&MapShares) -> &LocalCounter) -> u64 {
+    counters.sum(which)
+}
+
+/// The sum of one counter of the module. Likewise.
+#[inline(never)]
+fn total(stats: &Stats, which: fn(&StatShares) -> &LocalCounter) -> u64 {
+    stats.sum(which)
+}
+
+pub(super) fn map(handle: &Handle, arg: &Arg) -> Result {
+    let map = handle.map()?;
     let raw = map.raw();
     let counters = raw.counters();
     let elements = counters.elements();
     arg.write(&ostor_map_info {
-        value_size: u32::try_from(raw.value_size())?,
-        element_size: u32::try_from(raw.element_size())?,
-        buckets: u32::try_from(raw.buckets())?,
+        value_size: raw.value_size() as u32,
+        element_size: raw.element_size() as u32,
+        buckets: raw.buckets() as u32,
         flags: flags(raw),
         id: raw.id(),
         elements,
         pending: (raw.unfreed() as u64).saturating_sub(elements),
         bytes: raw.bytes(),
-        created: counters.sum(|here| &here.created),
-        deleted: counters.sum(|here| &here.deleted),
-        replaced: counters.sum(|here| &here.replaced),
-        owner_deaths: counters.sum(|here| &here.owner_deaths),
+        created: sum(counters, |here| &here.created),
+        deleted: sum(counters, |here| &here.deleted),
+        replaced: sum(counters, |here| &here.replaced),
+        owner_deaths: sum(counters, |here| &here.owner_deaths),
         deadlocks: counters.deadlocks.get(),
         timeouts: counters.timeouts.get(),
         nomem: counters.nomem.get(),
-        deferred: counters.sum(|here| &here.deferred),
-        clones: counters.sum(|here| &here.clones),
-        clone_failures: counters.sum(|here| &here.clone_failures),
+        deferred: sum(counters, |here| &here.deferred),
+        clones: sum(counters, |here| &here.clones),
+        clone_failures: sum(counters, |here| &here.clone_failures),
         name: map.name.0,
         reserved: 0,
     })
 }
 
 /// What a listing of maps tells of one.
-pub(super) fn listed(map: &DeviceMap) -> Result<ostor_listed_map> {
+pub(super) fn listed(map: &DeviceMap) -> ostor_listed_map {
     let raw = map.raw();
     let elements = raw.counters().elements();
-    Ok(ostor_listed_map {
+    ostor_listed_map {
         id: raw.id(),
         elements,
         pending: (raw.unfreed() as u64).saturating_sub(elements),
         bytes: raw.bytes(),
-        value_size: u32::try_from(raw.value_size())?,
-        element_size: u32::try_from(raw.element_size())?,
-        buckets: u32::try_from(raw.buckets())?,
+        value_size: raw.value_size() as u32,
+        element_size: raw.element_size() as u32,
+        buckets: raw.buckets() as u32,
         flags: flags(raw),
         name: map.name.0,
         comm: map.comm.0,
         pid: map.pid,
         reserved: 0,
-    })
+    }
 }
 
 /// A map's flags as user space gave them, of those that the core knows.
@@ -86,22 +109,22 @@ pub(super) fn stats(arg: &Arg) -> Result {
     let runtime = Runtime::get().ok_or(ENODEV)?;
     let stats = &runtime.stats;
     let (pending, pending_bytes) = runtime.pending();
-    let freed = stats.sum(|here| &here.freed);
-    let allocated = stats.sum(|here| &here.allocated);
-    arg.write_part(&ostor_stats {
+    let freed = total(stats, |here| &here.freed);
+    let allocated = total(stats, |here| &here.allocated);
+    arg.write(&ostor_stats {
         maps: stats.maps.get(),
         elements: allocated.saturating_sub(freed),
-        storages: stats.sum(|here| &here.storages),
+        storages: total(stats, |here| &here.storages),
         bytes: stats.bytes(),
         allocated,
         dropped: freed,
         freed,
-        owner_deaths: stats.sum(|here| &here.owner_deaths),
+        owner_deaths: total(stats, |here| &here.owner_deaths),
         late_free: stats.late_free.get(),
-        deferred: stats.sum(|here| &here.deferred),
+        deferred: total(stats, |here| &here.deferred),
         finished: stats.finished.get(),
-        stale: stats.sum(|here| &here.stale),
-        charged: stats.sum(|here| &here.charged),
+        stale: total(stats, |here| &here.stale),
+        charged: total(stats, |here| &here.charged),
         omem_left: socket::omem_left(),
         kinds: kinds::served(),
         pad: 0,

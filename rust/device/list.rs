@@ -2,76 +2,59 @@
 
 //! Listing a map, a piece a call.
 
-use super::Arg;
+use super::{
+    entries::{
+        self,
+        Entries, //
+    },
+    Arg,
+    Handle, //
+};
 use crate::{
     storage::{
         map::ByteMap,
         walk::Cursor, //
     },
-    sync::{
-        deferred,
-        rcu, //
-    },
+    sync::rcu,
     uapi::{
         ostor_entry,
-        ostor_list,
-        OSTOR_LIST_MAX, //
+        ostor_list, //
     }, //
 };
 use kernel::{
     prelude::*,
-    uaccess::{
-        UserPtr,
-        UserSlice, //
-    }, //
+    uaccess::UserPtr, //
 };
 
-pub(super) fn list(map: &ByteMap, arg: &Arg) -> Result {
-    let mut req: ostor_list = arg.read_for_update()?;
-    let value_size = usize::try_from(req.value_size)?;
-    let with_values = req.values != 0;
-    if req.reserved != 0
-        || req.entries == 0
-        || !(1..=OSTOR_LIST_MAX).contains(&req.capacity)
-        || value_size
-            != if with_values {
-                map.raw().value_size()
-            } else {
-                0
-            }
-    {
+pub(super) fn list(handle: &Handle, arg: &Arg) -> Result {
+    let map = handle.map()?;
+    let mut req = ostor_list::default();
+    arg.read_for_update(&mut req)?;
+    let mut entries = Entries::new(req.entries, req.capacity)?;
+    let value_size = match req.values {
+        0 => 0,
+        _ => map.raw().value_size(),
+    };
+    if req.reserved != 0 || usize::try_from(req.value_size)? != value_size {
         return Err(EINVAL);
     }
-    let entries = UserPtr::from_addr(usize::try_from(req.entries)?);
-    let values = UserPtr::from_addr(usize::try_from(req.values)?);
+    let mut values = UserPtr::from_addr(usize::try_from(req.values)?);
     super::memory()?;
     let mut value = KVVec::<u8>::from_elem(0, value_size, GFP_KERNEL)?;
     let mut cursor = Cursor {
         bucket: req.pos,
         seq: req.seq,
     };
-    req.count = 0;
     req.done = 0;
-    while req.count < req.capacity {
+    while !entries.is_full() {
         let Some(entry) = next(map, &mut cursor, &mut value) else {
             req.done = 1;
             break;
         };
-        let at = usize::try_from(req.count)?;
-        UserSlice::new(
-            entries.wrapping_byte_add(at * size_of::<ostor_entry>()),
-            size_of::<ostor_entry>(),
-        )
-        .writer()
-        .write(&entry)?;
-        if with_values {
-            UserSlice::new(values.wrapping_byte_add(at * value_size), value_size)
-                .writer()
-                .write_slice(&value)?;
-        }
-        req.count += 1;
-        deferred::cond_resched();
+        entries::append(&mut values, &value)?;
+        entries.push(&entry)?;
     }
+    req.count = entries.count();
     req.pos = cursor.bucket;
     req.seq = cursor.seq;
     arg.write(&req)

@@ -3,6 +3,7 @@
 //! Listing an owner's elements, a piece a call.
 
 use super::{
+    entries::Entries,
     info,
     resolve,
     Arg, //
@@ -15,46 +16,33 @@ use crate::{
         },
         runtime::Runtime, //
     },
-    sync::{
-        deferred,
-        rcu, //
-    },
+    sync::rcu,
     uapi::{
         ostor_list_owner,
-        ostor_owned,
-        OSTOR_LIST_MAX, //
+        ostor_owned, //
     }, //
 };
-use kernel::{
-    prelude::*,
-    uaccess::{
-        UserPtr,
-        UserSlice, //
-    }, //
-};
+use kernel::prelude::*;
 
 pub(super) fn list(arg: &Arg) -> Result {
-    let mut req: ostor_list_owner = arg.read_for_update()?;
-    if req.reserved != 0 || req.entries == 0 || !(1..=OSTOR_LIST_MAX).contains(&req.capacity) {
+    let mut req = ostor_list_owner::default();
+    arg.read_for_update(&mut req)?;
+    let mut entries = Entries::new(req.entries, req.capacity)?;
+    if req.reserved != 0 {
         return Err(EINVAL);
     }
     let runtime = Runtime::get().ok_or(ENODEV)?;
     let owner = resolve(&req.owner)?;
-    let mut entries = UserPtr::from_addr(usize::try_from(req.entries)?);
-    req.count = 0;
     req.done = 0;
-    while req.count < req.capacity {
+    while !entries.is_full() {
         let Some(entry) = next(runtime, owner.as_ref().id(), req.after) else {
             req.done = 1;
             break;
         };
         req.after = entry.map_id;
-        let size = size_of::<ostor_owned>();
-        UserSlice::new(entries, size).writer().write(&entry)?;
-        entries = entries.wrapping_byte_add(size);
-        req.count += 1;
-        deferred::cond_resched();
+        entries.push(&entry)?;
     }
+    req.count = entries.count();
     arg.write(&req)
 }
 

@@ -11,6 +11,7 @@ use crate::{
 };
 use core::ops::Deref;
 use kernel::{
+    bindings,
     prelude::*,
     task::Task, //
 };
@@ -40,17 +41,14 @@ impl Name {
 
     /// The command of the calling thread.
     fn of_caller() -> Self {
-        // SAFETY: The calling thread is a valid task. Another thread may write the name meanwhile,
-        // which ends with a 0 all the time; a mixture of both names is harmless.
-        let comm = unsafe { (&raw const (*Task::current_raw()).comm).read_volatile() };
         let mut bytes = [0; SIZE];
-        for (to, from) in bytes
-            .iter_mut()
-            .zip(comm.iter().take_while(|&&byte| byte != 0))
-        {
-            *to = *from;
-        }
-        bytes[SIZE - 1] = 0;
+        // SAFETY: The calling thread is a valid task, and both arrays have `SIZE` bytes. Another
+        // thread may write the name meanwhile, as with `get_task_comm()`: it ends with a 0 all the
+        // time, and a mixture of both names is harmless.
+        unsafe {
+            let comm = &raw const (*Task::current_raw()).comm;
+            bindings::sized_strscpy(bytes.as_mut_ptr(), comm.cast(), SIZE);
+        };
         Self(bytes)
     }
 }

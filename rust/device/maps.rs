@@ -3,14 +3,14 @@
 //! The maps of all open files, and a listing of them.
 
 use super::{
+    entries::Entries,
     info,
     map::DeviceMap,
     Arg, //
 };
 use crate::uapi::{
     ostor_listed_map,
-    ostor_map_list,
-    OSTOR_LIST_MAX, //
+    ostor_map_list, //
 };
 use kernel::{
     prelude::*,
@@ -22,10 +22,6 @@ use kernel::{
     sync::{
         global_lock,
         Arc, //
-    },
-    uaccess::{
-        UserPtr,
-        UserSlice, //
     }, //
 };
 
@@ -73,34 +69,28 @@ pub(super) fn remove(map: &DeviceMap) {
 }
 
 pub(super) fn list(arg: &Arg) -> Result {
-    let mut req: ostor_map_list = arg.read_for_update()?;
-    if req.reserved != 0 || req.entries == 0 || !(1..=OSTOR_LIST_MAX).contains(&req.capacity) {
+    let mut req = ostor_map_list::default();
+    arg.read_for_update(&mut req)?;
+    let mut entries = Entries::new(req.entries, req.capacity)?;
+    if req.reserved != 0 {
         return Err(EINVAL);
     }
-    let entries = UserPtr::from_addr(usize::try_from(req.entries)?);
-    (req.count, req.done) = (0, 0);
-    while req.count < req.capacity {
-        let Some(entry) = next(req.after)? else {
+    req.done = 0;
+    while !entries.is_full() {
+        let Some(entry) = next(req.after) else {
             req.done = 1;
             break;
         };
-        let at = usize::try_from(req.count)? * size_of::<ostor_listed_map>();
-        UserSlice::new(entries.wrapping_byte_add(at), size_of::<ostor_listed_map>())
-            .writer()
-            .write(&entry)?;
         req.after = entry.id;
-        req.count += 1;
+        entries.push(&entry)?;
     }
+    req.count = entries.count();
     arg.write(&req)
 }
 
 /// The map with the lowest number above `after`.
-fn next(after: u64) -> Result<Option<ostor_listed_map>> {
+fn next(after: u64) -> Option<ostor_listed_map> {
     let maps = MAPS.lock();
-    let cursor = maps
-        .as_ref()
-        .and_then(|maps| maps.cursor_lower_bound(&after.checked_add(1)?));
-    cursor
-        .map(|cursor| info::listed(cursor.current().1))
-        .transpose()
+    let cursor = maps.as_ref()?.cursor_lower_bound(&after.checked_add(1)?)?;
+    Some(info::listed(cursor.current().1))
 }

@@ -4,6 +4,7 @@
 
 mod arg;
 mod elem;
+mod entries;
 mod fd;
 mod info;
 mod list;
@@ -20,6 +21,7 @@ pub use crate::uapi::ostor_owner;
 
 use self::{
     arg::Arg,
+    elem::Op,
     map::{
         DeviceMap,
         Name, //
@@ -111,14 +113,14 @@ impl MiscDevice for Handle {
         let arg = Arg::new(cmd, arg);
         match cmd {
             uapi::MAP_CREATE => handle.create(&arg),
-            uapi::MAP_INFO => info::map(handle.map()?, &arg),
+            uapi::MAP_INFO => info::map(&handle, &arg),
             uapi::STATS | uapi::SHORT_STATS => info::stats(&arg),
-            uapi::LOOKUP => elem::lookup(handle.map()?, &arg),
-            uapi::GET_OR_CREATE => elem::get_or_create(handle.map()?, &arg),
-            uapi::UPDATE => elem::update(handle.map()?, &arg),
-            uapi::DELETE => elem::delete(handle.map()?, &arg),
-            uapi::TAKE => elem::take(handle.map()?, &arg),
-            uapi::LIST => list::list(handle.map()?, &arg),
+            uapi::LOOKUP => elem::run(Op::Lookup, &handle, &arg),
+            uapi::GET_OR_CREATE => elem::run(Op::GetOrCreate, &handle, &arg),
+            uapi::UPDATE => elem::run(Op::Update, &handle, &arg),
+            uapi::DELETE => elem::run(Op::Delete, &handle, &arg),
+            uapi::TAKE => elem::run(Op::Take, &handle, &arg),
+            uapi::LIST => list::list(&handle, &arg),
             uapi::LIST_OWNER => list_owner::list(&arg),
             uapi::MAP_LIST => maps::list(&arg),
             _ => return Err(ENOTTY),
@@ -129,7 +131,8 @@ impl MiscDevice for Handle {
 
 impl Handle {
     fn create(&self, arg: &Arg) -> Result {
-        let req: ostor_map_create = arg.read()?;
+        let mut req = ostor_map_create::default();
+        arg.read(&mut req)?;
         if req.flags & !map::FLAGS != 0 || req.reserved != 0 {
             return Err(EINVAL);
         }

@@ -16,12 +16,13 @@
 //! frees the memory. The stamp is a number that is unique in all hierarchies.
 
 use super::{
-    hook::{
-        FtraceHook,
-        TracepointProbe, //
-    },
     kinds,
-    object::object, //
+    object::object,
+    owner_ref::{
+        Kind,
+        Methods, //
+    },
+    two_notices::TwoNotices, //
 };
 use crate::{
     shim,
@@ -39,7 +40,10 @@ use crate::{
     },
     uapi::OSTOR_KIND_CGROUP, //
 };
-use core::ptr;
+use core::{
+    cell::Cell,
+    ptr, //
+};
 use kernel::{
     bindings,
     ffi::{
@@ -55,6 +59,20 @@ pub(super) static OPS: OwnerOps = OwnerOps {
     number_of: number,
     uncharge: None,
 };
+
+static METHODS: Methods = Methods::of::<Cgroup>(&OPS);
+
+// SAFETY: The identity has the address of the object, which is that of the reference to it.
+unsafe impl Kind for Cgroup {
+    const METHODS: &'static Methods = &METHODS;
+
+    fn gate_for(&self, id: &Cell<OwnerId>, rcu: &Guard) -> Result<(), Refusal> {
+        self.gate(rcu)?;
+        // It may have been unfinished before.
+        id.set(self.id());
+        Ok(())
+    }
+}
 
 object! {
     /// A cgroup: `struct cgroup`.
@@ -170,34 +188,20 @@ unsafe extern "C" fn on_storage_free(cgroup: usize, _: usize) {
     unsafe { kinds::backstop_notice(id) };
 }
 
-/// The hooks of a cgroup's death, attached until it is dropped. Attach and drop may sleep.
-pub(super) struct Hooks {
-    notice: Option<TracepointProbe>,
-    backstop: Option<FtraceHook>,
-}
+/// The hooks of a cgroup's death.
+pub(super) type Hooks = TwoNotices;
 
-impl kinds::Hooks for Hooks {
-    const NOTICE: &'static str = "the tracepoint cgroup_release";
-
-    fn attach() -> Result<Self> {
-        let probe = on_release as *mut c_void;
-        // SAFETY: `on_release` has the prototype of this tracepoint's probes, and may be called
-        // anywhere.
-        let notice = unsafe { TracepointProbe::attach(c"cgroup_release", probe) }?;
-        // SAFETY: `on_storage_free` is the hook of this function, and may be called anywhere.
-        let backstop = unsafe { FtraceHook::attach(c"bpf_cgrp_storage_free", on_storage_free) };
-        Ok(Self {
-            notice: Some(notice),
-            backstop: kinds::optional("backstop for dead cgroups", backstop),
-        })
-    }
-
-    fn detach(&mut self) {
-        self.notice = None;
-        FtraceHook::detach_or_pin(&mut self.backstop);
-    }
-
-    fn backstop(&mut self) -> Option<&mut Option<FtraceHook>> {
-        Some(&mut self.backstop)
+/// Attaches the hooks.
+pub(super) fn attach() -> Result<Hooks> {
+    // SAFETY: `on_release` has the prototype of this tracepoint's probes, `on_storage_free` is the
+    // hook of this function, and both may be called anywhere.
+    unsafe {
+        TwoNotices::attach(
+            c"cgroup_release",
+            on_release as *mut c_void,
+            c"bpf_cgrp_storage_free",
+            on_storage_free,
+            "backstop for dead cgroups",
+        )
     }
 }

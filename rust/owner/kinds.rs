@@ -2,18 +2,18 @@
 
 //! The table of kinds. A new kind of owners needs a file, and a row here.
 //!
-//! The file has a type that implements [`Owner`], a static `OPS`, and a type `Hooks`, whose
-//! `attach()` hooks the notice of death. See `Documentation/owners.rst`.
+//! The file has a type that implements [`Kind`], a static `OPS`, and a function `attach()`, which
+//! hooks the notice of death and returns the file's `Hooks`. It fails if the kind cannot do without
+//! a hook that this kernel does not have. See `Documentation/owners.rst`.
+//!
+//! [`Kind`]: super::owner_ref::Kind
 
 use super::{
     cgroup,
     hook::FtraceHook,
     netns,
-    slot::OwnerSlot,
-    socket::{
-        self,
-        ChildSock, //
-    },
+    owner_ref::OwnerRef,
+    socket,
     startup_test::{
         self,
         Finding,
@@ -25,7 +25,6 @@ use crate::{
     storage::{
         error::Refusal,
         owner::{
-            Owner,
             OwnerId,
             OwnerOps, //
         },
@@ -40,12 +39,12 @@ use crate::{
             self,
             Site, //
         },
-        nolock::Payer,
         rcu::Guard,
         Atomic,
         Relaxed, //
     },
 };
+use core::ffi::CStr;
 use kernel::{
     prelude::*,
     sync::aref::ARef,
@@ -68,12 +67,9 @@ static NOTICED: [Atomic<bool>; NUMBERS] = [const { Atomic::new(false) }; NUMBERS
 static MUTE: Atomic<u32> = Atomic::new(0);
 
 /// The hooks of a kind's notices of death, attached until it is dropped. Attach and drop may sleep.
-pub(super) trait Hooks: Sized {
+pub(super) trait Hooks {
     /// Name of what the first notice of death hooks, for the log.
-    const NOTICE: &'static str;
-
-    /// Attaches the hooks. Fails if the kind cannot do without one that this kernel does not have.
-    fn attach() -> Result<Self>;
+    fn notice(&self) -> &'static CStr;
 
     /// Detaches all hooks, since the kind is not served after all. A hook that cannot be detached
     /// stays, and pins the module.
@@ -100,88 +96,7 @@ macro_rules! kinds {
             #[inline(always)]
             pub fn as_ref(&self) -> OwnerRef<'_> {
                 match self {
-                    $(Self::$variant(owner) => OwnerRef::$variant(owner),)*
-                }
-            }
-        }
-
-        /// An owner of any kind. Operations that take a lock are compiled once, for this type: its
-        /// branches cost a few instructions, one more copy of the algorithm several KiB.
-        #[derive(Copy, Clone)]
-        pub enum OwnerRef<'r> {
-            $(
-                #[doc = concat!("See `rust/owner/", stringify!($module), ".rs`.")]
-                $variant(&'r $owner),
-            )*
-            /// See `rust/owner/slot.rs`.
-            Slot(&'r OwnerSlot),
-            /// See `rust/owner/socket.rs`.
-            ChildSock(&'r ChildSock),
-        }
-
-        /// The gate of an owner of any kind.
-        pub(crate) enum AnyGate<'a> {
-            $(
-                #[doc = concat!("See `rust/owner/", stringify!($module), ".rs`.")]
-                $variant { _gate: <$owner as Owner>::Gate<'a> },
-            )*
-            /// See `rust/owner/slot.rs`.
-            Slot { _gate: <OwnerSlot as Owner>::Gate<'a> },
-            /// See `rust/owner/socket.rs`.
-            ChildSock { _gate: <ChildSock as Owner>::Gate<'a> },
-        }
-
-        // SAFETY: Each function calls that of the kind, which keeps the contract.
-        unsafe impl Owner for OwnerRef<'_> {
-            type Gate<'a>
-                = AnyGate<'a>
-            where
-                Self: 'a;
-
-            #[inline(always)]
-            fn ops(&self) -> &'static OwnerOps {
-                match self {
-                    $(Self::$variant(owner) => owner.ops(),)*
-                    Self::Slot(slot) => slot.ops(),
-                    Self::ChildSock(socket) => socket.ops(),
-                }
-            }
-
-            #[inline(always)]
-            fn id(&self) -> OwnerId {
-                match self {
-                    $(Self::$variant(owner) => owner.id(),)*
-                    Self::Slot(slot) => slot.id(),
-                    Self::ChildSock(socket) => socket.id(),
-                }
-            }
-
-            #[inline(always)]
-            fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<AnyGate<'a>, Refusal> {
-                match self {
-                    $(Self::$variant(owner) => {
-                        Ok(AnyGate::$variant { _gate: owner.gate(rcu)? })
-                    })*
-                    Self::Slot(slot) => Ok(AnyGate::Slot { _gate: slot.gate(rcu)? }),
-                    Self::ChildSock(socket) => Ok(AnyGate::ChildSock { _gate: socket.gate(rcu)? }),
-                }
-            }
-
-            #[inline(always)]
-            fn payer<'a>(&self, rcu: &'a Guard) -> Payer<'a> {
-                match self {
-                    $(Self::$variant(owner) => owner.payer(rcu),)*
-                    Self::Slot(slot) => slot.payer(rcu),
-                    Self::ChildSock(socket) => socket.payer(rcu),
-                }
-            }
-
-            #[inline(always)]
-            fn charge(&self, bytes: u32) -> bool {
-                match self {
-                    $(Self::$variant(owner) => owner.charge(bytes),)*
-                    Self::Slot(slot) => slot.charge(bytes),
-                    Self::ChildSock(socket) => socket.charge(bytes),
+                    $(Self::$variant(owner) => OwnerRef::new(&**owner),)*
                 }
             }
         }
@@ -197,32 +112,32 @@ macro_rules! kinds {
             pub(crate) fn attach(mute: Mute) -> Self {
                 MUTE.store(mute.startup, Relaxed);
                 let mut hooks = Self {
-                    $($module: serve(&$module::OPS, stringify!($module), Hooks::attach()),)*
+                    $($module: serve(&$module::OPS, stringify!($module), $module::attach()),)*
                 };
                 hooks.run_startup_test();
                 MUTE.store(mute.later, Relaxed);
                 hooks
             }
 
-            /// Whether each backstop that is attached was called.
-            fn backstops_called(&mut self) -> bool {
-                true $(&& self.$module.as_mut().is_none_or(|hooks| hooks.backstop().is_none_or(is_called)))*
-            }
-
-            /// Detaches the hooks that the startup test found useless.
-            fn apply(&mut self, findings: &Findings) {
+            /// Calls `run` for each kind that is served.
+            #[inline(never)]
+            fn for_each(&mut self, run: &mut dyn FnMut(Served<'_>)) {
                 $(
                     if let Some(hooks) = &mut self.$module {
-                        apply(&$module::OPS, stringify!($module), hooks, findings);
+                        run(Served {
+                            ops: &$module::OPS,
+                            name: stringify!($module),
+                            hooks,
+                        });
                     }
                 )*
             }
         }
 
         impl Drop for AllHooks {
+            /// Serves no kind any more. The hooks are dropped after this.
             fn drop(&mut self) {
                 SERVED.store(0, Relaxed);
-                $(drop(self.$module.take());)*
             }
         }
     };
@@ -243,16 +158,30 @@ pub(crate) struct Mute {
     pub(crate) later: u32,
 }
 
+/// A kind that is served.
+struct Served<'a> {
+    ops: &'static OwnerOps,
+    name: &'static str,
+    hooks: &'a mut dyn Hooks,
+}
+
 impl AllHooks {
     /// Makes and ends an object of each kind. Refuses the kinds whose hooks were not called.
     fn run_startup_test(&mut self) {
         match startup_test::run(&mut || self.backstops_called()) {
             Ok(findings) => {
-                self.apply(&findings);
+                self.for_each(&mut |kind| kind.apply(&findings));
                 self.apply_to_clones(&findings.copies);
             }
-            Err(err) => pr_notice!("the hooks could not be tested ({err:?})\n"),
+            Err(err) => log_untested("all owners", &err),
         }
+    }
+
+    /// Whether each backstop that is attached was called.
+    fn backstops_called(&mut self) -> bool {
+        let mut called = true;
+        self.for_each(&mut |kind| called &= kind.hooks.backstop().is_none_or(is_called));
+        called
     }
 
     fn apply_to_clones(&mut self, finding: &Finding) {
@@ -265,26 +194,25 @@ impl AllHooks {
                 pr_warn!("bpf_sk_storage_clone() or tcp_ca_openreq_child() was not called for an accepted socket: no copies\n");
                 hooks.detach_clone();
             }
-            Finding::Unknown(err) => {
-                pr_notice!("the hooks of accepted sockets could not be tested ({err:?})\n");
-            }
+            Finding::Unknown(err) => log_untested("accepted sockets", err),
         }
     }
 }
 
 fn serve<H>(ops: &OwnerOps, name: &str, hooks: Result<H>) -> Option<H> {
-    match hooks {
-        Ok(hooks) => {
-            REFUSED[ops.kind as usize].store(0, Relaxed);
-            SERVED.add(1 << ops.kind, Relaxed);
-            Some(hooks)
-        }
-        Err(err) => {
-            refuse(ops, EOPNOTSUPP);
-            pr_warn!("this kernel has no hook for the end of a {name}: no such owners ({err:?})\n");
-            None
-        }
-    }
+    note_attached(ops, name, hooks.as_ref().err());
+    hooks.ok()
+}
+
+/// Notes that the hooks of a kind are attached, or why they are not.
+fn note_attached(ops: &OwnerOps, name: &str, err: Option<&Error>) {
+    let Some(err) = err else {
+        REFUSED[ops.kind as usize].store(0, Relaxed);
+        SERVED.add(1 << ops.kind, Relaxed);
+        return;
+    };
+    refuse(ops, EOPNOTSUPP);
+    pr_warn!("this kernel has no hook for the end of a {name}: no such owners ({err:?})\n");
 }
 
 fn refuse(ops: &OwnerOps, why: Error) {
@@ -296,27 +224,28 @@ fn is_called(hook: &mut Option<FtraceHook>) -> bool {
     hook.as_ref().is_none_or(FtraceHook::was_called)
 }
 
-fn apply<H: Hooks>(ops: &OwnerOps, name: &str, hooks: &mut H, findings: &Findings) {
-    match &findings.kinds[ops.kind as usize] {
-        Finding::Called => {}
-        Finding::Silent => {
-            SERVED.fetch_sub(1 << ops.kind, Relaxed);
-            refuse(ops, ENODATA);
-            let notice = H::NOTICE;
-            pr_warn!("{notice} was not called at the end of a {name}: no such owners\n");
-            return hooks.detach();
-        }
-        Finding::Unknown(err) => {
-            pr_notice!("the hooks for the end of a {name} could not be tested ({err:?})\n");
-            return;
-        }
-    }
-    if let Some(backstop) = hooks.backstop() {
-        if !is_called(backstop) {
-            if let Some(function) = backstop.as_ref().map(FtraceHook::function) {
-                pr_warn!("{function:?} was not called at the end of a {name}: no backstop\n");
+impl Served<'_> {
+    /// Detaches the hooks that the startup test found useless.
+    fn apply(self, findings: &Findings) {
+        let Self { ops, name, hooks } = self;
+        match &findings.kinds[ops.kind as usize] {
+            Finding::Called => {}
+            Finding::Silent => {
+                SERVED.fetch_sub(1 << ops.kind, Relaxed);
+                refuse(ops, ENODATA);
+                let notice = hooks.notice();
+                pr_warn!("{notice:?} was not called at the end of a {name}: no such owners\n");
+                return hooks.detach();
             }
-            FtraceHook::detach_or_pin(backstop);
+            Finding::Unknown(err) => return log_untested(name, err),
+        }
+        if let Some(backstop) = hooks.backstop() {
+            if !is_called(backstop) {
+                if let Some(function) = backstop.as_ref().map(FtraceHook::function) {
+                    pr_warn!("{function:?} was not called at the end of a {name}: no backstop\n");
+                }
+                FtraceHook::detach_or_pin(backstop);
+            }
         }
     }
 }
@@ -324,9 +253,19 @@ fn apply<H: Hooks>(ops: &OwnerOps, name: &str, hooks: &mut H, findings: &Finding
 /// A hook that a kind can do without. Logs that it does.
 pub(super) fn optional<H>(what: &str, hook: Result<H>) -> Option<H> {
     if let Err(err) = &hook {
-        pr_info!("no {what} on this kernel ({err:?})\n");
+        log_lack(what, err);
     }
     hook.ok()
+}
+
+#[cold]
+fn log_untested(what: &str, err: &Error) {
+    pr_notice!("{what}: the hooks could not be tested ({err:?})\n");
+}
+
+#[cold]
+fn log_lack(what: &str, err: &Error) {
+    pr_info!("no {what} on this kernel ({err:?})\n");
 }
 
 /// By kind: 0, or the errno value that says why it is not served.

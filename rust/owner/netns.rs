@@ -9,7 +9,11 @@
 
 use super::{
     kinds,
-    object::object, //
+    object::object,
+    owner_ref::{
+        Kind,
+        Methods, //
+    }, //
 };
 use crate::{
     shim,
@@ -24,6 +28,7 @@ use crate::{
     sync::rcu::Guard,
     uapi::OSTOR_KIND_NETNS, //
 };
+use core::ffi::CStr;
 use kernel::{
     bindings,
     error::to_result,
@@ -36,6 +41,13 @@ pub(super) static OPS: OwnerOps = OwnerOps {
     number_of: |id, _| id.serial(),
     uncharge: None,
 };
+
+static METHODS: Methods = Methods::of::<NetNs>(&OPS);
+
+// SAFETY: The identity has the address of the object, which is that of the reference to it.
+unsafe impl Kind for NetNs {
+    const METHODS: &'static Methods = &METHODS;
+}
 
 object! {
     /// A network namespace: `struct net`.
@@ -101,15 +113,18 @@ unsafe extern "C" fn on_exit(net: *mut bindings::net) {
 /// The operations are registered.
 pub(super) struct Hooks(());
 
-impl kinds::Hooks for Hooks {
-    const NOTICE: &'static str = "the exit of pernet_operations";
+/// Attaches the hooks.
+pub(super) fn attach() -> Result<Hooks> {
+    // SAFETY: `on_exit` may be called for any namespace. The drop unregisters it before the module
+    // goes. There is one `Hooks` at a time.
+    to_result(unsafe { shim::ostor_net_hook_attach(Some(on_exit)) })?;
+    // INVARIANT: Registered above.
+    Ok(Hooks(()))
+}
 
-    fn attach() -> Result<Self> {
-        // SAFETY: `on_exit` may be called for any namespace. The drop unregisters it before the
-        // module goes. There is one `Hooks` at a time.
-        to_result(unsafe { shim::ostor_net_hook_attach(Some(on_exit)) })?;
-        // INVARIANT: Registered above.
-        Ok(Self(()))
+impl kinds::Hooks for Hooks {
+    fn notice(&self) -> &'static CStr {
+        c"pernet_operations"
     }
 
     /// Never called: the startup test makes no namespace.

@@ -2,6 +2,10 @@
 
 //! Objects of other modules as owners.
 
+use super::owner_ref::{
+    Kind,
+    Methods, //
+};
 use crate::{
     storage::{
         error::Refusal,
@@ -49,6 +53,13 @@ static OPS: OwnerOps = OwnerOps {
     number_of: |id, _| id.serial(),
     uncharge: None,
 };
+
+static METHODS: Methods = Methods::of::<OwnerSlot>(&OPS);
+
+// SAFETY: The identity has the address of the object, which is that of the reference to it.
+unsafe impl Kind for OwnerSlot {
+    const METHODS: &'static Methods = &METHODS;
+}
 
 impl Default for OwnerSlot {
     fn default() -> Self {

@@ -29,11 +29,12 @@ use super::{
         FreeHook,
         FtraceHook, //
     },
-    kinds::{
-        self,
-        OwnerRef, //
-    },
-    object::object, //
+    kinds,
+    object::object,
+    owner_ref::{
+        Kind,
+        Methods, //
+    }, //
 };
 use crate::{
     shim,
@@ -58,7 +59,11 @@ use crate::{
     },
     uapi::OSTOR_KIND_SOCKET, //
 };
-use core::ptr;
+use core::{
+    cell::Cell,
+    ffi::CStr,
+    ptr, //
+};
 use kernel::{
     bindings,
     prelude::*,
@@ -73,6 +78,22 @@ pub(super) static OPS: OwnerOps = OwnerOps {
     number_of: |id, _| id.serial(),
     uncharge: Some(uncharge),
 };
+
+static METHODS: Methods = Methods::of::<Socket>(&OPS);
+
+// SAFETY: The identity has the address of the object, which is that of the reference to it.
+unsafe impl Kind for Socket {
+    const METHODS: &'static Methods = &METHODS;
+
+    fn gate_for(&self, id: &Cell<OwnerId>, rcu: &Guard) -> Result<(), Refusal> {
+        if cookie(self.as_ptr()) != 0 {
+            return self.check_alive();
+        }
+        self.gate(rcu)?;
+        id.set(self.id());
+        Ok(())
+    }
+}
 
 /// Bytes that were still charged to dead sockets after the module had taken off its own.
 static OMEM_LEFT: Counter = Counter::new();
@@ -99,6 +120,16 @@ impl Socket {
         let socket = unsafe { shim::ostor_sock_of_fd(fd) };
         // SAFETY: The function returned a reference that is now the result's, or an `ERR_PTR`.
         unsafe { Self::adopt(socket) }
+    }
+
+    /// All that the gate does for a socket that has a cookie.
+    fn check_alive(&self) -> Result<(), Refusal> {
+        kinds::check_served(&OPS)?;
+        // SAFETY: The socket is valid, by the type invariant.
+        if !unsafe { shim::ostor_sock_alive(self.as_ptr()) } {
+            return Err(Refusal::OwnerDead);
+        }
+        Ok(())
     }
 
     /// A socket of no family, which the last put frees. May sleep.
@@ -210,14 +241,12 @@ unsafe impl Owner for Socket {
     }
 
     fn gate<'a>(&'a self, _rcu: &'a Guard) -> Result<&'a Socket, Refusal> {
-        kinds::check_served(&OPS)?;
+        self.check_alive()?;
         let socket = self.as_ptr();
-        // SAFETY: The socket is valid, by the type invariant.
-        if !unsafe { shim::ostor_sock_alive(socket) } {
-            return Err(Refusal::OwnerDead);
+        if cookie(socket) == 0 {
+            // SAFETY: The socket is valid, by the type invariant.
+            unsafe { shim::ostor_sock_gen_cookie(socket) };
         }
-        // SAFETY: The socket is valid, by the type invariant.
-        unsafe { shim::ostor_sock_gen_cookie(socket) };
         Ok(self)
     }
 
@@ -232,7 +261,7 @@ unsafe impl Owner for Socket {
 /// # Invariants
 ///
 /// The pointer is valid, since that function has called the hook, and has not gone on yet.
-pub struct ChildSock(*mut bindings::sock);
+struct ChildSock(*mut bindings::sock);
 
 // SAFETY: As for `Socket`. In place of a reference, the gate is the call of the hook: by the type
 // invariant, the socket does not end before the hook returns.
@@ -320,7 +349,7 @@ unsafe extern "C" fn on_storage_clone(parent: usize, child: usize) {
     if let Some(runtime) = Runtime::get() {
         // INVARIANT: The child is an argument of the hooked function.
         let child = ChildSock(ptr::with_exposed_provenance_mut(child));
-        runtime.inherit(id_with(parent, cookie), &OwnerRef::ChildSock(&child));
+        runtime.inherit(id_with(parent, cookie), &child);
     }
 }
 
@@ -364,21 +393,34 @@ pub(super) struct Hooks {
     backstop: Option<FreeHook>,
 }
 
-impl kinds::Hooks for Hooks {
-    const NOTICE: &'static str = "bpf_sk_storage_free()";
+/// Attaches the hooks.
+pub(super) fn attach() -> Result<Hooks> {
+    // SAFETY: `on_free` may be called wherever memory is freed.
+    let backstop = unsafe { FreeHook::prepare(on_free) };
+    // SAFETY: `on_storage_free` is the hook of this function, and may be called anywhere.
+    let notice = unsafe { FtraceHook::attach(c"bpf_sk_storage_free", on_storage_free) }?;
+    let clone = kinds::optional("copies for accepted sockets", attach_clone());
+    CLONES.store(clone.is_some(), Relaxed);
+    Ok(Hooks {
+        clone: clone.map_or([const { None }; 2], |hooks| hooks.map(Some)),
+        notice: Some(notice),
+        backstop: Some(backstop),
+    })
+}
 
-    fn attach() -> Result<Self> {
-        // SAFETY: `on_free` may be called wherever memory is freed.
-        let backstop = unsafe { FreeHook::prepare(on_free) };
-        // SAFETY: `on_storage_free` is the hook of this function, and may be called anywhere.
-        let notice = unsafe { FtraceHook::attach(c"bpf_sk_storage_free", on_storage_free) }?;
-        let clone = kinds::optional("copies for accepted sockets", Self::attach_clone());
-        CLONES.store(clone.is_some(), Relaxed);
-        Ok(Self {
-            clone: clone.map_or([const { None }; 2], |hooks| hooks.map(Some)),
-            notice: Some(notice),
-            backstop: Some(backstop),
-        })
+fn attach_clone() -> Result<[FtraceHook; 2]> {
+    // The second step is hooked first, so that a socket which takes the first step takes both.
+    //
+    // SAFETY: `on_child_complete` is the hook of this function, and may be called anywhere.
+    let complete = unsafe { FtraceHook::attach(c"tcp_ca_openreq_child", on_child_complete) }?;
+    // SAFETY: `on_storage_clone` is the hook of this function, and may be called anywhere.
+    let clone = unsafe { FtraceHook::attach(c"bpf_sk_storage_clone", on_storage_clone) }?;
+    Ok([clone, complete])
+}
+
+impl kinds::Hooks for Hooks {
+    fn notice(&self) -> &'static CStr {
+        c"bpf_sk_storage_free"
     }
 
     fn detach(&mut self) {
@@ -396,15 +438,5 @@ impl Hooks {
     pub(super) fn detach_clone(&mut self) {
         CLONES.store(false, Relaxed);
         self.clone.iter_mut().for_each(FtraceHook::detach_or_pin);
-    }
-
-    fn attach_clone() -> Result<[FtraceHook; 2]> {
-        // The second step is hooked first, so that a socket which takes the first step takes both.
-        //
-        // SAFETY: `on_child_complete` is the hook of this function, and may be called anywhere.
-        let complete = unsafe { FtraceHook::attach(c"tcp_ca_openreq_child", on_child_complete) }?;
-        // SAFETY: `on_storage_clone` is the hook of this function, and may be called anywhere.
-        let clone = unsafe { FtraceHook::attach(c"bpf_sk_storage_clone", on_storage_clone) }?;
-        Ok([clone, complete])
     }
 }

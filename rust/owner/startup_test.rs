@@ -14,8 +14,10 @@ use super::{
         self,
         Cgroup, //
     },
-    kinds::{
+    kinds,
+    owner_ref::{
         self,
+        Init,
         OwnerRef, //
     },
     socket::{
@@ -31,8 +33,7 @@ use crate::{
         map::ByteMap,
         owner::{
             Owner,
-            OwnerId,
-            OwnerOps, //
+            OwnerId, //
         },
         runtime::Runtime, //
     },
@@ -73,6 +74,17 @@ pub(super) enum Finding {
     Unknown(Error),
 }
 
+impl Finding {
+    /// The finding of an object that was made, or not, and whose hook was called, or not.
+    fn of(made: Result, is_called: bool) -> Self {
+        match made {
+            Ok(()) if is_called => Self::Called,
+            Ok(()) => Self::Silent,
+            Err(err) => Self::Unknown(err),
+        }
+    }
+}
+
 /// What the test found out.
 pub(super) struct Findings {
     /// Of the first notice of death, by kind.
@@ -86,42 +98,38 @@ pub(super) struct Findings {
 pub(super) fn run(is_seen: &mut dyn FnMut() -> bool) -> Result<Findings> {
     let runtime = Runtime::get().ok_or(ENODEV)?;
     let map = ByteMap::new_cloning(size_of::<u64>())?;
-    let task = end_task(|task| store(&map, OwnerRef::Task(task)));
-    let cgroup = end_cgroup(|cgroup| store(&map, OwnerRef::Cgroup(cgroup)));
+    let task = end_task(|task| store(&map, OwnerRef::new(task)));
+    let cgroup = end_cgroup(|cgroup| store(&map, OwnerRef::new(cgroup)));
     let socket = end_socket(&map);
     let child = end_accepted(&map);
 
-    let is_noticed = |ops: &OwnerOps, made: bool| !made || kinds::was_noticed(ops);
-    let is_child_gone = || !matches!(&child, Ok(Some(id)) if runtime.has_storage(*id));
+    let made = [
+        (&task::OPS, task),
+        (&cgroup::OPS, cgroup),
+        (&socket::OPS, socket.map(drop)),
+    ];
     let watch = Stopwatch::start();
-    while !(is_noticed(&task::OPS, task.is_ok())
-        && is_noticed(&cgroup::OPS, cgroup.is_ok())
-        && is_noticed(&socket::OPS, socket.is_ok())
-        && is_child_gone()
-        && is_seen())
-        && watch.elapsed_ns() < LIMIT.as_nanos().unsigned_abs()
-    {
+    let child_has_value = loop {
+        let child_has_value = matches!(child, Ok(Some(id)) if runtime.has_storage(id));
+        let all_noticed = made
+            .iter()
+            .all(|(ops, made)| made.is_err() || kinds::was_noticed(ops));
+        if all_noticed && !child_has_value && is_seen()
+            || watch.elapsed_ns() >= LIMIT.as_nanos().unsigned_abs()
+        {
+            break child_has_value;
+        }
         fsleep(INTERVAL);
-    }
+    };
 
+    let had_value = matches!(child, Ok(Some(_)));
     let mut findings = Findings {
         kinds: [const { Finding::Called }; kinds::NUMBERS],
-        copies: match &child {
-            Ok(Some(_)) if is_child_gone() => Finding::Called,
-            Ok(_) => Finding::Silent,
-            Err(err) => Finding::Unknown(*err),
-        },
+        copies: Finding::of(child.map(drop), had_value && !child_has_value),
     };
-    let mut find = |ops: &OwnerOps, made: Result| {
-        findings.kinds[ops.kind as usize] = match made {
-            Ok(()) if kinds::was_noticed(ops) => Finding::Called,
-            Ok(()) => Finding::Silent,
-            Err(err) => Finding::Unknown(err),
-        };
-    };
-    find(&task::OPS, task);
-    find(&cgroup::OPS, cgroup);
-    find(&socket::OPS, socket.map(drop));
+    for (ops, made) in made {
+        findings.kinds[ops.kind as usize] = Finding::of(made, kinds::was_noticed(ops));
+    }
     // Else the end of the map takes the charge off a socket that was freed without a notice.
     for id in [socket.ok(), child.ok().flatten()].into_iter().flatten() {
         runtime.owner_gone(id);
@@ -129,8 +137,19 @@ pub(super) fn run(is_seen: &mut dyn FnMut() -> bool) -> Result<Findings> {
     Ok(findings)
 }
 
+#[inline(never)]
 fn store(map: &ByteMap, owner: OwnerRef<'_>) -> Result {
-    map.put(&owner, Mode::NoExist, &[], &rcu::read_lock())?;
+    let rcu = rcu::read_lock();
+    // SAFETY: This is a map of bytes.
+    unsafe {
+        owner_ref::put(
+            map.raw(),
+            &owner,
+            Mode::NoExist,
+            &mut Init::Bytes(&[]),
+            &rcu,
+        )
+    }?;
     Ok(())
 }
 
@@ -147,7 +166,7 @@ pub(crate) fn end_task(store: impl FnOnce(&Task) -> Result) -> Result {
 
 fn end_socket(map: &ByteMap) -> Result<OwnerId> {
     let socket = Socket::bare()?;
-    store(map, OwnerRef::Socket(&socket))?;
+    store(map, OwnerRef::new(&*socket))?;
     Ok(socket.id())
 }
 
@@ -156,7 +175,7 @@ fn end_socket(map: &ByteMap) -> Result<OwnerId> {
 fn end_accepted(map: &ByteMap) -> Result<Option<OwnerId>> {
     // SAFETY: An FFI call in task context, which returns a socket or an `ERR_PTR`.
     let listener = unsafe { Tcp::adopt(shim::ostor_startup_listen()) }?;
-    store(map, OwnerRef::Socket(&*listener.socket()?))?;
+    store(map, OwnerRef::new(&*listener.socket()?))?;
     // SAFETY: As above. The listener is valid, by the type invariant.
     let _client = unsafe { Tcp::adopt(shim::ostor_startup_connect(listener.0.as_ptr())) }?;
     // SAFETY: As above.

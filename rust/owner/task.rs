@@ -17,11 +17,12 @@
 //! counts that.
 
 use super::{
-    hook::{
-        FtraceHook,
-        TracepointProbe, //
+    kinds,
+    owner_ref::{
+        Kind,
+        Methods, //
     },
-    kinds, //
+    two_notices::TwoNotices, //
 };
 use crate::{
     shim,
@@ -78,6 +79,13 @@ pub(super) static OPS: OwnerOps = OwnerOps {
     number_of: pid,
     uncharge: None,
 };
+
+static METHODS: Methods = Methods::of::<Task>(&OPS);
+
+// SAFETY: The identity has the address of the object, which is that of the reference to it.
+unsafe impl Kind for Task {
+    const METHODS: &'static Methods = &METHODS;
+}
 
 /// The identity of the task at `task`: its address alone.
 ///
@@ -155,35 +163,20 @@ unsafe extern "C" fn on_task_storage_free(task: usize, _: usize) {
     unsafe { kinds::backstop_notice(id(ptr::without_provenance(task))) };
 }
 
-/// The hooks of a task's death, attached until it is dropped. Attach and drop may sleep.
-pub(super) struct Hooks {
-    notice: Option<TracepointProbe>,
-    backstop: Option<FtraceHook>,
-}
+/// The hooks of a task's death.
+pub(super) type Hooks = TwoNotices;
 
-impl kinds::Hooks for Hooks {
-    const NOTICE: &'static str = "the tracepoint sched_process_free";
-
-    fn attach() -> Result<Self> {
-        let probe = on_process_free as *mut c_void;
-        // SAFETY: `on_process_free` has the prototype of this tracepoint's probes, and may be
-        // called anywhere.
-        let notice = unsafe { TracepointProbe::attach(c"sched_process_free", probe) }?;
-        // SAFETY: `on_task_storage_free` is the hook of this function, and may be called anywhere.
-        let backstop =
-            unsafe { FtraceHook::attach(c"bpf_task_storage_free", on_task_storage_free) };
-        Ok(Self {
-            notice: Some(notice),
-            backstop: kinds::optional("backstop for dead tasks", backstop),
-        })
-    }
-
-    fn detach(&mut self) {
-        self.notice = None;
-        FtraceHook::detach_or_pin(&mut self.backstop);
-    }
-
-    fn backstop(&mut self) -> Option<&mut Option<FtraceHook>> {
-        Some(&mut self.backstop)
+/// Attaches the hooks.
+pub(super) fn attach() -> Result<Hooks> {
+    // SAFETY: `on_process_free` has the prototype of this tracepoint's probes,
+    // `on_task_storage_free` is the hook of this function, and both may be called anywhere.
+    unsafe {
+        TwoNotices::attach(
+            c"sched_process_free",
+            on_process_free as *mut c_void,
+            c"bpf_task_storage_free",
+            on_task_storage_free,
+            "backstop for dead tasks",
+        )
     }
 }

@@ -30,7 +30,7 @@ static struct mem_cgroup *ostor_payer(struct mem_cgroup *memcg)
  * member is the parent. A fork that has failed leaves TASK_DEAD without an exit
  * state. See Documentation/owners.rst for exchange_tids(), and for the order.
  */
-static bool ostor_task_finished(struct task_struct *task)
+static noinline bool ostor_task_finished(struct task_struct *task)
 {
 	struct pid *pid = READ_ONCE(task->thread_pid);
 	struct task_struct *first = pid_task(pid, PIDTYPE_PID);
@@ -65,8 +65,18 @@ static bool ostor_task_idle(struct task_struct *task)
  */
 bool ostor_task_alive(struct task_struct *task)
 {
-	return ostor_task_idle(task) ||
-		(refcount_read(&task->rcu_users) && ostor_task_finished(task));
+	struct pid *pid;
+
+	if (ostor_task_idle(task))
+		return true;
+	if (!refcount_read(&task->rcu_users))
+		return false;
+	/* The first check of ostor_task_finished(), which is enough for most tasks. */
+	pid = READ_ONCE(task->thread_pid);
+	if (pid && rcu_access_pointer(hlist_first_rcu(&pid->tasks[PIDTYPE_PID])) ==
+	    &task->pid_links[PIDTYPE_PID])
+		return true;
+	return ostor_task_finished(task);
 }
 
 /*
@@ -181,11 +191,12 @@ struct mem_cgroup *ostor_cgroup_memcg(struct cgroup *cgrp)
 
 	if (mem_cgroup_disabled())
 		return NULL;
-	for (; cgrp; cgrp = cgroup_parent(cgrp)) {
+	do {
 		css = rcu_dereference(cgrp->subsys[memory_cgrp_id]);
 		if (css)
 			return ostor_payer(mem_cgroup_from_css(css));
-	}
+		cgrp = cgroup_parent(cgrp);
+	} while (cgrp);
 #endif
 	return NULL;
 }

@@ -28,9 +28,35 @@ MODULE_VERSION("0.1.0");
 const bool owner_storage_is_loaded = true;
 EXPORT_SYMBOL_GPL(owner_storage_is_loaded);
 
+static noinline int ostor_res_lock_slow(rqspinlock_t *lock, unsigned long *flags, int val)
+{
+#ifdef CONFIG_QUEUED_SPINLOCKS
+	int ret = resilient_queued_spin_lock_slowpath(lock, val);
+#else
+	int ret = resilient_tas_spin_lock(lock);
+#endif
+
+	if (ret) {
+		local_irq_restore(*flags);
+		preempt_enable();
+	}
+	return ret;
+}
+
+/*
+ * As raw_res_spin_lock_irqsave(), with all that follows a lock that is not free out of
+ * line: inlined, it would cost each lock a stack frame.
+ */
 int ostor_res_lock_irqsave(rqspinlock_t *lock, unsigned long *flags)
 {
-	return raw_res_spin_lock_irqsave(lock, *flags);
+	int val = 0;
+
+	local_irq_save(*flags);
+	preempt_disable();
+	grab_held_lock_entry(lock);
+	if (likely(atomic_try_cmpxchg_acquire(&lock->val, &val, 1)))
+		return 0;
+	return ostor_res_lock_slow(lock, flags, val);
 }
 
 /*

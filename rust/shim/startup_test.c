@@ -43,7 +43,7 @@ struct sock *ostor_startup_sock(void)
 }
 
 #ifdef CONFIG_INET
-static struct socket *ostor_startup_tcp(void)
+static noinline struct socket *ostor_startup_tcp(void)
 {
 	struct socket *sock;
 	int ret = sock_create_kern(&init_net, AF_INET, SOCK_STREAM, IPPROTO_TCP, &sock);
@@ -189,7 +189,7 @@ struct cgroup *ostor_startup_cgroup(void *mount)
 	return cgrp;
 }
 
-int ostor_startup_cgroup_remove(void *mount)
+noinline int ostor_startup_cgroup_remove(void *mount)
 {
 	struct dentry *root = ((struct vfsmount *)mount)->mnt_root;
 	char buf[40];

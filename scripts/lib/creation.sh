@@ -63,7 +63,7 @@ BUILD_CREATION='
 build_creation() {
 	rm -rf "${CACHE:?}/$CREATION"
 	in_root sh -c "$BUILD_CREATION" creation "$IN_CACHE/$SOURCE" "$IN_CACHE/$BPF" "$IN_CACHE/$CREATION"
-	cp "$CACHE/$MODULE/owner_storage_creation.ko" "$SCRIPTS/guest/creation-speed" "$CACHE/$CREATION/"
+	cp "$CACHE/$MODULE"/owner_storage{,_torture}.ko "$SCRIPTS/guest/creation-speed" "$CACHE/$CREATION/"
 }
 
 make_creation() {
@@ -77,7 +77,7 @@ ensure_creation() {
 	bpf_paths
 	key=$({ kernel_key; echo "$BUILD_BPF"; } | hash_of)
 	ensure "bpf-$KERNEL_NAME" "$CACHE/$BPF.stamp" "$key" make_bpf
-	ensure_module creation
+	ensure_module plain
 	key=$({
 		echo "$key $MODULE_KEY $BUILD_CREATION"
 		cat "$PROJECT"/tools/creation-speed/* "$SCRIPTS/guest/creation-speed"

@@ -28,9 +28,8 @@ user_sources() {
 
 # module_paths WAY: plain, test (with the KUnit suites and fault sites), busted:NAME
 # (the test module of a copy of the sources, with the fault of that patch, or none for
-# "nothing"), creation (the plain module with the driver of scripts/creation-speed),
-# clippy, or samples (the modules of user_modules, against the plain one). Each has its
-# own output directory, so that they never mix.
+# "nothing"), clippy, or samples (the modules of user_modules, against the plain one).
+# Each has its own output directory, so that they never mix.
 module_paths() {
 	MODULE_WAY=$1 MODULE_COPY='' MODULE_PATCH=''
 	MODULE=$CHECKOUT/module/$KERNEL_NAME-${MODULE_WAY/:/-}
@@ -42,7 +41,6 @@ module_paths() {
 		MODULE_COPY=$MODULE/source MODULE_ARGS=(OSTOR_BUSTED="$name")
 		[ "$name" = nothing ] || MODULE_PATCH=$(mutation_patch "$name" "${BUSTED[@]}") ||
 			die "there is no fault \"$name\"." "See scripts/busted --list." ;;
-	creation) MODULE_ARGS=(OSTOR_CREATION=1) ;;
 	clippy) MODULE_ARGS=(CLIPPY=1) ;;
 	samples) MODULE_ARGS=(OSTOR="$IN_CACHE/$CHECKOUT/module/$KERNEL_NAME-plain") ;;
 	esac

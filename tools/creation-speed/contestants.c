@@ -63,7 +63,7 @@ static int count_end(int ret);
 #undef close
 #undef pthread_join
 
-#define DRIVER "/sys/kernel/debug/owner_storage/creation"
+#define DRIVER "/sys/kernel/debug/owner_storage_torture/creation"
 
 /* Creations in a sample, a multiple of every batch size. */
 #define SOCKETS 2048
