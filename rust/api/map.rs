@@ -119,6 +119,19 @@ impl<T: Send + Sync + 'static> Map<T> {
         new: impl FnOnce() -> T,
         rcu: &'a Guard,
     ) -> Result<Stored<&'a T>, Refusal> {
+        self.put_by(new, |init| {
+            // SAFETY: `put_by` keeps the contract.
+            unsafe { put(self.raw(), owner.owner_ref(), mode, init, rcu) }
+        })
+    }
+
+    /// Calls `put` with a function that initialises a value of the map when it is first called. `put`
+    /// calls it once at most.
+    pub(super) fn put_by<'a>(
+        &'a self,
+        new: impl FnOnce() -> T,
+        put: impl FnOnce(&mut dyn FnMut(NonNull<u8>)) -> Result<Outcome<'a>, Refusal>,
+    ) -> Result<Stored<&'a T>, Refusal> {
         let mut new = Some(new);
         let mut init = |value: NonNull<u8>| {
             if let Some(new) = new.take() {
@@ -126,9 +139,12 @@ impl<T: Send + Sync + 'static> Map<T> {
                 unsafe { value.cast::<T>().write(new()) };
             }
         };
-        // SAFETY: The first call of `init`, and there is one at most, writes a `T`.
-        let outcome = unsafe { put(self.0.raw(), owner.owner_ref(), mode, &mut init, rcu) }?;
-        Ok(self.0.stored(outcome))
+        Ok(self.0.stored(put(&mut init)?))
+    }
+
+    /// The map without its type.
+    pub(super) fn raw(&self) -> &RawMap {
+        self.0.raw()
     }
 
     /// Deletes the owner's value and returns it. Never fails because a lock is unavailable:

@@ -18,6 +18,7 @@ pub mod faults;
 mod map;
 mod modules;
 mod owner;
+mod reserve;
 
 pub(crate) use self::modules::EndWithModule;
 
@@ -29,7 +30,8 @@ pub use self::{
     owner::{
         Owner,
         Visitor, //
-    }, //
+    },
+    reserve::Reserve, //
 };
 pub use crate::{
     owner::{
