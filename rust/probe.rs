@@ -64,6 +64,7 @@ impl Visitor for &Maps {
             .plain
             .get_or_create_from(&mut reserve, owner, || 1, &rcu)?;
         seen += *stored.value + reserve.left() as u64;
+        seen += owner.label(&rcu).id;
         self.plain.update(owner, Mode::Any, 2, &rcu)?;
         self.plain.delete(owner, &rcu)?;
         let held = self.counted.hold(owner).ok_or(Refusal::Missing)?;
