@@ -58,6 +58,13 @@ impl Visitor for &Maps {
         let mut seen = 0;
         seen += self.plain.get(owner, &rcu).map_or(0, |value| *value);
         seen += self.plain.get_or_create(owner, || 1, &rcu)?.value;
+        let mut reserve = self.plain.reserve(1).map_err(|_| Refusal::NoMemory)?;
+        reserve.fill(2).map_err(|_| Refusal::NoMemory)?;
+        let stored = self
+            .plain
+            .get_or_create_from(&mut reserve, owner, || 1, &rcu)?;
+        seen += *stored.value + reserve.left() as u64;
+        seen += owner.label(&rcu).id;
         self.plain.update(owner, Mode::Any, 2, &rcu)?;
         self.plain.delete(owner, &rcu)?;
         let held = self.counted.hold(owner).ok_or(Refusal::Missing)?;

@@ -11,7 +11,8 @@ use crate::{
         owner::{
             Owner,
             OwnerId, //
-        }, //
+        },
+        reserve::Reserve, //
     },
     sync::{
         rcu,
@@ -27,6 +28,7 @@ use std::{
         Cell,
         RefCell, //
     },
+    ptr::NonNull,
     thread::panicking, //
 };
 
@@ -227,6 +229,23 @@ impl Fixture {
     pub(crate) fn create(&self, owner: &Mock, number: u64) -> Result<(u64, bool), Refusal> {
         let rcu = rcu::read_lock();
         let stored = self.0.get_or_create(owner, || Value::new(number), &rcu)?;
+        Ok((stored.value.read(), stored.created))
+    }
+
+    /// As [`Fixture::create`], with memory of `reserve`.
+    pub(crate) fn create_from(
+        &self,
+        reserve: &Reserve,
+        owner: &Mock,
+        number: u64,
+    ) -> Result<(u64, bool), Refusal> {
+        let rcu = rcu::read_lock();
+        // SAFETY: `put_from` calls this with memory for a value.
+        let init = |to: NonNull<u8>| unsafe { to.cast().write(Value::new(number)) };
+        let raw = self.0.raw();
+        // SAFETY: `init` writes a value.
+        let outcome = unsafe { raw.put_from(reserve, owner, Mode::Get, init, &rcu) }?;
+        let stored = self.0.stored(outcome);
         Ok((stored.value.read(), stored.created))
     }
 

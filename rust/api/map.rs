@@ -9,7 +9,8 @@ use super::{
 use crate::{
     owner::owner_ref::{
         put,
-        Init, //
+        Init,
+        Put, //
     },
     storage::{
         self,
@@ -124,6 +125,19 @@ impl<T: Send + Sync + 'static> Map<T> {
         new: impl FnOnce() -> T,
         rcu: &'a Guard,
     ) -> Result<Stored<&'a T>, Refusal> {
+        self.put_by(new, |init| {
+            // SAFETY: `put_by` keeps the contract.
+            unsafe { put(self.raw(), &owner.owner_ref(), mode, init, rcu) }
+        })
+    }
+
+    /// Calls `put` with an [`Init::Call`] that initialises a value of the map when it is first called.
+    /// `put` calls it once at most.
+    pub(super) fn put_by<'a>(
+        &'a self,
+        new: impl FnOnce() -> T,
+        put: impl FnOnce(&mut Init<'_>) -> Result<Put<'a>, Refusal>,
+    ) -> Result<Stored<&'a T>, Refusal> {
         let mut new = Some(new);
         let mut init = |value: NonNull<u8>| {
             if let Some(new) = new.take() {
@@ -131,10 +145,13 @@ impl<T: Send + Sync + 'static> Map<T> {
                 unsafe { value.cast::<T>().write(new()) };
             }
         };
-        let mut init = Init::Call(&mut init);
-        // SAFETY: The first call of `init`, and there is one at most, writes a `T`.
-        let put = unsafe { put(self.0.raw(), &owner.owner_ref(), mode, &mut init, rcu) }?;
+        let put = put(&mut Init::Call(&mut init))?;
         Ok(put.with(self.0.value(put.elem)))
+    }
+
+    /// The map without its type.
+    pub(super) fn raw(&self) -> &RawMap {
+        self.0.raw()
     }
 
     /// Deletes the owner's value and returns it. Never fails because a lock is unavailable:

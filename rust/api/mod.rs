@@ -19,6 +19,7 @@ pub mod faults;
 mod map;
 mod modules;
 mod owner;
+mod reserve;
 
 pub(crate) use self::modules::EndWithModule;
 
@@ -30,7 +31,8 @@ pub use self::{
     owner::{
         Owner,
         Visitor, //
-    }, //
+    },
+    reserve::Reserve, //
 };
 pub use crate::{
     owner::{

@@ -17,6 +17,7 @@ use crate::{
         error::Refusal,
         map::Stored,
         owner::{
+            Label,
             Owner as _,
             OwnerId, //
         }, //
@@ -29,7 +30,24 @@ use kernel::{
 
 /// An object that values can be attached to. This module implements it for all there are: it has to
 /// hear of an owner's death, also when the module that attached the value has gone.
-pub trait Owner: sealed::Owner {}
+pub trait Owner: sealed::Owner {
+    /// What user space knows it by. Any context. A value can keep it, for its drop.
+    fn label(&self, rcu: &Guard) -> Label {
+        label(self.owner_ref(), rcu)
+    }
+}
+
+/// As [`Owner::label`]. Compiled in this module, as [`sealed::Owner::put_bytes`].
+fn label(owner: OwnerRef<'_>, rcu: &Guard) -> Label {
+    let ops = owner.ops();
+    Label {
+        kind: ops.kind,
+        // The function reads the owner's memory, which the reference keeps.
+        //
+        // SAFETY: With a reference, that memory is valid also where no element was seen.
+        id: unsafe { (ops.number_of)(owner.id(), rcu) },
+    }
+}
 
 /// What the generic code of other modules needs of an owner.
 pub(super) mod sealed {

@@ -4,7 +4,10 @@
 
 use crate::{
     storage::{
-        create::Mode,
+        create::{
+            Mode,
+            Outcome, //
+        },
         element::Element,
         error::Refusal,
         map::Stored,
@@ -13,7 +16,8 @@ use crate::{
             OwnerId,
             OwnerOps, //
         },
-        raw_map::RawMap, //
+        raw_map::RawMap,
+        reserve::Reserve, //
     },
     sync::{
         nolock::Payer,
@@ -203,6 +207,44 @@ impl Put<'_> {
     }
 }
 
+impl Init<'_> {
+    /// Initialises a value of `map`.
+    ///
+    /// # Safety
+    ///
+    /// There must be memory for a value of `map` at `value`.
+    #[inline(always)]
+    unsafe fn write(&mut self, map: &RawMap, value: NonNull<u8>) {
+        match self {
+            Init::Bytes(bytes) => {
+                let size = map.value_size();
+                let given = bytes.len().min(size);
+                // Callers give all bytes or none: one of the two calls is enough.
+                if given != 0 {
+                    // SAFETY: By the safety requirements there are `size` bytes.
+                    unsafe { value.copy_from_nonoverlapping(NonNull::from(*bytes).cast(), given) };
+                }
+                if given != size {
+                    // SAFETY: As above.
+                    unsafe { value.add(given).write_bytes(0, size - given) };
+                }
+            }
+            Init::Call(init) => init(value),
+        }
+    }
+}
+
+impl<'a> Put<'a> {
+    #[inline(always)]
+    fn of(outcome: Outcome<'a>) -> Self {
+        Self {
+            elem: outcome.elem,
+            seq: outcome.elem.seq(),
+            created: outcome.created,
+        }
+    }
+}
+
 /// As [`RawMap::put`], compiled once for owners of all kinds and values of all types.
 ///
 /// # Safety
@@ -217,28 +259,28 @@ pub(crate) unsafe fn put<'a>(
     init: &mut Init<'_>,
     rcu: &'a Guard,
 ) -> Result<Put<'a>, Refusal> {
-    let write = |value: NonNull<u8>| match init {
-        Init::Bytes(bytes) => {
-            let size = map.value_size();
-            let given = bytes.len().min(size);
-            // Callers give all bytes or none: one of the two calls is enough.
-            if given != 0 {
-                // SAFETY: `RawMap::put` calls this with memory for a value, of `size` bytes.
-                unsafe { value.copy_from_nonoverlapping(NonNull::from(*bytes).cast(), given) };
-            }
-            if given != size {
-                // SAFETY: As above.
-                unsafe { value.add(given).write_bytes(0, size - given) };
-            }
-        }
-        Init::Call(init) => init(value),
-    };
+    // SAFETY: `RawMap::put` calls this with memory for a value.
+    let write = |value| unsafe { init.write(map, value) };
     // SAFETY: `write` initialises a value: a function does by the safety requirements, and a value of
     // bytes is initialised once all of them are written.
-    let outcome = unsafe { map.put(owner, mode, write, rcu) }?;
-    Ok(Put {
-        elem: outcome.elem,
-        seq: outcome.elem.seq(),
-        created: outcome.created,
-    })
+    unsafe { map.put(owner, mode, write, rcu) }.map(Put::of)
+}
+
+/// As [`RawMap::put_from`] with [`Mode::Get`], likewise.
+///
+/// # Safety
+///
+/// As for [`put`].
+#[inline(never)]
+pub(crate) unsafe fn put_from<'a>(
+    map: &'a RawMap,
+    reserve: &Reserve,
+    owner: &OwnerRef<'_>,
+    init: &mut Init<'_>,
+    rcu: &'a Guard,
+) -> Result<Put<'a>, Refusal> {
+    // SAFETY: `RawMap::put_from` calls this with memory for a value.
+    let write = |value| unsafe { init.write(map, value) };
+    // SAFETY: As in `put`.
+    unsafe { map.put_from(reserve, owner, Mode::Get, write, rcu) }.map(Put::of)
 }

@@ -12,6 +12,10 @@ use super::{
         OwnerOps, //
     },
     raw_map::RawMap,
+    reserve::{
+        Reserve,
+        Source, //
+    },
     runtime::Runtime,
     store::Storage,
     table::Lookup,
@@ -114,6 +118,53 @@ impl RawMap {
         init: impl FnOnce(NonNull<u8>),
         rcu: &'a Guard,
     ) -> Result<Outcome<'a>, Refusal> {
+        // SAFETY: By the safety requirements.
+        unsafe {
+            self.put_with(
+                owner,
+                mode,
+                init,
+                || !self.is_full(),
+                || AllocSource::new(owner.payer(rcu), rcu),
+                rcu,
+            )
+        }
+    }
+
+    /// As [`RawMap::put`], with memory of `reserve`. Does not fail with [`Refusal::NoMemory`] if there
+    /// is memory for one create, and if the owner is not charged or has room.
+    ///
+    /// # Safety
+    ///
+    /// As for [`RawMap::put`].
+    pub(crate) unsafe fn put_from<'a, O: Owner>(
+        &'a self,
+        reserve: &Reserve,
+        owner: &O,
+        mode: Mode,
+        init: impl FnOnce(NonNull<u8>),
+        rcu: &'a Guard,
+    ) -> Result<Outcome<'a>, Refusal> {
+        // SAFETY: By the safety requirements.
+        unsafe { self.put_with(owner, mode, init, || true, || reserve, rcu) }
+    }
+
+    /// As [`RawMap::put`], with memory of `source`, which is called with the gate held. If an element
+    /// is to be created, fails with [`Refusal::NoMemory`] unless `has_room` returns true.
+    ///
+    /// # Safety
+    ///
+    /// As for [`RawMap::put`].
+    #[inline(always)]
+    unsafe fn put_with<'a, O: Owner, S: Source>(
+        &'a self,
+        owner: &O,
+        mode: Mode,
+        init: impl FnOnce(NonNull<u8>),
+        has_room: impl FnOnce() -> bool,
+        source: impl FnOnce() -> S,
+        rcu: &'a Guard,
+    ) -> Result<Outcome<'a>, Refusal> {
         let seen = self.table.lookup(owner.id(), rcu);
         match (seen.found, mode) {
             (Some(node), Mode::Get) => {
@@ -128,13 +179,13 @@ impl RawMap {
             (None, Mode::Exist) => return Err(Refusal::Missing),
             _ => {}
         }
-        if self.is_full() {
+        if !has_room() {
             return Err(self.counters().refused(Refusal::NoMemory));
         }
         // Held until the element is linked. So a notice of death that follows finds the element.
         let _gate = owner.gate(rcu)?;
         fault::pause(Site::Gate);
-        let source = AllocSource::new(owner.payer(rcu), rcu);
+        let source = source();
         NewElement::new(self, owner.id(), source, init)
             .ok_or(Refusal::NoMemory)
             .and_then(|new| self.attach(new, seen, owner, mode, source, rcu))
@@ -147,7 +198,7 @@ impl RawMap {
         seen: Lookup<'a>,
         owner: &impl Owner,
         mode: Mode,
-        source: AllocSource<'_>,
+        source: impl Source,
         rcu: &'a Guard,
     ) -> Result<Outcome<'a>, Refusal> {
         let id = new.id;
@@ -327,7 +378,7 @@ impl<'a> NewElement<'a> {
     fn new(
         map: &'a RawMap,
         id: OwnerId,
-        source: AllocSource<'_>,
+        source: impl Source,
         init: impl FnOnce(NonNull<u8>),
     ) -> Option<Self> {
         let elem = Element::alloc(map, id, source)?;
@@ -366,22 +417,27 @@ impl Drop for NewElement<'_> {
 /// # Invariants
 ///
 /// `storage` is a storage that is not in the index. This object owns it.
-struct NewStorage {
+struct NewStorage<S: Source> {
     runtime: &'static Runtime,
     storage: NonNull<Storage>,
+    source: S,
 }
 
-impl NewStorage {
+impl<S: Source> NewStorage<S> {
     fn new(
         runtime: &'static Runtime,
         id: OwnerId,
         ops: &'static OwnerOps,
-        source: AllocSource<'_>,
+        source: S,
     ) -> Result<Self, Refusal> {
         let storage = Storage::alloc(id, ops, source);
         let storage = storage.ok_or(Refusal::NoMemory)?;
         runtime.stats.this_cpu().storages.add(1);
-        Ok(Self { runtime, storage })
+        Ok(Self {
+            runtime,
+            storage,
+            source,
+        })
     }
 
     /// Publishes the storage with its lock held, charges the owner for it and for `first`, and
@@ -446,9 +502,15 @@ impl NewStorage {
     }
 }
 
-impl Drop for NewStorage {
-    /// Hands the storage to the reaper. This may be any context, and memory cannot be freed in any.
+impl<S: Source> Drop for NewStorage<S> {
+    /// Gives the storage back to its source, or hands it to the reaper: this may be any context, and
+    /// memory cannot be freed in any.
     fn drop(&mut self) {
+        // SAFETY: By the type invariant this object owns the storage, which comes from the source.
+        if unsafe { self.source.put_back_storage(self.storage.cast()) } {
+            self.runtime.stats.this_cpu().storages.sub(1);
+            return;
+        }
         // SAFETY: By the type invariant this object owns the storage, so it is valid.
         let storage: &Storage = unsafe { self.storage.as_ref() };
         let reaper = &self.runtime.reaper;

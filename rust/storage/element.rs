@@ -9,16 +9,13 @@ use super::{
         ReapNode,
         Reapable, //
     },
+    reserve::Source,
     store::Storage,
     table::Node, //
 };
 use crate::sync::{
-    fault::Site,
     hlist::HNode,
-    nolock::{
-        self,
-        AllocSource, //
-    },
+    nolock,
     rcu::Guard,
     Atomic,
     Cell,
@@ -84,7 +81,8 @@ impl Element {
         VALUE + value_size
     }
 
-    fn layout(map: &RawMap) -> Layout {
+    /// The layout of the elements of `map`.
+    pub(super) fn layout(map: &RawMap) -> Layout {
         let size = map.element_size();
         // SAFETY: `MAX_ALIGN` is a power of two. A map's element size is `MAX_SIZE` at most, so it
         // does not overflow when it is rounded up.
@@ -95,9 +93,9 @@ impl Element {
     pub(super) fn alloc(
         map: &RawMap,
         id: OwnerId,
-        source: AllocSource<'_>,
+        source: impl Source,
     ) -> Option<NonNull<Element>> {
-        let memory = nolock::alloc(Self::layout(map), Site::ElementAlloc, source)?;
+        let memory = source.take_element(Self::layout(map))?;
         let elem = memory.cast::<Element>();
         let header = Element {
             reap_node: ReapNode::new(Reapable::Element),

@@ -44,6 +44,7 @@ pub(crate) mod pending;
 pub(crate) mod raw_map;
 pub(crate) mod reap_node;
 pub(crate) mod reaper;
+pub(crate) mod reserve;
 pub(crate) mod runtime;
 pub(crate) mod stats;
 pub(crate) mod store;

@@ -15,16 +15,13 @@ use super::{
         ReapNode,
         Reapable, //
     },
+    reserve::Source,
     stats::Stats,
     table::Node, //
 };
 use crate::sync::{
-    fault::Site,
     hlist::HListHead,
-    nolock::{
-        self,
-        AllocSource, //
-    },
+    nolock,
     rcu::Guard,
     res_lock::ResLock, //
 };
@@ -72,7 +69,7 @@ pub(crate) struct Storage {
 const _: () = assert!(offset_of!(Storage, reap_node) == 0);
 
 impl Storage {
-    const LAYOUT: Layout = Layout::new::<Storage>();
+    pub(super) const LAYOUT: Layout = Layout::new::<Storage>();
 
     /// What an owner is charged for its storage, in bytes.
     pub(super) const CHARGE: u32 = size_of::<Storage>() as u32;
@@ -81,9 +78,9 @@ impl Storage {
     pub(super) fn alloc(
         id: OwnerId,
         ops: &'static OwnerOps,
-        source: AllocSource<'_>,
+        source: impl Source,
     ) -> Option<NonNull<Storage>> {
-        let memory = nolock::alloc(Self::LAYOUT, Site::StorageAlloc, source)?;
+        let memory = source.take_storage()?;
         let storage = memory.cast::<Storage>();
         let new = Storage {
             reap_node: ReapNode::new(Reapable::Storage),

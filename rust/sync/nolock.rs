@@ -27,7 +27,10 @@ use core::{
         NonNull, //
     }, //
 };
-use kernel::bindings;
+use kernel::{
+    bindings,
+    prelude::*, //
+};
 
 /// Largest allocation in bytes: `KMALLOC_MAX_CACHE_SIZE` with pages of 4 KiB, which no architecture
 /// has smaller. So a limit that is derived from it is the same everywhere.
@@ -116,13 +119,28 @@ pub(crate) fn alloc(layout: Layout, site: Site, source: AllocSource<'_>) -> Opti
     Some(ptr)
 }
 
+/// Allocates uninitialised memory with `GFP_KERNEL`. May sleep. Charged to no memory cgroup.
+///
+/// A test can inject a failure at `site`.
+pub(crate) fn alloc_in_task(layout: Layout, site: Site) -> Option<NonNull<u8>> {
+    debug_assert!(layout.size() != 0 && layout.size() <= MAX_SIZE && layout.align() <= MAX_ALIGN);
+    if fault::alloc(site) {
+        return None;
+    }
+    // A vector of words is as aligned as any layout here.
+    const { assert!(align_of::<u64>() == MAX_ALIGN) };
+    let words = layout.size().div_ceil(size_of::<u64>());
+    let memory = KVec::<u64>::with_capacity(words, GFP_KERNEL).ok()?;
+    NonNull::new(memory.into_raw_parts().0.cast())
+}
+
 /// Frees memory with `kfree()`, so that KASAN's quarantine has it. Task context only.
 ///
 /// # Safety
 ///
-/// `ptr` must come from [`alloc`], and must not be used any more.
+/// `ptr` must come from [`alloc`] or [`alloc_in_task`], and must not be used any more.
 pub(crate) unsafe fn free_in_task(ptr: NonNull<u8>) {
-    // SAFETY: The memory was allocated by one of the two allocators, by the contract. `kfree()`
+    // SAFETY: The memory was allocated by `kmalloc()` or `kmalloc_nolock()`, by the contract. `kfree()`
     // frees what either has allocated.
     unsafe { shim::ostor_kfree(ptr.as_ptr().cast()) };
 }

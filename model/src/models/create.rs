@@ -21,7 +21,8 @@ use crate::{
     },
     storage::{
         create::Mode,
-        error::Refusal, //
+        error::Refusal,
+        reserve::Reserve, //
     },
     sync::fault::{
         self,
@@ -65,6 +66,31 @@ fn both_create_and_succeed() {
     assert!(f.create(owner, 2).is_ok());
     thread.join();
     assert!(f.elements() == 1);
+}
+
+/// Each create has a reserve, and no memory can be allocated: both get the element. The storage that
+/// was not published is back in its reserve, which needs one element more for another create.
+fn both_create_from_reserves() {
+    let (f, owner) = (Arc::new(Fixture::new()), Mock::new(PLACES[0], 1, None));
+    let [mut mine, theirs] = [(); 2].map(|()| {
+        let mut reserve = Reserve::new(f.0.raw());
+        assert!(reserve.fill(1).is_ok());
+        reserve
+    });
+    fault::begin(
+        [Site::ElementAlloc, Site::StorageAlloc]
+            .iter()
+            .fold(Plan::NONE, |plan, &site| plan.fail(site, u64::MAX)),
+    );
+    let other = f.clone();
+    let thread = machine::spawn(move || assert!(other.create_from(&theirs, owner, 1).is_ok()));
+    let (number, created) = f.create_from(&mine, owner, 2).expect("no memory");
+    thread.join();
+    assert!(created == (number == 2) && f.elements() == 1);
+    fault::begin(Plan::NONE.fail(Site::StorageAlloc, u64::MAX));
+    assert!(mine.fill(1).is_ok() != created);
+    let storages = runtime().stats.sum(|here| &here.storages);
+    assert!(storages == 1, "{storages} storages");
 }
 
 /// As above with [`Mode::NoExist`]: one create succeeds, and the other one is refused.
@@ -149,6 +175,7 @@ fn create_and_death() {
 fn both_create_loom() {
     Explore::new("create, create").loom(NO_FAULTS, both_create_and_succeed);
     Explore::new("create, create of what must be new").loom(NO_FAULTS, both_create_new);
+    Explore::new("create, create from reserves").loom(NO_FAULTS, both_create_from_reserves);
 }
 
 #[test]

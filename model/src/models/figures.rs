@@ -34,6 +34,7 @@ use crate::{
             RawMap,
             Values, //
         },
+        reserve::Reserve,
         stats::MapShares,
         store::Storage,
         table::Table,
@@ -163,6 +164,37 @@ fn refused_maps() {
         assert!(ByteMap::new(8).err() == Some(ENOMEM));
     }
     assert!(runtime().stats.maps.get() == 0 && runtime().stats.bytes() == 0);
+}
+
+/// Creates from a reserve need no other memory, and are not refused while too much is pending.
+fn reserves() {
+    let (f, wide) = (Fixture::new(), ByteMap::new(512).expect("no map"));
+    let owners = PLACES.map(|place| Mock::new(place, 1, None));
+    let mut reserve = Reserve::new(f.0.raw());
+    assert!(reserve.left() == 0);
+    fail(&[(Site::ElementAlloc, 1 << 1)]);
+    assert!(reserve.fill(2) == Err(ENOMEM) && reserve.left() == 0);
+    fail(&[(Site::StorageAlloc, 1)]);
+    assert!(reserve.fill(2) == Err(ENOMEM) && reserve.fill(2).is_ok());
+    assert!(reserve.fill(1).is_ok() && reserve.left() == 2);
+    fail(&[
+        (Site::ElementAlloc, u64::MAX),
+        (Site::StorageAlloc, u64::MAX),
+    ]);
+    assert!(f.create(owners[0], 1) == Err(Refusal::NoMemory));
+    assert!(f.create_from(&reserve, owners[0], 1) == Ok((1, true)) && reserve.left() == 1);
+    // What exists is returned, and needs no memory.
+    assert!(f.create_from(&reserve, owners[0], 2) == Ok((1, false)) && reserve.left() == 1);
+    let other = Reserve::new(wide.raw());
+    assert!(f.create_from(&other, owners[1], 2) == Err(Refusal::NoMemory));
+    assert!(f.create_from(&reserve, owners[1], 2) == Ok((2, true)) && reserve.left() == 0);
+    let third = Mock::new(PLACES[0] + 0x1000, 1, None);
+    assert!(f.create_from(&reserve, third, 3) == Err(Refusal::NoMemory));
+    let storages = runtime().stats.sum(|here| &here.storages);
+    assert!(storages == 2 && f.elements() == 2);
+    // What is left of a reserve is freed with it.
+    fail(&[]);
+    assert!(reserve.fill(3).is_ok());
 }
 
 /// A map ends with the object that holds it, which need not be the one that made it.
@@ -523,11 +555,12 @@ fn foreign_values() {
 
 #[test]
 fn figures() {
-    let scenarios: [(&str, fn()); 16] = [
+    let scenarios: [(&str, fn()); 17] = [
         ("identities", identities),
         ("renamed", renamed),
         ("sizes", sizes),
         ("refused maps", refused_maps),
+        ("reserves", reserves),
         ("holders", holders),
         ("errors", errors),
         ("counts", counts),

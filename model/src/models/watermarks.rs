@@ -19,7 +19,8 @@ use crate::{
             ByteMap,
             Map, //
         },
-        pending::Watermarks, //
+        pending::Watermarks,
+        reserve::Reserve, //
     },
     sync::{
         deferred,
@@ -38,6 +39,7 @@ use std::{
         Cell,
         RefCell, //
     },
+    ptr::NonNull,
     sync::Arc, //
 };
 
@@ -111,7 +113,7 @@ fn reap() {
     machine::work::flush_all();
 }
 
-/// While too much waits nothing is created, but an element that exists is returned.
+/// While too much waits nothing is created but from a reserve. An element that exists is returned.
 fn full() {
     let case = Case::new();
     assert!(case.put(Mode::NoExist) == Ok(true));
@@ -121,6 +123,16 @@ fn full() {
     assert!(case.put(Mode::Exist) == Err(Refusal::NoMemory) && case.nomem() == 1);
     assert!(case.put(Mode::Get) == Ok(false));
     assert!(case.put(Mode::NoExist) == Err(Refusal::Exists));
+    let (other, mut reserve) = (Mock::new(PLACES[1], 1, None), Reserve::new(case.map.raw()));
+    assert!(reserve.fill(1).is_ok());
+    let rcu = rcu::read_lock();
+    // SAFETY: `put_from` calls this with memory for a value, of which all bytes are written.
+    let init = |to: NonNull<u8>| unsafe { to.write_bytes(0, ELEMENT - size_of::<Element>()) };
+    let raw = case.map.raw();
+    // SAFETY: `init` writes a value.
+    let stored = unsafe { raw.put_from(&reserve, other, Mode::Get, init, &rcu) };
+    assert!(stored.is_ok_and(|stored| stored.created));
+    drop(rcu);
     reap();
     assert!(runtime().pending() == (0, 0));
     case.replace(32);

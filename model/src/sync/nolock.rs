@@ -50,6 +50,14 @@ pub(crate) fn alloc(layout: Layout, site: Site, _source: AllocSource<'_>) -> Opt
     NonNull::new(machine::alloc(layout, true))
 }
 
+/// Allocates memory. May sleep. Returns [`None`] if the plan of faults demands it.
+pub(crate) fn alloc_in_task(layout: Layout, site: Site) -> Option<NonNull<u8>> {
+    if fault::alloc(site) {
+        return None;
+    }
+    NonNull::new(machine::alloc(layout, true))
+}
+
 /// Frees memory.
 ///
 /// # Safety
