@@ -1,9 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# test.sh, in a guest with owner_storage loaded: 100 processes read the file 20 times each,
-# eight at once, and compare the module's count with their own.
+# test.sh [MODULE], in a guest with owner_storage loaded: 100 processes read the file of
+# template, or of MODULE, 20 times each, eight at once, and compare the module's count with
+# their own.
 
-file=/sys/kernel/debug/template/reads
+module=${1:-template}
+file=/sys/kernel/debug/$module/reads
 
 # reader: fails unless the count is that of this process alone.
 reader() {
@@ -15,7 +17,7 @@ reader() {
 	echo right
 }
 
-insmod /modules/template.ko || exit
+insmod "/modules/$module.ko" || exit
 readers=0
 while [ "$readers" -lt 100 ]; do
 	readers=$((readers + 1))
@@ -25,4 +27,4 @@ done >/tmp/readers
 wait
 right=$(grep -c right /tmp/readers)
 echo "$right of $readers processes read their own count 20 times"
-rmmod template && [ "$right" -eq "$readers" ]
+rmmod "$module" && [ "$right" -eq "$readers" ]
