@@ -51,8 +51,8 @@ pub(super) fn list(handle: &Handle, arg: &Arg) -> Result {
             req.done = 1;
             break;
         };
-        entries::append(&mut values, &value)?;
         entries.push(&entry)?;
+        entries::append(&mut values, &value)?;
     }
     req.count = entries.count();
     req.pos = cursor.bucket;
