@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Calls all of the API that is not the torture module's alone.
+//! Calls all of the API that is not the torture module's alone, and has the examples in its
+//! documentation.
 //!
 //! This crate is compiled as another module's would be, and not linked. What its object refers to of
 //! `owner_storage`'s is exported.
@@ -27,6 +28,12 @@ use owner_storage::api::{
     Socket,
     Visitor, //
 };
+
+/// The examples in the API's documentation. That they compile is what is wanted of them.
+#[allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
+mod examples {
+    include!(concat!(env!("OSTOR_GENERATED"), "/examples_generated.rs"));
+}
 
 /// A value that has a drop.
 #[derive(Clone)]

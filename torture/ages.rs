@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A reader that looks how old what it holds gets.
+//! A reader that checks the ages of the objects that it holds.
 
 use crate::{
     arg::Arg,
@@ -19,7 +19,7 @@ use owner_storage::{
     }, //
 };
 
-// What the UAPI header says of a section is what one holds.
+// The UAPI header has the number of objects that a section holds.
 const _: () = assert!(ages::HELD_MAX == OSTOR_AGES_HELD_MAX as usize);
 
 /// Holds objects in a read section, and counts them by their age at its end.

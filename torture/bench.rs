@@ -44,7 +44,7 @@ use owner_storage::{
 /// Iterations under one RCU guard.
 const CHUNK: u64 = 256;
 
-/// Most maps in which the owner has elements.
+/// The largest number of maps in which the owner has an element.
 const MAPS_MAX: u32 = 64;
 
 /// Measures what an operation costs.
@@ -139,7 +139,7 @@ fn measure<R>(n: u64, mut op: impl FnMut(&Guard) -> R) -> Result<u64> {
         }
         let chunk = left.min(CHUNK);
         let rcu = rcu::read_lock();
-        // Neither ticks nor the reaper are what is measured.
+        // With interrupts off, neither ticks nor the reaper are measured.
         ns += irq::with_irqs_off(|| {
             let watch = Stopwatch::start();
             for _ in 0..chunk {
@@ -154,7 +154,7 @@ fn measure<R>(n: u64, mut op: impl FnMut(&Guard) -> R) -> Result<u64> {
     Ok(ns)
 }
 
-/// A lookup as a user's code calls it: not inlined into the loop.
+/// A lookup as another module has it: a function that is not inlined into a loop.
 #[inline(never)]
 fn get<'a>(map: &'a ByteMap, owner: &impl Owner, rcu: &'a Guard) -> Option<&'a [u8]> {
     map.get(owner, rcu)

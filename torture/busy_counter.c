@@ -4,12 +4,12 @@
 
 #include "shim.h"
 
-/* Operations inside on this CPU; above 1 only while one of them is refused. */
+/* Operations that this CPU has begun; above 1 only while one of them is refused. */
 static DEFINE_PER_CPU(int, ostor_busy);
 
 /*
- * What BPF task storage did before it had rqspinlock: an operation that finds
- * another one inside on its CPU fails, whether that was interrupted or preempted.
+ * As BPF task storage did before it had rqspinlock: an operation fails if its CPU has
+ * begun another one, whether that was interrupted or preempted.
  */
 bool ostor_busy_enter(void)
 {

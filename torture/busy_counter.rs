@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guard that rqspinlock has replaced: a counter per CPU, which refuses the second operation.
+//! The guard against recursion that BPF task and cgroup storage had before rqspinlock: a counter per
+//! CPU, which refuses the second operation on that CPU.
 //!
-//! BPF task and cgroup storage had it against recursion. The counter cannot tell recursion from a
-//! task that was preempted inside, so it refuses what would have been no trouble. It is here to be
-//! compared with.
+//! The counter cannot tell recursion from a task that was preempted during an operation. So it also
+//! refuses operations that would not have deadlocked. The torture compares it with rqspinlock.
 
 use crate::shim;
 use kernel::types::NotThreadSafe;
 
-/// A stay inside, or one that is not counted. Ends when it is dropped, on the CPU where it began.
+/// An operation that is counted, or one that is not. Dropped on the CPU where it began.
 pub(crate) struct Section {
     counted: bool,
     _this_cpu: NotThreadSafe,
 }
 
 impl Section {
-    /// Goes inside. [`None`]: it is `counted`, and another operation is inside on this CPU. Any
-    /// context.
+    /// Begins an operation. Returns [`None`] if it is `counted`, and this CPU has another one that is
+    /// counted. Any context.
     ///
-    /// Preemption stays as it is, migration is disabled until the end.
+    /// Disables migration until the drop. Does not disable preemption.
     pub(crate) fn enter(counted: bool) -> Option<Self> {
         // SAFETY: An FFI call with no requirement.
         (!counted || unsafe { shim::ostor_busy_enter() }).then(|| Self {

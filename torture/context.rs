@@ -25,34 +25,35 @@ pub(crate) enum Context {
     Timer = shim::OSTOR_CONTEXT_TIMER as isize,
     /// A hard irq_work.
     IrqWork = shim::OSTOR_CONTEXT_IRQ_WORK as isize,
-    /// The interrupt that another CPU sends.
+    /// An inter-processor interrupt.
     Ipi = shim::OSTOR_CONTEXT_IPI as isize,
     /// An NMI.
     Nmi = shim::OSTOR_CONTEXT_NMI as isize,
     /// A kprobe in owner_storage, where the CPU holds a lock of the storage and is about to release it.
     Kprobe = shim::OSTOR_CONTEXT_KPROBE as isize,
-    /// The tracepoint `sched_switch`, which is passed under the run queue's lock.
+    /// The tracepoint `sched_switch`, with the run queue's lock held.
     RunQueue = shim::OSTOR_CONTEXT_RUN_QUEUE as isize,
     /// Inside the slab allocator, with and without its locks held.
     Alloc = shim::OSTOR_CONTEXT_ALLOC as isize,
 }
 
 impl Context {
-    /// Whether it can be made to come, and not only waited for.
+    /// Returns whether code can cause it. The others depend on what the CPU runs.
     pub(crate) fn can_be_raised(self) -> bool {
         !matches!(self, Self::Kprobe | Self::RunQueue | Self::Alloc)
     }
 }
 
-/// Nanoseconds between two calls, at the least.
+/// The shortest period in nanoseconds.
 pub(crate) const MIN_PERIOD_NS: u64 = 100_000;
 
-/// Runs `body`, and meanwhile `inside` in `context` on each of `cpus`, a bit for each of those
-/// below 64: every `period_ns`, or later, where that context has to come by itself. `inside` is
-/// told whether it is in `context`: an interrupt may also be handled elsewhere.
+/// Runs `body`, and meanwhile calls `inside` in `context` on each CPU of `cpus`, a bit for each of
+/// those below 64: every `period_ns`, or later if the context depends on what the CPU runs. The
+/// argument of `inside` is whether it was called in `context`, since an interrupt can be handled in
+/// another one.
 ///
-/// No `inside` is under way any more when this returns. Fails with `EOPNOTSUPP` if this kernel has
-/// no such context, and with `EBUSY` if it is in use. May sleep.
+/// When this returns, no call of `inside` is left. Fails with `EOPNOTSUPP` if this kernel has no such
+/// context, and with `EBUSY` if another caller uses it. May sleep.
 pub(crate) fn run_in<R>(
     context: Context,
     cpus: u64,
@@ -67,7 +68,8 @@ pub(crate) fn run_in<R>(
     Ok(result)
 }
 
-/// Runs `body`, which can have `inside` run in `context`, once and again, as [`run_in`] does.
+/// Runs `body`, which can have `inside` called in `context` by its [`Raiser`], any number of times.
+/// Otherwise as [`run_in`].
 pub(crate) fn on_demand<R>(
     context: Context,
     inside: &(dyn Fn(bool) + Sync),
@@ -80,13 +82,14 @@ pub(crate) fn on_demand<R>(
     Ok(result)
 }
 
-/// What [`on_demand`] gives its body.
+/// Has the function of [`on_demand`] called.
 pub(crate) struct Raiser<'a>(Source<'a>);
 
 impl Raiser<'_> {
-    /// Has the function run in the context on this CPU and returns when it has; false if the
-    /// context did not come, as a softirq does not where interrupts are off. For [`Context::Ipi`],
-    /// it runs on another CPU, which is given a moment to begin, and may end later. Any context.
+    /// Has the function called in the context on this CPU, and waits until it has returned. Returns
+    /// false if the context did not come, as a softirq does not while interrupts are off. With
+    /// [`Context::Ipi`] the function is called on another CPU: this waits until it has begun, and
+    /// for a moment after that, and it may return later. Any context.
     pub(crate) fn raise(&self) -> bool {
         // SAFETY: By the type invariant of `Source`.
         unsafe { shim::ostor_source_raise(self.0.ptr.as_ptr()) }
@@ -102,7 +105,7 @@ struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// Starts a source, which uses `job` until it is dropped, and must be.
+    /// Starts a source. The caller must drop it: it uses `job` until then.
     fn start(job: &'a Job<'a>, cpus: u64, period_ns: u64) -> Result<Self> {
         let data = ptr::from_ref(job).cast_mut().cast::<c_void>();
         let number = job.context as u32;
@@ -120,7 +123,7 @@ impl<'a> Source<'a> {
 
 impl Drop for Source<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the type invariant the source was started and not stopped.
         unsafe { shim::ostor_source_stop(self.ptr.as_ptr()) };
     }
 }
@@ -132,7 +135,7 @@ struct Job<'a> {
 
 /// # Safety
 ///
-/// Called by a source only, with the data that [`Source::start`] gave it.
+/// May only be called by a source, with the data that [`Source::start`] gave it.
 unsafe extern "C" fn call(data: *mut c_void) {
     // SAFETY: The job outlives the source.
     let job = unsafe { &*data.cast::<Job<'_>>() };
@@ -141,7 +144,7 @@ unsafe extern "C" fn call(data: *mut c_void) {
     (job.inside)(here);
 }
 
-/// The number of the CPU that this runs on, or has just run on.
+/// The number of this CPU. The caller may migrate before it uses the number.
 pub(crate) fn this_cpu() -> u32 {
     // SAFETY: An FFI call with no requirement.
     unsafe { shim::ostor_this_cpu() }
@@ -153,7 +156,7 @@ pub(crate) fn is_online(cpu: u32) -> bool {
     unsafe { shim::ostor_cpu_online(cpu) }
 }
 
-/// A CPU that is online, another one than this if there is one.
+/// A CPU that is online: not this one, if there is another one.
 pub(crate) fn another_cpu() -> u32 {
     let here = this_cpu();
     (0..u64::BITS)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What calls a function inside operations of owner_storage, and in the kernel's
- * contexts. bindgen reads this header.
+ * Calls of a function inside operations of owner_storage, and in contexts of the
+ * kernel. bindgen reads this header.
  */
 #ifndef OSTOR_CONTEXTS_H
 #define OSTOR_CONTEXTS_H
@@ -18,26 +18,26 @@ void ostor_event_unregister(u32 event, void (*probe)(void *data, unsigned long o
 /* Waits until no probe runs. */
 void ostor_event_sync(void);
 
-/* Has @fn called with @data inside the slab allocator. */
+/* Calls @fn(@data) inside the slab allocator, until the detach. */
 void *ostor_alloc_hook_attach(void (*fn)(void *data), void *data);
 void ostor_alloc_hook_detach(void *hook);
 
 /*
- * What calls @fn(@data) in a context, again and again, on those of @cpus (a bit
- * each, below 64) that are online. There is one of each kind at a time: EBUSY;
- * EOPNOTSUPP if this kernel has none. When the stop returns, no call is under
- * way. Both may sleep.
+ * A source calls @fn(@data) in a context, again and again, on those of @cpus (a bit
+ * for each CPU below 64) that are online. It cannot be started if there is one of
+ * its kind (EBUSY), or if this kernel has no such context (EOPNOTSUPP). When
+ * ostor_source_stop() returns, no call is left. Both may sleep.
  *
- * With a period of 0 there is no call but those that are asked for by a raise,
- * which returns whether there was one: on this CPU it waits for it; an IPI goes to
- * another CPU, and is waited for until that has begun and has had a moment.
+ * With a period of 0, only ostor_source_raise() causes a call. It returns whether
+ * there was one. It waits for the call on this CPU. An IPI goes to another CPU: it
+ * waits until that call has begun, and for a moment after that.
  */
 void *ostor_source_start(u32 number, u64 cpus, u64 period_ns,
 			 void (*fn)(void *data), void *data);
 void ostor_source_stop(void *source);
 bool ostor_source_raise(void *source);
 
-/* Whether this is the context of such a source, as far as it can be told. */
+/* Whether the caller is in the context of such a source, as far as that can be seen. */
 bool ostor_source_is_here(u32 number);
 
 bool ostor_in_task(void);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Operations in contexts that a system call is never in.
+//! Operations in contexts in which no system call runs.
 
 use crate::{
     arg::Arg,
@@ -37,13 +37,13 @@ use kernel::{
     }, //
 };
 
-/// Batches that a thread runs before it rests, so that others come to run on its CPU.
+/// Batches that a thread runs before it sleeps, so that other tasks run on its CPU.
 const BATCHES: u32 = 32;
 
-/// How long it rests.
-const REST: Delta = Delta::from_micros(50);
+/// How long it sleeps.
+const SLEEP: Delta = Delta::from_micros(50);
 
-/// One CPU, and how operations went there.
+/// One CPU, and the results of the operations on it.
 struct Place {
     cpu: u32,
     runs: Counter,
@@ -75,7 +75,7 @@ impl Place {
     }
 }
 
-/// All that runs in other contexts meanwhile.
+/// What the threads of a command and its source use.
 struct Session {
     ops: KVec<Prepared>,
     places: KVVec<Place>,
@@ -100,9 +100,9 @@ pub(crate) fn run(arg: &Arg) -> Result {
         thread::sleep_ms(req.duration_ms);
     };
     let thread = |cpu: u32, stop: &Stop| match (context, is_below) {
-        (None, _) => session.serve(cpu, stop),
-        (Some(_), true) => session.be_below(cpu, stop),
-        (Some(_), false) => session.idle(stop),
+        (None, _) => session.run_in_task(cpu, stop),
+        (Some(_), true) => session.run_below(cpu, stop),
+        (Some(_), false) => session.sleep_and_wake(stop),
     };
     thread::with_threads(&cpus, &thread, || match context {
         None => {
@@ -118,7 +118,7 @@ pub(crate) fn run(arg: &Arg) -> Result {
     session.write(&req)
 }
 
-/// The context of a number; [`None`] is a task's.
+/// The context with this number. [`None`] is task context.
 pub(crate) fn named(number: u32) -> Result<Option<Context>> {
     Ok(Some(match number {
         uapi::OSTOR_CONTEXT_TASK => return Ok(None),
@@ -134,7 +134,7 @@ pub(crate) fn named(number: u32) -> Result<Option<Context>> {
     }))
 }
 
-/// Checks the rest of what needs no other look than at the request.
+/// Checks all fields that nothing has to be looked up for.
 fn check(req: &ostor_context) -> Result {
     let flags = match req.context {
         uapi::OSTOR_CONTEXT_TASK => 0,
@@ -163,7 +163,7 @@ fn read_ops(req: &ostor_context) -> Result<KVec<Prepared>> {
     Ok(ops)
 }
 
-/// The CPUs of a set, by rising number; all must be online.
+/// The CPUs of a set, by rising number. Fails if one of them is not online.
 pub(crate) fn cpus_of(set: u64) -> Result<KVec<u32>> {
     let mut cpus = KVec::new();
     for cpu in (0..u64::BITS).filter(|cpu| set & 1 << cpu != 0) {
@@ -198,7 +198,7 @@ impl Session {
         }
     }
 
-    /// What a source calls.
+    /// Runs a batch in the context. Called by the source.
     fn inside(&self, is_there: bool) {
         let Some(place) = self.place(context::this_cpu()) else {
             return;
@@ -211,8 +211,8 @@ impl Session {
         }
     }
 
-    /// A thread in which operations are run for their own sake.
-    fn serve(&self, cpu: u32, stop: &Stop) {
+    /// A thread that runs operations in task context, which is the context that was asked for.
+    fn run_in_task(&self, cpu: u32, stop: &Stop) {
         let Some(place) = self.place(cpu) else {
             return;
         };
@@ -223,8 +223,8 @@ impl Session {
         }
     }
 
-    /// A thread that is at it when another context comes.
-    fn be_below(&self, cpu: u32, stop: &Stop) {
+    /// A thread that runs operations for the context to interrupt.
+    fn run_below(&self, cpu: u32, stop: &Stop) {
         let Some(place) = self.place(cpu) else {
             return;
         };
@@ -233,12 +233,12 @@ impl Session {
                 self.batch(&place.below);
                 sync::cond_resched();
             }
-            fsleep(REST);
+            fsleep(SLEEP);
         }
     }
 
-    /// A thread that comes and goes.
-    fn idle(&self, stop: &Stop) {
+    /// A thread that sleeps and wakes, so that the scheduler switches tasks.
+    fn sleep_and_wake(&self, stop: &Stop) {
         while !stop.is_asked() {
             fsleep(self.period);
         }

@@ -8,20 +8,11 @@
 #include <linux/tracepoint.h>
 
 #include "shim.h"
+#include "sources.h"
 
-static void ostor_fork_match(struct tracepoint *tp, void *data)
-{
-	if (!strcmp(tp->name, "sched_process_fork"))
-		*(struct tracepoint **)data = tp;
-}
-
-/* The kernel does not export it. */
 static struct tracepoint *ostor_fork_tracepoint(void)
 {
-	struct tracepoint *found = NULL;
-
-	for_each_kernel_tracepoint(ostor_fork_match, &found);
-	return found;
+	return ostor_kernel_tracepoint("sched_process_fork");
 }
 
 int ostor_fork_hook_attach(void (*probe)(void *data, struct task_struct *parent,

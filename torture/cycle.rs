@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Lock cycles of several CPUs, and a holder that does not let go, made on purpose: how long does
-//! it take until the lock gives up?
+//! Lock cycles of several CPUs, and a CPU that holds a lock too long. Measures how long the CPUs that
+//! wait take to get an error.
 
 use crate::{
     arg::Arg,
@@ -43,7 +43,7 @@ use owner_storage::api::{
 
 const CPUS_MAX: usize = uapi::OSTOR_CYCLE_CPUS_MAX as usize;
 
-/// How long a CPU waits for the others to hold their locks too.
+/// How long a CPU waits until the others hold their locks, too.
 const GATHER_NS: u64 = 3_000_000_000;
 
 const NS_PER_MS: u64 = 1_000_000;
@@ -51,10 +51,11 @@ const NS_PER_MS: u64 = 1_000_000;
 /// Set while a lock cycle is being made; at most one at a time.
 static IS_TAKEN: Atomic<bool> = Atomic::new(false);
 
-/// The right to make a cycle: two at once would wait for CPUs that the other one keeps.
-struct Turn;
+/// Allows its holder to make a cycle. There is one at a time: two cycles would each wait for CPUs that
+/// the other one occupies.
+struct Exclusive;
 
-impl Turn {
+impl Exclusive {
     fn take() -> Result<Self> {
         if IS_TAKEN.xchg(true, Acquire) {
             return Err(EBUSY);
@@ -63,7 +64,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Exclusive {
     fn drop(&mut self) {
         IS_TAKEN.store(false, Release);
     }
@@ -72,11 +73,11 @@ impl Drop for Turn {
 /// One CPU of the cycle.
 struct Place {
     cpu: u32,
-    /// Its own owner, whose lock it takes.
+    /// The owner whose lock this CPU takes first.
     owner: OwnerSlot,
-    /// Whether it has come into the section of that lock.
+    /// Whether it has taken that lock.
     entered: Atomic<bool>,
-    /// Of the update of the next one's owner: 0 or a negative errno value.
+    /// The result of the update of the next CPU's owner: 0 or a negative errno value.
     result: Atomic<i32>,
     ns: Counter,
     done: Atomic<bool>,
@@ -85,15 +86,16 @@ struct Place {
 struct Cycle {
     map: ByteMap,
     places: KVec<Place>,
-    /// An owner that has nothing to do with it.
+    /// An owner outside of the cycle.
     bystander: OwnerSlot,
-    /// How long the first CPU stays in its section; 0 is a ring.
+    /// How long the first CPU holds its lock, for which all others wait. If it is 0, each CPU waits
+    /// for the next one, and the last for the first.
     stall_ns: u64,
-    /// Whether a CPU waited for the others in vain, so that there was no cycle.
+    /// Set if a CPU did not see the others hold their locks in time. Then there was no cycle.
     is_open: Atomic<bool>,
 }
 
-/// Makes a lock cycle, and tells how long each CPU took to get out of it.
+/// Makes a lock cycle, and reports how long each CPU took to leave it.
 pub(crate) fn run(arg: &Arg) -> Result {
     let mut req = ostor_cycle::default();
     arg.read_for_update(&mut req)?;
@@ -114,7 +116,7 @@ pub(crate) fn run(arg: &Arg) -> Result {
     if !(2..=CPUS_MAX).contains(&cpus.len()) {
         return Err(EINVAL);
     }
-    let _turn = Turn::take()?;
+    let _turn = Exclusive::take()?;
     let cycle = Cycle::new(&cpus, u64::from(req.stall_ms) * NS_PER_MS)?;
     (req.others_ok, req.others_failed) = cycle.run(&cpus)?;
     req.seen = [ostor_cycle_cpu::default(); CPUS_MAX];
@@ -163,7 +165,7 @@ impl Cycle {
         Ok(())
     }
 
-    /// Makes the cycle, and returns how many updates of the bystander's succeeded and failed
+    /// Makes the cycle. Returns how many updates of the bystander's element have succeeded and failed
     /// meanwhile.
     fn run(&self, cpus: &[u32]) -> Result<(u64, u64)> {
         let (mut ok, mut failed) = (0, 0);
@@ -172,7 +174,8 @@ impl Cycle {
             while !self.places.iter().all(|place| place.done.load(Acquire)) {
                 match self.update(&self.bystander) {
                     Ok(()) => ok += 1,
-                    // While a CPU stalls no grace period ends, and what is replaced adds up.
+                    // While a CPU holds its lock, no grace period ends, and the elements that were
+                    // replaced wait to be freed.
                     Err(ENOMEM) => api::flush(),
                     Err(_) => failed += 1,
                 }
@@ -188,7 +191,7 @@ impl Cycle {
         Ok((ok, failed))
     }
 
-    /// What the thread of a CPU does.
+    /// The function of one CPU's thread.
     fn take_part(&self, cpu: u32) {
         let Some(at) = self.places.iter().position(|place| place.cpu == cpu) else {
             return;
@@ -197,16 +200,16 @@ impl Cycle {
         if self.stall_ns != 0 && at != 0 {
             let holder = &self.places[0];
             if self.gather(|| holder.entered.load(Acquire)) {
-                self.want(place, &holder.owner);
+                self.wait_for(place, &holder.owner);
             }
         } else {
-            // An error is that of the update inside the section, which has its own result.
+            // If this fails, the update in `locked` has failed, whose result is stored there.
             let _ = self.update(&place.owner);
         }
         place.done.store(true, Release);
     }
 
-    /// What happens inside the section of the lock of the owner at `addr`.
+    /// Called with the lock of the owner at `addr` held.
     fn locked(&self, addr: usize) {
         let cpu = context::this_cpu();
         let mut places = self.places.iter().enumerate();
@@ -218,7 +221,7 @@ impl Cycle {
         }
         place.entered.store(true, Release);
         if self.stall_ns != 0 {
-            // A CPU that is late must meet the lock held too.
+            // A CPU that comes late must find the lock held, too.
             spin(self.stall_ns, || {
                 let mut others = self.places.iter().skip(1);
                 others.all(|place| place.done.load(Acquire))
@@ -229,22 +232,23 @@ impl Cycle {
             return;
         }
         if let Some(next) = self.places.get(at + 1).or(self.places.first()) {
-            self.want(place, &next.owner);
+            self.wait_for(place, &next.owner);
         }
     }
 
-    /// Waits until the others are `there`; false if they do not come.
-    fn gather(&self, there: impl Fn() -> bool) -> bool {
-        let is_met = spin(GATHER_NS, there);
-        if !is_met {
+    /// Waits until the other CPUs hold their locks, as `held` returns. Returns whether they do.
+    fn gather(&self, held: impl Fn() -> bool) -> bool {
+        let is_cycle = spin(GATHER_NS, held);
+        if !is_cycle {
             self.is_open.store(true, Relaxed);
         }
-        is_met
+        is_cycle
     }
 
-    /// Wants another one's lock. After a long wait the scheduler runs other tasks for as long, so no
-    /// task switch may come before the clock is read.
-    fn want(&self, place: &Place, owner: &OwnerSlot) {
+    /// Updates the element of another CPU's owner, for whose lock this CPU has to wait, and measures
+    /// how long that takes. The interrupts are off: after a long wait the scheduler would run other
+    /// tasks, for as long, before the clock is read.
+    fn wait_for(&self, place: &Place, owner: &OwnerSlot) {
         let result = with_irqs_off(|| {
             let start = clock::now_ns();
             let result = self.update(owner);
@@ -255,7 +259,7 @@ impl Cycle {
     }
 }
 
-/// Spins until `is_over`, for `ns` at the most; false if that was too short.
+/// Spins until `is_over` returns true, for `ns` nanoseconds at most. Returns whether it did.
 fn spin(ns: u64, is_over: impl Fn() -> bool) -> bool {
     let start = clock::now_ns();
     while !is_over() {

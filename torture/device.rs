@@ -32,7 +32,7 @@ use owner_storage::device::is_admin;
 
 /// An open file.
 pub(crate) struct Handle {
-    /// What recursion needs, once it was asked for.
+    /// The probes for recursion, from the first command that needs them on.
     probes: SetOnce<Pin<KBox<Probes>>>,
 }
 
@@ -77,7 +77,7 @@ impl Handle {
     /// The probes of this file.
     pub(crate) fn probes(&self) -> Result<&Probes> {
         if self.probes.as_ref().is_none() {
-            // Another thread may be as far; its probes will do.
+            // If another thread has set its own meanwhile, those are used, and these are dropped.
             self.probes.populate(Probes::new()?);
         }
         self.probes.as_ref().map(|probes| &**probes).ok_or(EAGAIN)

@@ -37,19 +37,19 @@ use owner_storage::api::{
     Refusal, //
 };
 
-/// An owner, and how many of its values were dropped.
+/// An owner, and the number of its values that were dropped.
 struct Place {
     owner: OwnerSlot,
     dropped: Atomic<u32>,
 }
 
-/// A value that its owner counts the drop of.
-struct Belonging {
+/// A value whose drop is counted for its owner.
+struct CountedValue {
     places: Arc<KVVec<Place>>,
     n: usize,
 }
 
-impl Drop for Belonging {
+impl Drop for CountedValue {
     fn drop(&mut self) {
         if let Some(place) = self.places.get(self.n) {
             place.dropped.add(1, Relaxed);
@@ -57,10 +57,10 @@ impl Drop for Belonging {
     }
 }
 
-/// What the thread in which the owners die tells.
+/// What the thread that ends the owners reports.
 #[pin_data]
 struct Deaths {
-    /// The first one is to die.
+    /// Completed before the first owner ends.
     #[pin]
     begun: Completion,
     had_storage: Counter,
@@ -89,8 +89,8 @@ pub(crate) fn run(arg: &Arg) -> Result {
     populate(&map, &places)?;
     req.create_ns = watch.elapsed_ns();
     let cpu = context::another_cpu();
-    let die = |_: u32, _: &Stop| die(&places, &deaths);
-    thread::with_threads(&[cpu], &die, || {
+    let end = |_: u32, _: &Stop| end_owners(&places, &deaths);
+    thread::with_threads(&[cpu], &end, || {
         deaths.begun.wait_for_completion();
         let watch = Stopwatch::start();
         drop(map);
@@ -116,31 +116,31 @@ fn places(count: usize) -> Result<KVVec<Place>> {
     Ok(places)
 }
 
-/// Gives each owner an element.
-fn populate(map: &Map<Belonging>, places: &Arc<KVVec<Place>>) -> Result {
+/// Stores a value for each owner.
+fn populate(map: &Map<CountedValue>, places: &Arc<KVVec<Place>>) -> Result {
     for n in 0..places.len() {
         if current!().signal_pending() {
             return Err(EINTR);
         }
-        let belonging = Belonging {
+        let value = CountedValue {
             places: places.clone(),
             n,
         };
-        give(map, &places[n].owner, belonging)?;
+        store(map, &places[n].owner, value)?;
         sync::cond_resched();
     }
     Ok(())
 }
 
-/// Gives an owner an element.
-fn give(map: &Map<Belonging>, owner: &OwnerSlot, belonging: Belonging) -> Result<(), Refusal> {
+/// Stores a value for an owner.
+fn store(map: &Map<CountedValue>, owner: &OwnerSlot, value: CountedValue) -> Result<(), Refusal> {
     let rcu = rcu::read_lock();
-    map.update(owner, Mode::NoExist, belonging, &rcu)?;
+    map.update(owner, Mode::NoExist, value, &rcu)?;
     Ok(())
 }
 
-/// Lets all owners die, one after the other, after one grace period.
-fn die(places: &[Place], deaths: &Deaths) {
+/// Ends all owners, one after the other, after one grace period.
+fn end_owners(places: &[Place], deaths: &Deaths) {
     OwnerSlot::begin_end_all(owners(places));
     deaths.begun.complete_all();
     let watch = Stopwatch::start();
@@ -157,7 +157,8 @@ fn owners(places: &[Place]) -> impl Iterator<Item = &OwnerSlot> {
     places.iter().map(|place| &place.owner)
 }
 
-/// Ends the owners that still live when it is dropped: each by itself would wait for a grace period.
+/// Its drop ends the owners that are live, for the price of one grace period. Each by itself would
+/// wait for one.
 struct End<'a>(&'a [Place]);
 
 impl Drop for End<'_> {

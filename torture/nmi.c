@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The source that is an NMI: an IPI on x86, whose emulated CPUs have no PMU; the
- * PMU's overflow on arm64, where NMIs cannot be sent.
+ * NMIs as a source: IPIs on x86, whose emulated CPUs have no PMU, and overflows of the
+ * PMU on arm64, where no NMI can be sent.
  */
 #include <linux/delay.h>
 #include <linux/perf_event.h>
@@ -32,7 +32,7 @@ static int ostor_nmi_attach(struct ostor_source *source)
 	return register_nmi_handler(NMI_LOCAL, ostor_nmi_handler, 0, "owner_storage");
 }
 
-/* One that was sent to a CPU which has gone away since never comes. */
+/* An NMI that was sent to a CPU which has gone offline since never comes. */
 static void ostor_nmi_detach(struct ostor_source *source)
 {
 	for (int ms = 0; ms < 1000 && !ostor_source_settled(source); ms++)
@@ -58,7 +58,7 @@ static void ostor_nmi_overflow(struct perf_event *event, struct perf_sample_data
 {
 	struct ostor_ticker *ticker = event->overflow_handler_context;
 
-	/* Without a period, only one that was raised. */
+	/* Without a period, only ostor_source_raise() makes a tick due. */
 	if (ticker->source->period)
 		atomic_set(&ticker->state, OSTOR_TICK_DUE);
 	if (ostor_tick_claim(ticker))
@@ -78,7 +78,7 @@ static void ostor_nmi_detach(struct ostor_source *source)
 	}
 }
 
-/* Cycles from one overflow to the next where NMIs are raised by hand. */
+/* Cycles from one overflow to the next for ostor_source_raise(). */
 #define OSTOR_NMI_CYCLES	100000
 
 /* The period in cycles of a clock of 1 GHz. */

@@ -78,13 +78,13 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Finds what `req` names. In a command.
+    /// Looks up what `req` names. To be called in a command.
     pub(crate) fn new(req: &ostor_op) -> Result<Self> {
         // SAFETY: This is called in commands, which are ioctls.
         Self::with_file(req, Some(unsafe { MapFile::of_fd(req.map_fd) }?))
     }
 
-    /// As [`Prepared::new`], of an operation that may name no map by -1. In a command.
+    /// As [`Prepared::new`], for an operation whose descriptor of a map may be -1, for none.
     pub(crate) fn maybe_without_map(req: &ostor_op) -> Result<Self> {
         match req.map_fd {
             -1 => Self::with_file(req, None),
@@ -107,7 +107,7 @@ impl Prepared {
         self.file.as_ref().ok_or(EINVAL)?.map()
     }
 
-    /// What it does.
+    /// What the operation does.
     pub(crate) fn op(&self) -> Op {
         self.op
     }

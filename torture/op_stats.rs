@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How operations went: results and times, counted in any context.
+//! Results and times of operations, counted in any context.
 
 use crate::{
     sync::{
@@ -17,7 +17,7 @@ use kernel::prelude::*;
 
 const BUCKETS: usize = OSTOR_HISTOGRAM as usize;
 
-/// The counts. Two of them are not read at one instant.
+/// The counts. They are read one after the other, and can be of different instants.
 #[derive(Default)]
 pub(crate) struct OpStats {
     ok: Counter,
@@ -33,7 +33,7 @@ pub(crate) struct OpStats {
 }
 
 impl OpStats {
-    /// Runs `op` and counts what came out. Any context.
+    /// Runs `op`, and counts its result and its time. Any context.
     pub(crate) fn time(&self, op: impl FnOnce() -> Result) {
         let start = clock::now_ns();
         let result = op();
@@ -56,7 +56,7 @@ impl OpStats {
         }
     }
 
-    /// As user space wants it.
+    /// The counts in the layout of the UAPI header.
     pub(crate) fn to_uapi(&self) -> ostor_op_stats {
         let mut histogram = [0; BUCKETS];
         for (count, counter) in histogram.iter_mut().zip(&self.histogram) {

@@ -2,8 +2,8 @@
 
 //! Code that runs inside operations, at the tracepoints of owner_storage and inside the allocator.
 //!
-//! The probes of [`Probes`] stay attached: attaching and detaching waits for grace periods, too long
-//! to be done for each of many operations.
+//! The probes of [`Probes`] stay attached. To attach and detach them takes grace periods, which is too
+//! long for each of many operations.
 
 use crate::{
     shim,
@@ -33,7 +33,7 @@ use kernel::{
     task::Task, //
 };
 
-/// What one probe does next.
+/// The function that one probe is to call.
 ///
 /// | `task` | `next`   | state | changed by                                                       |
 /// |--------|----------|-------|------------------------------------------------------------------|
@@ -52,7 +52,7 @@ struct Slot {
 /// a closure the type of the trait that it implements best, which is `Fn` where it changes nothing,
 /// and a call of it as a `dyn FnMut` is then one of another type.
 struct Next {
-    /// The address of the owner whose event it is; 0 is any.
+    /// The address of the owner whose events count. 0: those of any owner.
     addr: usize,
     run: unsafe fn(*mut c_void),
     inside: *mut c_void,
@@ -76,7 +76,7 @@ impl Slot {
         }
     }
 
-    /// Runs `body` with `inside` called the first time that this task comes past.
+    /// Runs `body`. The first time that this task passes the probe, `inside` is called.
     fn arm<R, F: FnMut()>(&self, addr: usize, inside: &mut F, body: impl FnOnce() -> R) -> R {
         let next = Next {
             addr,
@@ -84,7 +84,7 @@ impl Slot {
             inside: ptr::from_mut(inside).cast(),
         };
         self.next.store(ptr::from_ref(&next).cast_mut(), Relaxed);
-        // It is this task that reads both, so that the order of the program is enough.
+        // Only this task and its interrupts read both, so program order is enough.
         self.task.store(Task::current_raw(), Relaxed);
         let result = body();
         self.task.store(ptr::null_mut(), Relaxed);
@@ -104,7 +104,7 @@ impl Slot {
         if next.addr != 0 && next.addr != addr {
             return;
         }
-        // An NMI of this task may have come past since the load.
+        // An NMI of this task may have passed the probe since the load.
         let ours = self.next.cmpxchg(armed, ptr::null_mut(), Relaxed).is_ok();
         if ours {
             // SAFETY: `inside` is what `run` was made for, and valid as `next` is. The exchange
@@ -116,7 +116,7 @@ impl Slot {
 
 const EVENTS: [Event; 3] = [Event::Enter, Event::StorageLocked, Event::BucketLocked];
 
-/// The probes, attached until it is dropped, which may sleep.
+/// The probes, attached until it is dropped. The drop may sleep.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Probes {
     events: [Slot; EVENTS.len()],
@@ -149,7 +149,8 @@ impl Probes {
         KBox::pin_init(probes, GFP_KERNEL)
     }
 
-    /// Waits for other users, and attaches those to the tracepoints. May sleep.
+    /// Waits until no other task uses the probes. Attaches those of the tracepoints, unless they are
+    /// attached. May sleep.
     pub(crate) fn session(&self) -> Result<Session<'_>> {
         let mut session = Session {
             probes: self,
@@ -206,8 +207,8 @@ impl Session<'_> {
         self.probes.events[event as usize].arm(addr, inside, body)
     }
 
-    /// As [`Session::with_probe`], with `inside` called the first time that `body` comes past the
-    /// entry of the slab allocator. Fails with `EOPNOTSUPP` if this kernel cannot tell. May sleep.
+    /// As [`Session::with_probe`], with `inside` called the first time that `body` enters the slab
+    /// allocator. Fails with `EOPNOTSUPP` if this kernel has no hook for that. May sleep.
     pub(crate) fn with_alloc_probe<R>(
         &mut self,
         inside: &mut impl FnMut(),
@@ -227,7 +228,7 @@ impl Session<'_> {
 
 /// # Safety
 ///
-/// Called by a tracepoint only, with a slot of [`Probes`].
+/// May only be called by a tracepoint, with a slot of [`Probes`].
 unsafe extern "C" fn fire(data: *mut c_void, addr: usize) {
     // SAFETY: By the contract.
     unsafe { &*data.cast::<Slot>() }.pass(addr);
@@ -235,7 +236,7 @@ unsafe extern "C" fn fire(data: *mut c_void, addr: usize) {
 
 /// # Safety
 ///
-/// Called by the hook only, with a slot of [`Probes`].
+/// May only be called by the hook, with a slot of [`Probes`].
 unsafe extern "C" fn fire_alloc(data: *mut c_void) {
     // SAFETY: An FFI call with no requirement.
     if unsafe { shim::ostor_in_task() } {
@@ -244,19 +245,19 @@ unsafe extern "C" fn fire_alloc(data: *mut c_void) {
     }
 }
 
-/// Runs `body` with `listen` called with the owner's address at every `event`, on any CPU:
-/// in that context, with the locks held that the event names. May sleep, but for `listen`.
+/// Runs `body`. Meanwhile `listen` is called with the owner's address at every `event` on any CPU: in
+/// the context of the event, with the locks held that it names. May sleep; `listen` must not.
 pub(crate) fn with_listener<R>(
     event: Event,
     listen: &(dyn Fn(usize) + Sync),
     body: impl FnOnce() -> R,
 ) -> Result<R> {
     let data = ptr::from_ref(&listen).cast_mut().cast::<c_void>();
-    // SAFETY: `hear` has the events' prototype, and `listen` lives until it is unregistered below.
-    to_result(unsafe { shim::ostor_event_register(event as u32, Some(hear), data) })?;
+    // SAFETY: `on_event` has the events' prototype, and `listen` lives until it is unregistered below.
+    to_result(unsafe { shim::ostor_event_register(event as u32, Some(on_event), data) })?;
     let result = body();
     // SAFETY: Undoes the registration above.
-    unsafe { shim::ostor_event_unregister(event as u32, Some(hear), data) };
+    unsafe { shim::ostor_event_unregister(event as u32, Some(on_event), data) };
     // SAFETY: An FFI call with no requirement; no probe runs after it.
     unsafe { shim::ostor_event_sync() };
     Ok(result)
@@ -264,8 +265,8 @@ pub(crate) fn with_listener<R>(
 
 /// # Safety
 ///
-/// Called by a tracepoint only, with the data that [`with_listener`] registered.
-unsafe extern "C" fn hear(data: *mut c_void, addr: usize) {
+/// May only be called by a tracepoint, with the data that [`with_listener`] registered.
+unsafe extern "C" fn on_event(data: *mut c_void, addr: usize) {
     // SAFETY: By the contract this is a reference that is valid as long as it is registered.
     let listen = unsafe { *data.cast::<&(dyn Fn(usize) + Sync)>() };
     listen(addr);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Recursion: one operation inside another, at a point that a probe marks, in any context that can
-//! come there.
+//! Recursion: an operation inside another one, at a tracepoint or in the allocator, in any context that
+//! can interrupt the outer one there.
 
 use crate::{
     arg::Arg,
@@ -42,7 +42,7 @@ use owner_storage::api::{
     OwnerSlot, //
 };
 
-/// The inner operation, and what came of it.
+/// The inner operation and its result.
 pub(crate) struct Inner {
     pub(crate) op: Prepared,
     context: Option<Context>,
@@ -51,14 +51,14 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    /// Runs `op`, the inner operation, and notes what it returns. Any context.
+    /// Runs the inner operation `op`, and stores its result. Any context.
     fn note(&self, op: impl FnOnce() -> Result) {
         self.result.store(code(op()), Relaxed);
         self.fired.add(1);
     }
 
-    /// Runs `body` with a function that runs `op` as the inner operation, in its context. May
-    /// sleep, but for that function.
+    /// Runs `body`, with a function that runs `op` as the inner operation, in its context. May sleep;
+    /// that function must not.
     pub(crate) fn with<R>(
         &self,
         op: &(dyn Fn() -> Result + Sync),
@@ -67,7 +67,7 @@ impl Inner {
         let Some(context) = self.context else {
             return Ok(body(&|| self.note(op)));
         };
-        // An IPI to an idle CPU may be handled without an interrupt: another CPU is what counts.
+        // An idle CPU may handle an IPI without an interrupt. What matters is that it is another CPU.
         let inside = |is_there| {
             if is_there || context == Context::Ipi {
                 self.note(op);
@@ -81,7 +81,7 @@ impl Inner {
     }
 }
 
-/// Runs one operation inside another, and tells what both returned.
+/// Runs one operation inside another one, and returns both results.
 pub(crate) fn recurse(handle: &Handle, arg: &Arg) -> Result {
     let mut req = ostor_recurse::default();
     arg.read_for_update(&mut req)?;
@@ -108,7 +108,7 @@ pub(crate) fn recurse(handle: &Handle, arg: &Arg) -> Result {
         return Err(EINVAL);
     }
     if is_drop {
-        // Fails here where there is no such context: the worker that drops the value reports nothing.
+        // Fails if there is no such context. The kworker that drops the value could not return that.
         inner.with(&|| Ok(()), |_| ())?;
         let inner = Arc::new(inner, GFP_KERNEL)?;
         req.outer.result = code(recurse_drop::recurse(&outer, &inner)?);
@@ -170,12 +170,12 @@ fn run_at(
 /// be taken.
 struct Helper<'a> {
     map: &'a ByteMap,
-    /// The last one has the element. The others have the wrong buckets.
+    /// The last one has the element. The others do not share the bucket.
     owners: KVVec<OwnerSlot>,
 }
 
 impl<'a> Helper<'a> {
-    /// Owners that are tried: an owner's address decides on its bucket.
+    /// The number of owners that are tried. The address of an owner determines its bucket.
     const TRIES: usize = 1 << 16;
 
     fn new(map: &'a ByteMap, neighbour: &AnyOwner) -> Result<Self> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Recursion at the end: an operation inside the drop of a value that another operation has ended.
+//! Recursion in a drop: an operation in the drop of a value that another operation has ended.
 
 use crate::{
     op::{
@@ -28,7 +28,7 @@ use owner_storage::api::{
     Refusal, //
 };
 
-/// A value that runs an operation when it is dropped, if it has one.
+/// A value whose drop runs an operation, if it has one.
 struct Value(Option<Arc<Job>>);
 
 impl Drop for Value {
@@ -59,7 +59,7 @@ impl Job {
                 Ok(_) => op.run(),
                 Err(_) => run_in(&map, op),
             };
-            // Without memory for it, the operation is seen not to have been run.
+            // If there is no memory for it, the result shows that the operation was not run.
             let _ = self.inner.with(&run, |run| run());
         }
         self.done.complete_all();
@@ -83,13 +83,13 @@ pub(crate) fn recurse(outer: &Prepared, inner: &Arc<Inner>) -> Result<Result> {
     if result == Ok(Ok(())) {
         job.done.wait_for_completion();
     }
-    // If the value still stands, its drop has nothing to run any more.
+    // If the value was not ended, its drop must not run anything.
     let unused = job.map.lock().take();
     drop(unused);
     result
 }
 
-/// Makes the value and has the outer operation end it.
+/// Stores the value, and ends it by the outer operation.
 fn end_value(map: &Map<Value>, outer: &Prepared, job: &Arc<Job>) -> Result<Result> {
     if !matches!(outer.op(), Op::Put(Mode::Any) | Op::Delete) {
         return Err(EINVAL);

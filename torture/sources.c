@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Sources: what has a function called in a context, on some CPUs, again and
- * again. Each CPU has a ticker, a timer whose ticks the kind of source turns
- * into calls.
+ * A source calls a function in a context on some CPUs, again and again. Each CPU
+ * has a ticker: a timer whose ticks the kind of source turns into calls.
  */
 #include <linux/cpu.h>
 #include <linux/kprobes.h>
@@ -49,7 +48,7 @@ bool ostor_source_settled(struct ostor_source *source)
 	return true;
 }
 
-/* An interrupt of a timer, and one that a timer's interrupt asks for. */
+/* The interrupt of a timer, and the softirq that it raises. */
 
 static void ostor_timer_tick(struct ostor_ticker *ticker)
 {
@@ -106,7 +105,7 @@ static void ostor_ipi_run(void *ticker)
 	ostor_timer_tick(ticker);
 }
 
-/* A CPU that is going away leaves the tick due: no harm, it is counted as none. */
+/* If the CPU goes offline, the tick stays due, and there is no call to count. */
 static void ostor_ipi_tick(struct ostor_ticker *ticker)
 {
 	if (smp_call_function_single_async(ticker->cpu, &ticker->csd))
@@ -141,8 +140,7 @@ static const struct ostor_source_kind ostor_ipi = {
 	.detach = ostor_ipi_detach,
 };
 
-/* Called by any code that comes past on the CPU when a tick is due. */
-
+/* Does nothing: the first hooked code that the CPU passes finds the tick due. */
 static void ostor_hook_tick(struct ostor_ticker *ticker)
 {
 }
@@ -188,18 +186,30 @@ static void ostor_switch_enter(void *source, bool preempt, struct task_struct *p
 	ostor_source_pass(source);
 }
 
-static void ostor_switch_match(struct tracepoint *tp, void *data)
-{
-	struct ostor_source *source = data;
+struct ostor_kernel_tracepoint_query {
+	const char *name;
+	struct tracepoint *found;
+};
 
-	if (!strcmp(tp->name, "sched_switch"))
-		source->tracepoint = tp;
+static void ostor_kernel_tracepoint_match(struct tracepoint *tp, void *data)
+{
+	struct ostor_kernel_tracepoint_query *query = data;
+
+	if (!strcmp(tp->name, query->name))
+		query->found = tp;
+}
+
+struct tracepoint *ostor_kernel_tracepoint(const char *name)
+{
+	struct ostor_kernel_tracepoint_query query = { .name = name };
+
+	for_each_kernel_tracepoint(ostor_kernel_tracepoint_match, &query);
+	return query.found;
 }
 
 static int ostor_switch_attach(struct ostor_source *source)
 {
-	source->tracepoint = NULL;
-	for_each_kernel_tracepoint(ostor_switch_match, source);
+	source->tracepoint = ostor_kernel_tracepoint("sched_switch");
 	if (!source->tracepoint)
 		return -EOPNOTSUPP;
 	return tracepoint_probe_register(source->tracepoint, ostor_switch_enter, source);
@@ -256,7 +266,7 @@ static const struct ostor_source_kind *const ostor_source_kinds[] = {
 	[OSTOR_CONTEXT_ALLOC] = &ostor_alloc,
 };
 
-/* The source of each kind that is at work: there is one at most. */
+/* The source of each kind that was started: one at most. */
 static struct ostor_source *ostor_sources[ARRAY_SIZE(ostor_source_kinds)];
 
 static enum hrtimer_restart ostor_ticker_tick(struct hrtimer *timer)
@@ -265,7 +275,7 @@ static enum hrtimer_restart ostor_ticker_tick(struct hrtimer *timer)
 	int idle = OSTOR_TICK_IDLE;
 
 	if (!ticker->source->period) {
-		/* Raised by hand, which has made it due. */
+		/* ostor_source_raise() has made it due. */
 		ticker->source->kind->tick(ticker);
 		return HRTIMER_NORESTART;
 	}
@@ -275,7 +285,7 @@ static enum hrtimer_restart ostor_ticker_tick(struct hrtimer *timer)
 	return HRTIMER_RESTART;
 }
 
-/* Called on the CPU that the timer is to stay on. */
+/* Called on the CPU that the timer is for. */
 static void ostor_ticker_start(void *data)
 {
 	struct ostor_ticker *ticker = data;
@@ -292,8 +302,9 @@ static void ostor_tickers_stop(struct ostor_source *source)
 }
 
 /*
- * What one CPU sends another is sent by that other CPU's timer: it arrives
- * wherever the receiver is, and not in an interrupt that it has just had.
+ * An interrupt of one CPU that another CPU sends is sent by the timer of that other
+ * CPU. So it finds the receiver in any code, and not only at the end of an interrupt
+ * of a timer of its own.
  */
 static int ostor_tickers_start(struct ostor_source *source)
 {
@@ -320,7 +331,7 @@ static void ostor_source_free(struct ostor_source *source)
 
 static void ostor_source_end(struct ostor_source *source)
 {
-	/* The next source finds all of this one undone. */
+	/* The next source can start from here on. */
 	smp_store_release(&ostor_sources[source->number], NULL);
 	ostor_source_free(source);
 }
@@ -398,16 +409,17 @@ void ostor_source_stop(void *data)
 }
 
 /*
- * How long the CPU that raises an interrupt waits for it: long, since an emulator
- * that its host keeps waiting delivers it late; with interrupts off, where it
- * cannot come but is to be seen not to; and for the other CPU, once it is in the
- * function, to want what this CPU holds.
+ * RAISE: how long a CPU that raises an interrupt waits for it. An emulator whose host
+ * is busy delivers it late.
+ * NEVER: the same with interrupts off, when it must not come.
+ * HOLD: how long this CPU then goes on holding its locks, so that the function that
+ * runs on the other CPU finds them held.
  */
 #define OSTOR_RAISE_NS	NSEC_PER_SEC
 #define OSTOR_NEVER_NS	(100 * NSEC_PER_USEC)
 #define OSTOR_HOLD_NS	(300 * NSEC_PER_USEC)
 
-/* No cpu_relax(): an emulated PMU overflows over work only. */
+/* No cpu_relax(): an emulated PMU counts instructions that are executed. */
 #define OSTOR_SPIN(ns, until)							\
 ({										\
 	u64 ostor_start = ktime_get_mono_fast_ns();				\
@@ -433,12 +445,12 @@ static bool ostor_raise_here(struct ostor_source *source)
 	if (OSTOR_SPIN(can_come ? OSTOR_RAISE_NS : OSTOR_NEVER_NS,
 		       READ_ONCE(ticker->calls) != calls))
 		return true;
-	/* One that comes too late is none. */
+	/* If it comes after this, it does not call the function. */
 	atomic_cmpxchg(&ticker->state, OSTOR_TICK_DUE, OSTOR_TICK_IDLE);
 	return false;
 }
 
-/* What runs on the other CPU may wait for a lock of this one's. */
+/* The function on the other CPU may wait for a lock that this CPU holds. */
 static bool ostor_raise_elsewhere(struct ostor_source *source)
 {
 	unsigned int cpu = cpumask_next_wrap(smp_processor_id(), cpu_online_mask);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the kinds of sources share; see sources.c. */
+/* Shared by the kinds of sources, see sources.c. */
 #ifndef OSTOR_SOURCES_H
 #define OSTOR_SOURCES_H
 
@@ -16,12 +16,12 @@ struct ostor_source;
 struct perf_event;
 
 /*
- * What a ticker's state goes through; the next tick comes only to an idle one.
+ * The states of a ticker. Only an idle one takes the next tick.
  *
  * IDLE -> DUE	by the ticker's timer, or by ostor_source_raise()
  * DUE -> RUNS	by the code that calls the function, on the ticker's CPU
  * RUNS -> IDLE	when the function has returned
- * DUE -> IDLE	by the code that made it due, if nothing came of it
+ * DUE -> IDLE	by the code that made it due, if no call followed
  */
 enum ostor_tick {
 	OSTOR_TICK_IDLE,
@@ -29,7 +29,7 @@ enum ostor_tick {
 	OSTOR_TICK_RUNS,
 };
 
-/* One CPU of a source: where @cpu is, the function is called; @calls counts. */
+/* One CPU of a source. The function is called on @cpu, @calls times so far. */
 struct ostor_ticker {
 	struct ostor_source *source;
 	unsigned int cpu;
@@ -71,6 +71,9 @@ struct ostor_source {
 #endif
 	void *hook;
 };
+
+/* A tracepoint of the kernel itself, exported or not; NULL if there is none. */
+struct tracepoint *ostor_kernel_tracepoint(const char *name);
 
 /* Takes a tick that is due, and calls the function for one that was taken. */
 bool ostor_tick_claim(struct ostor_ticker *ticker);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Kernel threads that stay on one CPU each, for the length of a call.
+//! Kernel threads, each bound to one CPU, that return before a call does.
 
 use crate::sync::{
     self,
@@ -22,21 +22,21 @@ use kernel::{
     prelude::*, //
 };
 
-/// Tells threads to end.
+/// Asks threads to return.
 pub(crate) struct Stop(Atomic<bool>);
 
 impl Stop {
-    /// Whether it is time to end.
+    /// Returns whether the threads are asked to return.
     pub(crate) fn is_asked(&self) -> bool {
         self.0.load(Relaxed)
     }
 }
 
-/// Runs `each` in a thread on each of `cpus`, and `body` meanwhile; then asks the threads to end,
-/// which `each` has to look at, and returns when all have. May sleep.
+/// Runs `body`, and meanwhile `each` in a thread on each CPU of `cpus`. Then asks the threads to return
+/// by the [`Stop`], which `each` must check, and waits until they have. May sleep.
 ///
-/// No `each` begins before the last thread runs: one that keeps its CPU for long, with interrupts
-/// off, might delay the creation of the next thread.
+/// No `each` begins before the last thread runs: one that occupies its CPU for long, with interrupts
+/// off, might delay the start of the next thread.
 pub(crate) fn with_threads<R>(
     cpus: &[u32],
     each: &(dyn Fn(u32, &Stop) + Sync),
@@ -72,16 +72,16 @@ struct Job<'a> {
     cpu: u32,
     each: &'a (dyn Fn(u32, &Stop) + Sync),
     stop: &'a Stop,
-    /// How many threads run, out of how many.
+    /// The number of threads that run, and of those that are to run.
     arrived: &'a Counter,
     all: u64,
 }
 
 impl Job<'_> {
-    /// What its thread does. Task context, with no lock held.
+    /// The function of each thread. Task context, with no lock held.
     fn run(&self) {
         self.arrived.add(1);
-        // Not asleep: the timer might be left to a CPU whose thread has begun.
+        // Does not sleep: the timer might be left to a CPU whose thread has begun.
         while self.arrived.get() < self.all {
             if self.stop.is_asked() {
                 return;
@@ -123,8 +123,8 @@ impl Drop for Threads<'_> {
     fn drop(&mut self) {
         self.stop.0.store(true, Relaxed);
         for task in &self.tasks {
-            // SAFETY: By the type invariant; a thread that has not begun yet never will, and one
-            // that ended waits to be stopped.
+            // SAFETY: By the type invariant this is a kernel thread that was not stopped. One that has
+            // not begun never will, and one that has returned from its work waits to be stopped.
             unsafe { bindings::kthread_stop(task.as_ptr()) };
         }
     }
@@ -132,7 +132,7 @@ impl Drop for Threads<'_> {
 
 /// # Safety
 ///
-/// Called in a thread that [`Threads::start`] made, with its job.
+/// May only be called in a thread of [`Threads::start`], with its job.
 unsafe extern "C" fn run(data: *mut c_void) -> c_int {
     // SAFETY: `Threads` waits for the thread before the job goes.
     let job = unsafe { &*data.cast::<Job<'_>>() };
@@ -145,8 +145,8 @@ unsafe extern "C" fn run(data: *mut c_void) -> c_int {
     0
 }
 
-/// Sleeps for so many milliseconds, or until a signal comes; false then. Task context.
+/// Sleeps for `ms` milliseconds. Returns false if a signal came before. Task context.
 pub(crate) fn sleep_ms(ms: u32) -> bool {
-    // SAFETY: An FFI call; the contract is the caller's context.
+    // SAFETY: An FFI call with no requirement in task context.
     unsafe { bindings::msleep_interruptible(ms) == 0 }
 }

@@ -171,11 +171,12 @@ unsafe fn put<'a>(
     Ok(unsafe { put_any(map, &owner, mode, &mut Init::Call(&mut write), rcu) }?.elem)
 }
 
-/// As [`put`] with [`Mode::Get`]. Returns the value or an `ERR_PTR`.
+/// As [`put`] with [`Mode::Get`]. Returns the value or an `ERR_PTR`. Compiled once for all kinds.
 ///
 /// # Safety
 ///
 /// As [`put`].
+#[inline(never)]
 unsafe fn get_or_create(
     map: *mut ostor_map,
     owner: OwnerRef<'_>,
@@ -189,11 +190,13 @@ unsafe fn get_or_create(
     }
 }
 
-/// As [`put`] by the flags of an update. Returns 0 or a negative errno value.
+/// As [`put`] by the flags of an update. Returns 0 or a negative errno value. Compiled once for all
+/// kinds.
 ///
 /// # Safety
 ///
 /// As [`put`].
+#[inline(never)]
 unsafe fn update(
     map: *mut ostor_map,
     owner: OwnerRef<'_>,

@@ -52,6 +52,34 @@ use kernel::{
 /// A map whose module goes is ended then, if it was not dropped: no drop of a value runs without its
 /// text.
 ///
+/// # Examples
+///
+/// ```
+/// use kernel::{prelude::*, sync::rcu, task::Task};
+/// use owner_storage::api::{Map, Mode, Refusal};
+///
+/// struct Limits {
+///     files: Map<u32>,
+/// }
+///
+/// impl Limits {
+///     fn new(module: &'static ThisModule) -> Result<Self> {
+///         Ok(Self { files: Map::new(module)? })
+///     }
+///
+///     fn set(&self, task: &Task, limit: u32) -> Result<(), Refusal> {
+///         let rcu = rcu::read_lock();
+///         self.files.update(task, Mode::Any, limit, &rcu)?;
+///         Ok(())
+///     }
+///
+///     fn of(&self, task: &Task) -> u32 {
+///         let rcu = rcu::read_lock();
+///         self.files.get(task, &rcu).copied().unwrap_or(u32::MAX)
+///     }
+/// }
+/// ```
+///
 /// # Invariants
 ///
 /// The map is on the list of [`modules`], which holds it, until this is dropped.
@@ -198,6 +226,20 @@ pub(super) fn for_each<B>(
 /// A map of values of a number of bytes that is chosen when it is created.
 ///
 /// Stored bytes do not change: an update makes a new element.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{prelude::*, sync::rcu};
+/// use owner_storage::api::{ByteMap, Mode, NetNs};
+///
+/// /// Returns the first byte of the namespace's value, which is `bytes` if there was none.
+/// fn first_byte(map: &ByteMap, net: &NetNs, bytes: &[u8]) -> Result<u8> {
+///     let rcu = rcu::read_lock();
+///     let stored = map.put(net, Mode::Get, bytes, &rcu)?;
+///     stored.value.first().copied().ok_or(EINVAL)
+/// }
+/// ```
 ///
 /// # Invariants
 ///

@@ -42,17 +42,88 @@ pub use crate::{
         slot::OwnerSlot,
         socket::Socket, //
     },
-    storage::{
-        create::Mode,
-        error::Refusal,
-        map::Stored,
-        owner::Label, //
-    },
-    sync::{
-        res_lock::LockError,
-        trace::Event, //
-    }, //
+    sync::trace::Event, //
 };
+
+/// # Examples
+///
+/// ```
+/// use kernel::sync::rcu;
+/// use owner_storage::api::{Cgroup, Map, Mode, Refusal};
+///
+/// /// Takes the cgroup, unless it was taken already. Returns whether it did.
+/// fn try_take(map: &Map<u64>, cgroup: &Cgroup, by: u64) -> Result<bool, Refusal> {
+///     let rcu = rcu::read_lock();
+///     match map.update(cgroup, Mode::NoExist, by, &rcu) {
+///         Ok(_) => Ok(true),
+///         Err(Refusal::Exists) => Ok(false),
+///         Err(refusal) => Err(refusal),
+///     }
+/// }
+/// ```
+pub use crate::storage::create::Mode;
+
+/// # Examples
+///
+/// ```
+/// use kernel::{prelude::*, sync::rcu};
+/// use owner_storage::api::{Map, Owner, Refusal};
+///
+/// /// Counts an event of the owner. It may be called anywhere, so it may find no lock and no memory.
+/// fn count(map: &Map<u64>, owner: &impl Owner, lost: &mut u64) -> Result {
+///     let rcu = rcu::read_lock();
+///     match map.get_or_create(owner, || 1, &rcu) {
+///         Ok(_) => Ok(()),
+///         Err(Refusal::Lock(_) | Refusal::NoMemory) => {
+///             *lost += 1;
+///             Ok(())
+///         }
+///         Err(refusal) => Err(refusal.into()),
+///     }
+/// }
+/// ```
+pub use crate::storage::error::Refusal;
+
+/// # Examples
+///
+/// ```
+/// use kernel::sync::rcu;
+/// use owner_storage::api::{Map, Owner, Refusal};
+///
+/// /// Returns a number that is the owner's own as long as it has its value, and whether it is new.
+/// fn number(map: &Map<()>, owner: &impl Owner) -> Result<(u64, bool), Refusal> {
+///     let rcu = rcu::read_lock();
+///     let stored = map.get_or_create(owner, || (), &rcu)?;
+///     Ok((stored.seq, stored.created))
+/// }
+/// ```
+pub use crate::storage::map::Stored;
+
+/// # Examples
+///
+/// ```
+/// use owner_storage::api::{Label, Map};
+///
+/// /// Returns the largest value, and the number that user space knows its owner by.
+/// fn largest(map: &Map<u32>) -> Option<(u32, u64)> {
+///     let mut largest = None;
+///     map.for_each(|Label { id, .. }, &value| largest = largest.max(Some((value, id))));
+///     largest
+/// }
+/// ```
+pub use crate::storage::owner::Label;
+
+/// # Examples
+///
+/// ```
+/// use owner_storage::api::{LockError, Refusal};
+///
+/// /// Whether the operation was called inside another one that holds the owner's lock.
+/// fn is_recursion(refusal: Refusal) -> bool {
+///     refusal == Refusal::Lock(LockError::Deadlock)
+/// }
+/// ```
+pub use crate::sync::res_lock::LockError;
 
 use crate::{
     storage::runtime::Runtime,

@@ -44,8 +44,10 @@ global_lock! {
     unsafe(uninit) static LISTED: Mutex<Option<RBTree<u64, Listed>>> = None;
 }
 
-/// The first map above number `after` for which `wanted` holds.
-fn next(after: u64, wanted: impl Fn(&Listed) -> bool) -> Option<Arc<OwnedMap>> {
+/// The first map above number `after` for which `wanted` holds. Not generic, so that the search of the
+/// tree is compiled once.
+#[inline(never)]
+fn next(after: u64, wanted: &dyn Fn(&Listed) -> bool) -> Option<Arc<OwnedMap>> {
     let listed = LISTED.lock();
     let mut maps = listed.as_ref()?.iter();
     Some(
@@ -69,7 +71,7 @@ fn take(id: u64) {
 /// Puts a map of `module` on the list. Ends the map if that fails. May sleep.
 pub(super) fn list(map: OwnedMap, module: &ThisModule) -> Result {
     // Maps that were dropped in drops of values are freed here, so that they do not pile up.
-    while let Some(gone) = next(0, |other| other.is_left && other.map.is_gone()) {
+    while let Some(gone) = next(0, &|other| other.is_left && other.map.is_gone()) {
         take(gone.id());
     }
     let listed = Listed {
@@ -129,14 +131,15 @@ impl Going for EndWithModule {
     /// section, and `free_module()` waits for a grace period before it frees the text.
     fn going(module: &ThisModule) {
         let address = module.as_ptr() as usize;
+        let is_its_own = |map: &Listed| map.module == address;
         let (mut after, mut forgotten) = (0, 0u32);
-        while let Some(map) = next(after, |map| map.module == address) {
+        while let Some(map) = next(after, &is_its_own) {
             forgotten += u32::from(!map.is_gone());
             map.begin_end();
             map.wait_until_gone();
             after = map.id();
         }
-        while let Some(map) = next(0, |map| map.module == address) {
+        while let Some(map) = next(0, &is_its_own) {
             take(map.id());
         }
         if forgotten != 0 {

@@ -30,6 +30,21 @@ use kernel::{
 
 /// An object that values can be attached to. This module implements it for all there are: it has to
 /// hear of an owner's death, also when the module that attached the value has gone.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{prelude::*, sync::rcu};
+/// use owner_storage::api::{Map, Owner};
+///
+/// /// Passes the value of one owner on to another one, of any kind.
+/// fn pass_on(map: &Map<u64>, from: &impl Owner, to: &impl Owner) -> Result {
+///     let rcu = rcu::read_lock();
+///     let value = *map.get(from, &rcu).ok_or(ENOENT)?;
+///     map.get_or_create(to, || value, &rcu)?;
+///     Ok(())
+/// }
+/// ```
 pub trait Owner: sealed::Owner {
     /// What user space knows it by. Any context. A value can keep it, for its drop.
     fn label(&self, rcu: &Guard) -> Label {
@@ -136,6 +151,28 @@ owner!(OwnerSlot, OwnerRef::new);
 owner!(AnyOwner, AnyOwner::as_ref);
 
 /// What is done with an owner, whatever kind it is of.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::sync::rcu;
+/// use owner_storage::api::{AnyOwner, Map, Owner, Visitor};
+///
+/// struct Lookup<'a>(&'a Map<u64>);
+///
+/// impl Visitor for Lookup<'_> {
+///     type Output = Option<u64>;
+///
+///     fn visit<O: Owner + Sync>(self, owner: &O) -> Option<u64> {
+///         self.0.get(owner, &rcu::read_lock()).copied()
+///     }
+/// }
+///
+/// /// As `map.get()`, but compiled for the owner's kind.
+/// fn get(map: &Map<u64>, owner: &AnyOwner) -> Option<u64> {
+///     owner.visit(Lookup(map))
+/// }
+/// ```
 pub trait Visitor {
     /// What comes out.
     type Output;

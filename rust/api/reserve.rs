@@ -23,6 +23,21 @@ use kernel::{
 /// Memory for a number of creates of values of type `T`, allocated beforehand.
 ///
 /// One that is dropped frees its memory; not in NMI.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{prelude::*, sync::{rcu, SpinLock}, task::Task};
+/// use owner_storage::api::{Map, Reserve};
+///
+/// /// Counts the task's events under a lock, where no memory may be waited for. The caller has filled
+/// /// the reserve before.
+/// fn count(map: &Map<u64>, reserve: &SpinLock<Reserve<u64>>, task: &Task) -> Result {
+///     let rcu = rcu::read_lock();
+///     map.get_or_create_from(&mut reserve.lock(), task, || 1, &rcu)?;
+///     Ok(())
+/// }
+/// ```
 pub struct Reserve<T>(storage::reserve::Reserve, PhantomData<fn(T)>);
 
 impl<T: Send + Sync + 'static> Reserve<T> {

@@ -44,6 +44,30 @@ pub(super) fn note_open(file: &File) {
 }
 
 /// A map that user space has created, by its descriptor, and a reference to the open file.
+///
+/// # Invariants
+///
+/// The file is one of `/dev/owner_storage`, and a map.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{prelude::*, sync::rcu, task::Task};
+/// use owner_storage::device::MapFile;
+///
+/// /// Returns the size of what the map has for the calling thread.
+/// ///
+/// /// # Safety
+/// ///
+/// /// To be called in an `ioctl()`.
+/// unsafe fn size_of_own(fd: i32) -> Result<usize> {
+///     // SAFETY: By the safety requirements.
+///     let file = unsafe { MapFile::of_fd(fd) }?;
+///     let task: &Task = current!();
+///     let rcu = rcu::read_lock();
+///     Ok(file.map()?.get(task, &rcu).map_or(0, <[u8]>::len))
+/// }
+/// ```
 pub struct MapFile(ARef<File>);
 
 impl MapFile {
@@ -63,6 +87,8 @@ impl MapFile {
         }
         // SAFETY: By the contract.
         let file = Self(unsafe { LocalFile::assume_no_fdget_pos(file) });
+        // INVARIANT: The operations are those of the device, and this fails if it is no map. A map
+        // stays one until its file is closed.
         file.handle().map()?;
         Ok(file)
     }

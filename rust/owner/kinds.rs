@@ -84,6 +84,21 @@ pub(super) trait Hooks {
 macro_rules! kinds {
     ($($module:ident: $variant:ident($owner:ty),)*) => {
         /// An owner of a kind that user space can name, and a reference to it.
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use kernel::{prelude::*, sync::rcu, task::Task};
+        /// use owner_storage::api::{AnyOwner, Map};
+        ///
+        /// /// Has the value of the calling thread, which another thread may look at meanwhile.
+        /// fn own(map: &Map<u64>) -> Result<u64> {
+        ///     let task: &Task = current!();
+        ///     let owner = AnyOwner::Task(task.into());
+        ///     let rcu = rcu::read_lock();
+        ///     Ok(*map.get_or_create(&owner, || 0, &rcu)?.value)
+        /// }
+        /// ```
         pub enum AnyOwner {
             $(
                 #[doc = concat!("See `rust/owner/", stringify!($module), ".rs`.")]

@@ -36,6 +36,25 @@ use kernel::sync::rcu::Guard;
 ///
 /// Dropping it ends it, which may sleep for a grace period. The values that are attached to an object
 /// are found by its address: one that is moved loses them, and they stay until their map ends.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{prelude::*, sync::rcu};
+/// use owner_storage::api::{Map, OwnerSlot};
+///
+/// struct Device {
+///     slot: OwnerSlot,
+/// }
+///
+/// /// Makes a device with a value, which ends when the device is dropped.
+/// fn probe(names: &Map<u32>) -> Result<KBox<Device>> {
+///     let slot = OwnerSlot::new();
+///     let device = KBox::new(Device { slot }, GFP_KERNEL)?;
+///     names.get_or_create(&device.slot, || 7, &rcu::read_lock())?;
+///     Ok(device)
+/// }
+/// ```
 pub struct OwnerSlot {
     state: Atomic<u32>,
     serial: u64,
