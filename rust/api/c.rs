@@ -131,7 +131,7 @@ unsafe fn section<'a>() -> &'a Guard {
     #[cfg(CONFIG_PROVE_RCU)]
     {
         // SAFETY: An FFI call with no requirement.
-        warn_on!(unsafe { bindings::rcu_read_lock_held() } == 0);
+        kernel::warn_on!(unsafe { bindings::rcu_read_lock_held() } == 0);
     }
     // SAFETY: A `Guard` has no bytes. Its invariant is that there is a section, by the safety
     // requirements. It is not dropped, so it does not end that.
