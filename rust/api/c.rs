@@ -240,6 +240,13 @@ macro_rules! owner {
             init: owner_storage_init_t,
             arg: *mut c_void,
         ) -> *mut c_void {
+            // The common case needs neither a branch on the kind nor a closure.
+            //
+            // SAFETY: The contract of the header.
+            let value = unsafe { $get(map, $it) };
+            if !value.is_null() {
+                return value;
+            }
             // SAFETY: The contract of the header.
             unsafe { get_or_create(map, OwnerRef::new($as_owner), init, arg) }
         }
