@@ -131,7 +131,7 @@ unsafe fn section<'a>() -> &'a Guard {
     #[cfg(CONFIG_PROVE_RCU)]
     {
         // SAFETY: An FFI call with no requirement.
-        warn_on!(unsafe { bindings::rcu_read_lock_held() } == 0);
+        kernel::warn_on!(unsafe { bindings::rcu_read_lock_held() } == 0);
     }
     // SAFETY: A `Guard` has no bytes. Its invariant is that there is a section, by the safety
     // requirements. It is not dropped, so it does not end that.
@@ -243,6 +243,13 @@ macro_rules! owner {
             init: owner_storage_init_t,
             arg: *mut c_void,
         ) -> *mut c_void {
+            // The common case needs neither a branch on the kind nor a closure.
+            //
+            // SAFETY: The contract of the header.
+            let value = unsafe { $get(map, $it) };
+            if !value.is_null() {
+                return value;
+            }
             // SAFETY: The contract of the header.
             unsafe { get_or_create(map, OwnerRef::new($as_owner), init, arg) }
         }

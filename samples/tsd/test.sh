@@ -32,7 +32,7 @@ process() {
 insmod /modules/tsd.ko || exit
 
 # Threads and processes at once.
-for run in 1 2 3 4; do
+for _ in 1 2 3 4; do
 	{ echo 200 >"$dir/run" && echo right; } &
 done >/tmp/runs
 processes=0
