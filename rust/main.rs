@@ -108,6 +108,7 @@ struct OwnerStorage {
     #[pin]
     device: MiscDeviceRegistration<device::Handle>,
     wait_for_users: sync::module::WaitForUsers,
+    programs: device::bpf::Programs,
     #[pin]
     end_with_module: sync::module::GoingNotifier<api::EndWithModule>,
     hooks: AllHooks,
@@ -141,6 +142,7 @@ impl kernel::InPlaceModule for OwnerStorage {
                 // SAFETY: Once, and before the device is registered.
                 unsafe { device::maps::init() };
             },
+            programs: device::bpf::Programs::start()?,
             device <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"owner_storage",
             }),

@@ -3,6 +3,7 @@
 //! What a map and the module tell of themselves.
 
 use super::{
+    bpf,
     map::DeviceMap,
     Arg,
     Handle, //
@@ -127,7 +128,7 @@ pub(super) fn stats(arg: &Arg) -> Result {
         charged: total(stats, |here| &here.charged),
         omem_left: socket::omem_left(),
         kinds: kinds::served(),
-        pad: 0,
+        bpf: bpf::is_usable().into(),
         uncharged: nolock::uncharged(),
         shared: socket::shared(),
         refused: kinds::refused(),

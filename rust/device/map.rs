@@ -2,6 +2,7 @@
 
 //! A map as the device has it: one of bytes, with a name and a creator.
 
+use super::bpf::SharedMap;
 use crate::{
     storage::map::ByteMap,
     uapi::{
@@ -55,7 +56,7 @@ impl Name {
 
 /// A map of the device.
 pub(super) struct DeviceMap {
-    map: ByteMap,
+    pub(super) shared: SharedMap,
     pub(super) name: Name,
     /// The command of the thread that created it, and its process.
     pub(super) comm: Name,
@@ -73,7 +74,7 @@ impl DeviceMap {
         // this.
         let pid = unsafe { (*Task::current_raw()).tgid };
         Ok(Self {
-            map: new(value_size)?,
+            shared: SharedMap::new(|| new(value_size))?,
             name,
             comm: Name::of_caller(),
             pid: pid.unsigned_abs(),
@@ -85,6 +86,6 @@ impl Deref for DeviceMap {
     type Target = ByteMap;
 
     fn deref(&self) -> &ByteMap {
-        &self.map
+        self.shared.bytes()
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The maps of all open files, and a listing of them.
+//! The maps of all open files, and those that BPF programs refer to still; and a listing of them.
 
 use super::{
     entries::Entries,
@@ -49,23 +49,28 @@ impl Place {
         Ok(Self(RBTreeNodeReservation::new(GFP_KERNEL)?))
     }
 
-    /// Lists `map`, from which on it is listed until [`remove`]. May sleep.
+    /// Lists `map`, from which on it is listed, and programs find it, until [`remove`]. May sleep.
     pub(super) fn list(self, map: Arc<DeviceMap>) {
-        let node: RBTreeNode<_, _> = self.0.into_node(map.raw().id(), map);
+        let node: RBTreeNode<_, _> = self.0.into_node(map.raw().id(), map.clone());
         let mut maps = MAPS.lock();
         // There is no other map with that number.
         let _ = maps.get_or_insert_with(RBTree::new).insert(node);
+        // SAFETY: The lock is held, and the map was not published before.
+        unsafe { map.shared.publish() };
     }
 }
 
-/// Lists `map` no more. May sleep.
-pub(super) fn remove(map: &DeviceMap) {
-    let node = MAPS
-        .lock()
-        .as_mut()
-        .and_then(|maps| maps.remove_node(&map.raw().id()));
+/// Lists the map with this number no more, and returns it. May sleep.
+pub(super) fn remove(id: u64) -> Option<Arc<DeviceMap>> {
+    let node = {
+        let mut maps = MAPS.lock();
+        let maps = maps.as_mut()?;
+        // SAFETY: The lock is held, and `Place::list` has published the map.
+        unsafe { maps.get(&id)?.shared.unpublish() };
+        maps.remove_node(&id)?
+    };
     // Frees memory, and that without the lock.
-    drop(node);
+    Some(node.to_key_value().1)
 }
 
 pub(super) fn list(arg: &Arg) -> Result {

@@ -3,6 +3,7 @@
 //! `/dev/owner_storage`. What each command does is said in `include/uapi/linux/owner_storage.h`.
 
 mod arg;
+pub(crate) mod bpf;
 mod elem;
 mod entries;
 mod fd;
@@ -21,6 +22,10 @@ pub use crate::uapi::ostor_owner;
 
 use self::{
     arg::Arg,
+    bpf::{
+        Borrowed,
+        Left, //
+    },
     elem::Op,
     map::{
         DeviceMap,
@@ -100,12 +105,20 @@ impl MiscDevice for Handle {
     }
 
     /// The map ends here, and is waited for when the task has closed all that it closes now: so many
-    /// maps cost no more grace periods than one.
+    /// maps cost no more grace periods than one. If BPF programs refer to the map, it ends with the
+    /// last of these references.
     fn release(handle: Pin<KBox<Self>>, _file: &File) {
-        if let Some(map) = handle.map.as_ref() {
-            maps::remove(map);
-            map.raw().begin_end();
-            task_work::drop_on_return(handle);
+        let Some(map) = handle.map.as_ref() else {
+            return;
+        };
+        let left = map.shared.put();
+        if left == Left::References {
+            return;
+        }
+        drop(maps::remove(map.raw().id()));
+        match left {
+            Left::Borrowers => task_work::drop_on_return(Borrowed::new(handle)),
+            _ => handle.end(),
         }
     }
 
@@ -152,6 +165,15 @@ impl Handle {
         self.map.populate(map.clone());
         place.list(map);
         Ok(())
+    }
+
+    /// Begins the end of the map, which no program uses, and waits for it as [`Handle::release`]
+    /// tells. May sleep.
+    fn end(self: Pin<KBox<Self>>) {
+        if let Some(map) = self.map.as_ref() {
+            map.raw().begin_end();
+        }
+        task_work::drop_on_return(self);
     }
 
     fn map(&self) -> Result<&DeviceMap> {

@@ -9,7 +9,8 @@ macro_rules! object {
         ///
         /// # Invariants
         ///
-        /// There is a counted reference to the object while there is a shared borrow.
+        /// There is a counted reference to the object while there is a shared borrow; or RCU keeps
+        /// the object, as in the functions behind the kfuncs, which take no reference to it.
         #[repr(transparent)]
         pub struct $name(kernel::types::Opaque<$object>);
 

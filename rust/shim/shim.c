@@ -144,6 +144,21 @@ void ostor_kfree(const void *ptr)
 	kfree(ptr);
 }
 
+void ostor_kfree_rcu(void *ptr)
+{
+	kfree_rcu_mightsleep(ptr);
+}
+
+unsigned long ostor_begin_grace_period(void)
+{
+	return start_poll_synchronize_rcu();
+}
+
+void ostor_end_grace_period(unsigned long begun)
+{
+	cond_synchronize_rcu(begun);
+}
+
 unsigned long ostor_irq_save(void)
 {
 	unsigned long flags;

@@ -49,6 +49,16 @@ void *ostor_kmalloc(size_t size, struct mem_cgroup *memcg);
 void *ostor_kmalloc_nolock(size_t size);
 void ostor_kfree(const void *ptr);
 
+/* Frees it after a grace period. May sleep. */
+void ostor_kfree_rcu(void *ptr);
+
+/*
+ * Begins to wait for a grace period, and waits for its end, which may sleep. Many waits
+ * that began at the same time cost one grace period.
+ */
+unsigned long ostor_begin_grace_period(void);
+void ostor_end_grace_period(unsigned long begun);
+
 /* Interrupts of this CPU */
 unsigned long ostor_irq_save(void);
 void ostor_irq_restore(unsigned long flags);
@@ -202,6 +212,60 @@ void *ostor_startup_cgroup_mount(void);
 void ostor_startup_cgroup_unmount(void *mount);
 struct cgroup *ostor_startup_cgroup(void *mount);
 int ostor_startup_cgroup_remove(void *mount);
+
+/*
+ * What BPF programs know of a map. The rest of the object is Rust's: BpfMap.
+ */
+struct ostor_bpf_map {
+	u64 id;
+};
+
+/*
+ * Lets BPF programs use the kfuncs, as long as the module is loaded. ENODATA if the
+ * kernel has no BTF of this module.
+ */
+int ostor_bpf_register(void);
+
+/* Puts the sockets whose last reference a program would have put. May sleep. */
+void ostor_bpf_put_late_socks(void);
+
+/*
+ * The functions behind the kfuncs. Rust defines them, and checks these declarations.
+ * The caller is in an RCU read section, except of acquire, release and queue_ends.
+ */
+void __ostor_bpf_queue_ends(void);
+struct ostor_bpf_map *__ostor_bpf_map_borrow(u64 id);
+struct ostor_bpf_map *__ostor_bpf_map_acquire(u64 id);
+void __ostor_bpf_map_release(struct ostor_bpf_map *map);
+
+int __ostor_bpf_task_get(struct ostor_bpf_map *map, struct task_struct *owner,
+			 void *value, u32 size);
+const u8 *__ostor_bpf_task_peek(struct ostor_bpf_map *map, struct task_struct *owner,
+				u32 size);
+int __ostor_bpf_task_get_or_create(struct ostor_bpf_map *map, struct task_struct *owner,
+				   void *value, u32 size);
+int __ostor_bpf_task_update(struct ostor_bpf_map *map, struct task_struct *owner,
+			    void *value, u32 size, u64 flags);
+int __ostor_bpf_task_delete(struct ostor_bpf_map *map, struct task_struct *owner);
+
+int __ostor_bpf_cgroup_get(struct ostor_bpf_map *map, struct cgroup *owner, void *value,
+			   u32 size);
+const u8 *__ostor_bpf_cgroup_peek(struct ostor_bpf_map *map, struct cgroup *owner,
+				  u32 size);
+int __ostor_bpf_cgroup_get_or_create(struct ostor_bpf_map *map, struct cgroup *owner,
+				     void *value, u32 size);
+int __ostor_bpf_cgroup_update(struct ostor_bpf_map *map, struct cgroup *owner,
+			      void *value, u32 size, u64 flags);
+int __ostor_bpf_cgroup_delete(struct ostor_bpf_map *map, struct cgroup *owner);
+
+int __ostor_bpf_sock_get(struct ostor_bpf_map *map, struct sock *owner, void *value,
+			 u32 size);
+const u8 *__ostor_bpf_sock_peek(struct ostor_bpf_map *map, struct sock *owner, u32 size);
+int __ostor_bpf_sock_get_or_create(struct ostor_bpf_map *map, struct sock *owner,
+				   void *value, u32 size);
+int __ostor_bpf_sock_update(struct ostor_bpf_map *map, struct sock *owner, void *value,
+			    u32 size, u64 flags);
+int __ostor_bpf_sock_delete(struct ostor_bpf_map *map, struct sock *owner);
 
 #ifdef OSTOR_KUNIT
 /* The suites run code in interrupts and inside operations as the torture module does. */

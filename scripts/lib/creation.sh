@@ -5,39 +5,13 @@
 # it. It is built in the root from the kernel's source, of which this project has no
 # copy, with the types of a test kernel. Needs kernel.sh, and the kernel's lock held.
 
-# bpf_paths: sets the paths for the kernel of kernel_paths.
-bpf_paths() {
-	BPF=$KERNEL/bpf
-	CREATION=$CHECKOUT/creation-$KERNEL_NAME
-}
+# shellcheck source=SCRIPTDIR/bpf.sh
+. "$SCRIPTS/lib/bpf.sh"
 
-# The shell script that the root runs, given the kernel's source, its build tree and the
-# directory for the result. Builds libbpf, the part of bpftool that makes headers, and a
-# header with the kernel's types.
-# shellcheck disable=SC2016
-BUILD_BPF='
-	set -eux
-	tools=$1/tools build=$2 out=$3
-	mkdir -p "$out/libbpf" "$out/bpftool"
-	make -C "$tools/lib/bpf" -j"$(nproc)" OUTPUT="$out/libbpf/" DESTDIR="$out" prefix= all install_headers
-	make -C "$tools/bpf/bpftool" -j"$(nproc)" OUTPUT="$out/bpftool/" \
-		SKIP_LLVM=1 SKIP_LIBBFD=1 SKIP_CRYPTO=1 bootstrap
-	"$out/bpftool/bootstrap/bpftool" btf dump file "$build/vmlinux" format c >"$out/include/vmlinux.h"'
-
-build_bpf() {
-	rm -rf "${CACHE:?}/$BPF"
-	in_root sh -c "$BUILD_BPF" bpf "$IN_CACHE/$SOURCE" "$IN_CACHE/$KERNEL/build" "$IN_CACHE/$BPF"
-}
-
-make_bpf() {
-	STEP_LINES=100 run_step "bpf-$KERNEL_NAME" 40 90 count_lines \
-		"Building libbpf and bpftool from the kernel's source" build_bpf
-}
-
-# Another script, given the source, the result of BUILD_BPF, and the directory for the
-# result. Builds the benchmark, and copies the libraries that it needs. The table of its
-# main file keeps one benchmark, under the name of ours. The linker drops what else that
-# file refers to.
+# The shell script that the root runs, given the source, the result of BUILD_BPF, and the
+# directory for the result. Builds the benchmark, and copies the libraries that it needs.
+# The table of its main file keeps one benchmark, under the name of ours. The linker drops
+# what else that file refers to.
 # shellcheck disable=SC2016
 BUILD_CREATION='
 	set -eux
@@ -74,12 +48,11 @@ make_creation() {
 # ensure_creation: fills CREATION with all that a guest needs.
 ensure_creation() {
 	local key
-	bpf_paths
-	key=$({ kernel_key; echo "$BUILD_BPF"; } | hash_of)
-	ensure "bpf-$KERNEL_NAME" "$CACHE/$BPF.stamp" "$key" make_bpf
+	CREATION=$CHECKOUT/creation-$KERNEL_NAME
+	ensure_bpf
 	ensure_module plain
 	key=$({
-		echo "$key $MODULE_KEY $BUILD_CREATION"
+		echo "$BPF_KEY $MODULE_KEY $BUILD_CREATION"
 		cat "$PROJECT"/tools/creation-speed/* "$SCRIPTS/guest/creation-speed"
 	} | hash_of)
 	ensure "$CHECKOUT_LOCK-creation-$KERNEL_NAME" "$CACHE/$CREATION.stamp" "$key" make_creation

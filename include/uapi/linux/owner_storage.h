@@ -5,7 +5,8 @@
  * An open file of the device is nothing in particular until
  * OSTOR_IOC_MAP_CREATE turns it into a map. From then on it is that map, and
  * closing its last descriptor frees the map with all its elements; the close
- * returns when every value is gone.
+ * returns when every value is gone. A map to which a BPF program has a reference
+ * ends with that instead, see Documentation/bpf.rst.
  *
  * Every command returns 0, or -1 with errno set. A command on an element or a
  * map that fails has changed nothing. Fields marked (out) are written on success
@@ -322,7 +323,7 @@ struct ostor_listed_map {
  * @done:	(out) 1 if this call reached the end
  * @reserved:	must be zero
  *
- * Lists all maps that were created through this device and are not closed, by
+ * Lists all maps that were created through this device and have not ended, by
  * rising number. Maps that live from the first call to the last are listed exactly
  * once. The file need not be a map. Errors: EINVAL, EFAULT, ENOMEM.
  */
@@ -358,7 +359,8 @@ struct ostor_map_list {
  *		sockets that have BPF storage, which is returned later. Not 0
  *		means a fault, here or in the kernel
  * @kinds:	bit 1 << OSTOR_KIND_* for each kind of owners this kernel can serve
- * @pad:	zero
+ * @bpf:	1 if BPF programs can use the maps, see Documentation/bpf.rst; 0 if the
+ *		kernel has no type information (BTF) of this module
  * @uncharged:	elements and storages of owners in a memory cgroup that were
  *		charged to no cgroup, since they were allocated in a context where
  *		the charge could spin on a lock or wake a task: ever
@@ -393,7 +395,7 @@ struct ostor_stats {
 	__u64 charged;
 	__u64 omem_left;
 	__u32 kinds;
-	__u32 pad;
+	__u32 bpf;
 	__u64 uncharged;
 	__u64 shared;
 	__u8 refused[8];

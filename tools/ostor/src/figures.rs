@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 /// Fields without a meaning.
-const RESERVED: [&str; 2] = ["reserved", "pad"];
+const RESERVED: [&str; 1] = ["reserved"];
 
 /// The meanings of the fields of `struct ostor_stats`.
 const STATS: &[(&str, &str)] = &[
@@ -40,6 +40,7 @@ const STATS: &[(&str, &str)] = &[
         "bytes left charged to freed sockets; must be 0",
     ),
     ("kinds", "(served)"),
+    ("bpf", "(whether BPF programs can use the maps)"),
     ("uncharged", "allocations not charged to a memory cgroup"),
     ("shared", "notices while others traced the same function"),
     ("refused", "(not served, and why)"),
@@ -98,6 +99,7 @@ impl Figures {
                 "flags" => flag_names(value).into(),
                 "name" => name_of(value).into(),
                 "refused" => refused_kinds(value),
+                "bpf" => (value.as_u64() == Some(1)).into(),
                 _ => continue,
             };
             *value = names;
@@ -171,6 +173,8 @@ fn text_of(value: &Value) -> String {
             let pairs: Vec<_> = pairs.map(|(name, of)| format!("{name} ({of})")).collect();
             pairs.join(", ")
         }
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
         Value::String(text) if text.is_empty() => "none".to_owned(),
         Value::String(text) => text.clone(),
         number => number.to_string(),
@@ -226,6 +230,7 @@ mod tests {
     fn stats() -> Figures {
         let stats = uapi::ostor_stats {
             late_free: 7,
+            bpf: 1,
             kinds: Kind::Task.bit() | Kind::Netns.bit(),
             refused: [0, 0, 95, 61, 0, 0, 0, 0],
             ..Default::default()
@@ -254,7 +259,8 @@ mod tests {
         assert_eq!(fields["kinds"], json!(["task", "netns"]));
         let refused = json!({ "cgroup": "EOPNOTSUPP", "socket": "ENODATA" });
         assert_eq!(fields["refused"], refused);
-        assert!(!fields.contains_key("reserved") && !fields.contains_key("pad"));
+        assert_eq!(fields["bpf"], true);
+        assert!(!fields.contains_key("reserved"));
         assert_eq!(map().json()["flags"], json!(["clone"]));
         assert_eq!(map().json()["name"], "colours");
     }
@@ -282,6 +288,7 @@ mod tests {
         );
         let refused = "\nrefused        cgroup (EOPNOTSUPP), socket (ENODATA) (not served";
         assert!(text.contains(refused), "{text}");
+        assert!(text.contains("\nbpf            yes         (whether BPF"), "{text}");
         for text in [text, map().lines(), map().changes(None)] {
             assert!(text.lines().all(|line| line.len() <= COLUMNS), "{text}");
         }

@@ -157,7 +157,7 @@ fn the_module_counts_what_was() -> Result<()> {
     let after = settle::stats_back_to(&before)?;
     assert_eq!(after.owner_deaths, before.owner_deaths + 1);
     assert_eq!(after.dropped, before.dropped + 2);
-    assert_eq!(after.pad, 0);
+    assert!(after.bpf <= 1);
     Ok(())
 }
 
