@@ -289,11 +289,15 @@ impl SharedMap {
 
 impl Drop for SharedMap {
     fn drop(&mut self) {
-        // SAFETY: The object is valid, by the type invariant. Readers that come by it do not use the
-        // map, since there is no reference, and those that had borrowed it are gone.
-        unsafe { (&raw mut (*self.0.as_ptr()).bytes).drop_in_place() };
+        let map = self.0.as_ptr();
+        // SAFETY: The object is valid, by the type invariant. The field is not used again: readers
+        // that come by the object see no reference, and those that had borrowed the map are gone.
+        let bytes = unsafe { (&raw const (*map).bytes).read() };
+        // This may sleep, as a task must not do in this module once the map has ended.
+        //
         // SAFETY: The memory is boxed, by the type invariant. Nothing else in it needs a drop.
-        unsafe { shim::ostor_kfree_rcu(self.0.as_ptr().cast()) };
+        unsafe { shim::ostor_kfree_rcu(map.cast()) };
+        drop(bytes);
     }
 }
 
@@ -369,12 +373,10 @@ impl Ender {
         unsafe { &*kernel::container_of!(link.as_ptr(), BpfMap, dead) }
     }
 
-    /// Has the ender run. Any context. Only while programs are loaded.
-    fn queue() {
-        // SAFETY: A loaded program holds the module, so `Programs` exists.
-        if let Some(ender) = unsafe { ENDER.load(Relaxed).as_ref() } {
-            ender.queue();
-        }
+    /// The running one. For a program, or a BPF map with a reference, which hold the module.
+    fn running() -> Option<&'static DeferredWork<Self>> {
+        // SAFETY: `Programs` exists, and with it the ender, as long as a caller holds the module.
+        unsafe { ENDER.load(Relaxed).as_ref() }
     }
 }
 
@@ -444,7 +446,9 @@ pub(super) fn is_usable() -> bool {
 /// To be called by `kfuncs.c`, for a program.
 #[no_mangle]
 unsafe extern "C" fn __ostor_bpf_queue_ends() {
-    Ender::queue();
+    if let Some(ender) = Ender::running() {
+        ender.queue();
+    }
 }
 
 /// # Safety
@@ -482,9 +486,7 @@ unsafe extern "C" fn __ostor_bpf_map_release(map: *mut ostor_bpf_map) {
     if map.put() == Left::References {
         return;
     }
-    let ender = ENDER.load(Relaxed);
-    // SAFETY: A program, or a BPF map with the reference, holds the module, so `Programs` exists.
-    if let Some(ender) = unsafe { ender.as_ref() } {
+    if let Some(ender) = Ender::running() {
         // SAFETY: The map is listed, and so valid, until the ender has taken it. There is no
         // reference any more, so it is pushed once.
         unsafe { ender.dead.push(NonNull::from(&map.dead)) };
@@ -508,7 +510,8 @@ unsafe fn assume_read_locked<'a>() -> &'a Guard {
 ///
 /// # Safety
 ///
-/// There must be `size` bytes, which only the program uses.
+/// There must be `size` bytes. They are the program's: where it lets another CPU write to them
+/// meanwhile, as it can to a value of a BPF map, any mixture is copied, as by BPF's own helpers.
 #[inline(always)]
 unsafe fn bytes_at<'a>(map: &BpfMap, value: *mut c_void, size: u32) -> Result<&'a mut [u8]> {
     if size as usize != map.bytes().value_size() {

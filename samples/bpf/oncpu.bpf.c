@@ -11,7 +11,7 @@
 char _license[] SEC("license") = "GPL";
 
 /* The number of the map, set by the loader. */
-const volatile __u64 map_id;
+__u64 map_id;
 
 /* Switches whose time could not be stored, but of tasks that were ending. */
 __u64 lost;

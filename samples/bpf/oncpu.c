@@ -46,15 +46,15 @@ static int create_map(__u64 *id)
 	return map;
 }
 
-static struct oncpu *load(__u64 map_id)
+static struct oncpu *attach_program(__u64 map_id)
 {
-	struct oncpu *programs = oncpu__open();
+	struct oncpu *programs = oncpu__open_and_load();
 
 	if (!programs)
-		die("open the program");
-	programs->rodata->map_id = map_id;
-	if (oncpu__load(programs) || oncpu__attach(programs))
 		die("load the program");
+	programs->bss->map_id = map_id;
+	if (oncpu__attach(programs))
+		die("attach the program");
 	return programs;
 }
 
@@ -149,7 +149,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	map = create_map(&map_id);
-	programs = load(map_id);
+	programs = attach_program(map_id);
 	pid = start(argv + 1);
 	pidfd = syscall(SYS_pidfd_open, pid, 0);
 	/* The values of a zombie stay until it is reaped. */

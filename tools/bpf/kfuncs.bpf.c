@@ -404,7 +404,7 @@ int BPF_PROG(late_wait, unsigned long owner)
 		return 0;
 	late_waits = 1;
 	bpf_for(i, 0, 8000000)
-		if (*(volatile int *)&late_closed || bpf_ktime_get_ns() > end)
+		if (__sync_fetch_and_add(&late_closed, 0) || bpf_ktime_get_ns() > end)
 			break;
 	return 0;
 }
