@@ -57,7 +57,7 @@ extern "C" {
     fn guard_attach(guard: *const Guard) -> c_int;
     fn guard_detach();
     fn guard_ids_of(task: *mut bindings::task_struct, ids: *mut Ids);
-    fn guard_for_each_task(
+    fn guard_visit_tasks(
         visit: unsafe extern "C" fn(*mut c_void, *mut bindings::task_struct),
         data: *mut c_void,
     );
@@ -164,7 +164,7 @@ fn for_each_task<F: FnMut(&Task)>(mut f: F) {
         unsafe { (*f.cast::<F>())(&*task.cast::<Task>()) };
     }
     // SAFETY: The function passes `f` on, with a task that is valid in its RCU read section.
-    unsafe { guard_for_each_task(visit::<F>, (&raw mut f).cast()) };
+    unsafe { guard_visit_tasks(visit::<F>, (&raw mut f).cast()) };
 }
 
 /// Checks all tasks.

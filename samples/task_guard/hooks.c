@@ -25,18 +25,19 @@ static void guard_copy_ids(const struct cred *cred, struct guard_ids *ids)
 	ids->effective = cred->cap_effective.val;
 }
 
-/* Ordered after what the caller has read before, and before what it reads next. */
 void guard_ids_of(struct task_struct *task, struct guard_ids *ids)
 {
+	/* Read after the entry that the caller has read before. */
 	smp_rmb();
 	rcu_read_lock();
 	guard_copy_ids(__task_cred(task), ids);
 	rcu_read_unlock();
+	/* Read before the entry that the caller reads next. */
 	smp_rmb();
 }
 
 /* Calls @visit with each thread that is listed, in an RCU read section. */
-void guard_for_each_task(void (*visit)(void *data, struct task_struct *task), void *data)
+void guard_visit_tasks(void (*visit)(void *data, struct task_struct *task), void *data)
 {
 	struct task_struct *process, *thread;
 

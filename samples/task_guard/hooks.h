@@ -19,7 +19,7 @@ struct guard_ids {
 int guard_attach(const void *guard);
 void guard_detach(void);
 void guard_ids_of(struct task_struct *task, struct guard_ids *ids);
-void guard_for_each_task(void (*visit)(void *data, struct task_struct *task), void *data);
+void guard_visit_tasks(void (*visit)(void *data, struct task_struct *task), void *data);
 
 /* In guard.rs. Any context. @guard is that of guard_attach(). */
 void guard_on_fork(const void *guard, struct task_struct *child);
