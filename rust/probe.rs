@@ -91,7 +91,6 @@ impl Visitor for &Maps {
 }
 
 /// Calls everything.
-#[no_mangle]
 pub fn owner_storage_probe(
     module: &'static ThisModule,
     any: &AnyOwner,

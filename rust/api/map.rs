@@ -7,10 +7,13 @@ use super::{
     owner::Owner, //
 };
 use crate::{
-    owner::owner_ref::{
-        put,
-        Init,
-        Put, //
+    owner::{
+        owner_ref::{
+            put,
+            Init,
+            Put, //
+        },
+        socket, //
     },
     storage::{
         self,
@@ -23,6 +26,7 @@ use crate::{
         walk::Cursor, //
     },
     sync::{
+        compat::EOPNOTSUPP,
         deferred,
         rcu, //
     }, //
@@ -99,11 +103,13 @@ impl<T: Send + Sync + 'static> Map<T> {
     }
 
     /// An empty map that clones: a socket that a listener accepts, of IPv4 or IPv6, gets a clone of
-    /// the listener's value. `T::clone()` is called in any context. As [`Map::new`].
+    /// the listener's value. `T::clone()` is called in any context. Fails as [`Map::new`] does, and
+    /// with `EOPNOTSUPP` if this kernel has not the hooks that it needs.
     pub fn new_cloning(module: &'static ThisModule) -> Result<Self>
     where
         T: Clone,
     {
+        check_clones()?;
         Self::list(storage::map::Map::new_cloning()?, module)
     }
 
@@ -203,6 +209,16 @@ impl<T: Send + Sync + 'static> Map<Arc<T>> {
     /// The owner's value with a reference of the caller's own, which may sleep while it has it.
     pub fn hold(&self, owner: &impl Owner) -> Option<Arc<T>> {
         self.get(owner, &rcu::read_lock()).cloned()
+    }
+}
+
+/// Fails if accepted sockets inherit nothing on this kernel.
+#[inline(never)]
+fn check_clones() -> Result {
+    if socket::clones() {
+        Ok(())
+    } else {
+        Err(EOPNOTSUPP)
     }
 }
 

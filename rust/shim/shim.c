@@ -230,6 +230,16 @@ struct workqueue_struct *ostor_alloc_workqueue(void)
  * 0 or less while the module unloads and no reference is left. Then none of its
  * files is open, and no fput() returns to its text.
  */
+int ostor_module_notifier_attach(struct notifier_block *block)
+{
+	return register_module_notifier(block);
+}
+
+void ostor_module_notifier_detach(struct notifier_block *block)
+{
+	unregister_module_notifier(block);
+}
+
 int ostor_module_users(void)
 {
 #if defined(MODULE) && defined(CONFIG_MODULE_UNLOAD)

@@ -66,6 +66,10 @@ void ostor_irq_restore(unsigned long flags);
 /* References to this module. Most are open files. */
 int ostor_module_users(void);
 
+/* Has the loader call @block, or no more. May sleep. Does nothing without CONFIG_MODULES. */
+int ostor_module_notifier_attach(struct notifier_block *block);
+void ostor_module_notifier_detach(struct notifier_block *block);
+
 /* Deferred work. A @lazy irq_work runs in the next tick, unless the tick is stopped. */
 void ostor_init_irq_work(struct irq_work *work, void (*fn)(struct irq_work *work), bool lazy);
 void ostor_init_delayed_work(struct delayed_work *work, void (*fn)(struct work_struct *work));

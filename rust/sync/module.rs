@@ -81,20 +81,23 @@ impl<T: Going> GoingNotifier<T> {
                 // SAFETY: `slot` is valid for writes and pinned. The drop takes the block off the list.
                 to_result(unsafe {
                     slot.write(block);
-                    bindings::register_module_notifier(slot)
+                    shim::ostor_module_notifier_attach(slot)
                 })
             }),
             _going: PhantomData,
         })
     }
 
+    /// # Safety
+    ///
+    /// `module` must be a module that stays until this returns.
     unsafe extern "C" fn call(
         _block: *mut bindings::notifier_block,
         state: usize,
         module: *mut c_void,
     ) -> c_int {
         if state == bindings::module_state_MODULE_STATE_GOING as usize {
-            // SAFETY: The loader passes a module, which stays until this returns.
+            // SAFETY: By the safety requirements.
             T::going(&unsafe { ThisModule::from_ptr(module.cast()) });
         }
         bindings::NOTIFY_DONE as c_int
@@ -105,6 +108,6 @@ impl<T: Going> GoingNotifier<T> {
 impl<T: Going> PinnedDrop for GoingNotifier<T> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: Registered by the type invariant.
-        unsafe { bindings::unregister_module_notifier(self.block.get()) };
+        unsafe { shim::ostor_module_notifier_detach(self.block.get()) };
     }
 }
