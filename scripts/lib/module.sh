@@ -11,14 +11,14 @@ BUSTED=(torture/busted model/mutations)
 module_sources() {
 	(cd "$PROJECT" && find . \( -name .git -o -name target -o -path ./tools -o -path ./model -o -path ./litmus \
 		-o -path ./build -o -path ./torture/busted -o -path ./scripts -o -path ./.ci -o -path ./Documentation \
-		-o -path ./samples -o -path ./torture/goes -o -path ./torture/misuse \) -prune -o \
+		-o -path ./samples -o -path ./torture/goes -o -path ./torture/tamper -o -path ./torture/misuse \) -prune -o \
 		-type f ! -name '*.md' -print0 | sort -z | xargs -0 sha256sum)
 }
 
 # user_modules: prints the directories of the modules that use owner_storage as any module
 # outside of its tree would.
 user_modules() {
-	(cd "$PROJECT" && printf '%s\n' samples/*/Kbuild | sed 's|/Kbuild$||')
+	(cd "$PROJECT" && printf '%s\n' {samples,torture}/*/Kbuild | sed 's|/Kbuild$||')
 }
 
 # user_sources: prints the hashes of all files that they could be made from.
