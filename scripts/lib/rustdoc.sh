@@ -4,9 +4,9 @@
 # The module's Rust documentation. kbuild has no rustdoc target for out-of-tree modules,
 # so rustdoc gets the flags that rustc got. Needs module.sh, and the module built.
 
-# rustc_flags: prints those of the command that kbuild keeps beside the object.
+# rustc_flags OBJECT: prints those of the command that kbuild keeps beside the object.
 rustc_flags() {
-	sed -n '1s/.*[^A-Za-z_]rustc \(.*\) --crate-type .*/\1/p' "$CACHE/$MODULE/rust/.main.o.cmd" |
+	sed -n '1s/.*[^A-Za-z_]rustc \(.*\) --crate-type .*/\1/p' "$CACHE/$MODULE/$(dirname "$1")/.${1##*/}.cmd" |
 		sed 's/ -Zbinary_dep_depinfo=y//; s/ -C\(lto\|debuginfo\|embed-bitcode\|metadata\)=[^ ]*//g; s/ --emit=metadata=[^ ]*//'
 }
 
@@ -14,7 +14,7 @@ rustc_flags() {
 rustdoc_module() {
 	local out=$1 build=$IN_CACHE/$KERNEL/build flags
 	shift
-	flags=$(rustc_flags)
+	flags=$(rustc_flags rust/main.o)
 	[ -n "$flags" ] || die "kbuild's command for rust/main.o has another form than expected."
 	# The flags are shell words, as kbuild passes them to a shell.
 	in_root sh -c "exec env RUSTC_BOOTSTRAP=1 OBJTREE=$build RUST_MODFILE=./owner_storage \
