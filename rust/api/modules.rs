@@ -13,9 +13,12 @@ use crate::{
         map::OwnedMap,
         raw_map::RawMap, //
     },
-    sync::module::{
-        Going,
-        GoingNotifier, //
+    sync::{
+        module::{
+            Going,
+            GoingNotifier, //
+        },
+        rcu, //
     }, //
 };
 use kernel::{
@@ -124,22 +127,37 @@ impl EndWithModule {
 impl Going for EndWithModule {
     /// Ends what is left of the maps of a module, and waits for the drops of their values. May sleep.
     ///
-    /// These drops may use and drop other maps of the module, and make new ones, which have higher
-    /// numbers. So no map is freed before all have ended.
+    /// These drops may use and drop other maps of the module. So no map is freed before all have ended,
+    /// and before the first one ends, all refuse to store anything more: nothing would end what is
+    /// stored in a map that has ended. The drops may also make new maps, which have higher numbers, and
+    /// which end in a round of their own.
     ///
     /// A copy of a value that is being made meanwhile is not waited for. That is done in an RCU read
     /// section, and `free_module()` waits for a grace period before it frees the text.
     fn going(module: &ThisModule) {
         let address = module.as_ptr() as usize;
-        let is_its_own = |map: &Listed| map.module == address;
-        let (mut after, mut forgotten) = (0, 0u32);
-        while let Some(map) = next(after, &is_its_own) {
-            forgotten += u32::from(!map.is_gone());
-            map.begin_end();
-            map.wait_until_gone();
-            after = map.id();
+        let next = |after| next(after, &|map: &Listed| map.module == address);
+        let (mut ended, mut forgotten) = (0, 0u32);
+        loop {
+            let mut refusing = ended;
+            while let Some(map) = next(refusing) {
+                forgotten += u32::from(!map.is_ending());
+                map.announce_end();
+                refusing = map.id();
+            }
+            if refusing == ended {
+                break;
+            }
+            // For operations that were not refused.
+            rcu::synchronize_rcu();
+            while let Some(map) = next(ended).filter(|map| map.id() <= refusing) {
+                map.begin_end();
+                map.wait_until_gone();
+                ended = map.id();
+            }
+            ended = refusing;
         }
-        while let Some(map) = next(0, &is_its_own) {
+        while let Some(map) = next(0) {
             take(map.id());
         }
         if forgotten != 0 {

@@ -7,7 +7,10 @@ use crate::{
         cgroup::Cgroup,
         kinds::AnyOwner,
         netns::NetNs,
-        owner_ref::OwnerRef,
+        owner_ref::{
+            check_stays,
+            OwnerRef, //
+        },
         slot::OwnerSlot,
         socket::Socket, //
     },
@@ -142,6 +145,7 @@ owner!(
         bytes: &[u8],
         rcu: &'a Guard,
     ) -> Result<Stored<&'a [u8]>, Refusal> {
+        check_stays(map.raw())?;
         map.put(self, mode, bytes, rcu)
     }
 );

@@ -360,7 +360,7 @@ impl RawMap {
     }
 
     /// Returns whether the end of the map has begun. To be called after a push.
-    pub(super) fn is_ending(&self) -> bool {
+    pub(crate) fn is_ending(&self) -> bool {
         self.ending.load(Relaxed)
     }
 
