@@ -86,7 +86,7 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// The map is on the list of [`modules`], which holds it, until this is dropped.
+/// The map is on the list of `modules`, which holds it, until this is dropped.
 pub struct Map<T: Send + Sync + 'static>(ManuallyDrop<storage::map::Map<T>>);
 
 impl<T: Send + Sync + 'static> Drop for Map<T> {
@@ -259,7 +259,7 @@ pub(super) fn for_each<B>(
 ///
 /// # Invariants
 ///
-/// Unless this is only borrowed, by [`ByteMap::of`], it is on the list as a [`Map`] is.
+/// Unless this is only borrowed, by `ByteMap::of`, it is on the list as a [`Map`] is.
 #[repr(transparent)]
 pub struct ByteMap(ManuallyDrop<storage::map::ByteMap>);
 
