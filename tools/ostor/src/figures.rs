@@ -288,7 +288,10 @@ mod tests {
         );
         let refused = "\nrefused        cgroup (EOPNOTSUPP), socket (ENODATA) (not served";
         assert!(text.contains(refused), "{text}");
-        assert!(text.contains("\nbpf            yes         (whether BPF"), "{text}");
+        assert!(
+            text.contains("\nbpf            yes         (whether BPF"),
+            "{text}"
+        );
         for text in [text, map().lines(), map().changes(None)] {
             assert!(text.lines().all(|line| line.len() <= COLUMNS), "{text}");
         }
