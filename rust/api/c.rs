@@ -45,7 +45,10 @@ use crate::{
             Values, //
         }, //
     },
-    sync::compat::EOPNOTSUPP,
+    sync::{
+        compat::EOPNOTSUPP,
+        rcu, //
+    }, //
 };
 use core::{
     ops::ControlFlow,
@@ -127,15 +130,13 @@ unsafe fn raw<'a>(map: *mut ostor_map) -> &'a RawMap {
 /// The caller must be in an RCU read section as long as the result lives.
 #[inline(always)]
 unsafe fn section<'a>() -> &'a Guard {
-    const { assert!(size_of::<Guard>() == 0) };
     #[cfg(CONFIG_PROVE_RCU)]
     {
         // SAFETY: An FFI call with no requirement.
         kernel::warn_on!(unsafe { bindings::rcu_read_lock_held() } == 0);
     }
-    // SAFETY: A `Guard` has no bytes. Its invariant is that there is a section, by the safety
-    // requirements. It is not dropped, so it does not end that.
-    unsafe { NonNull::dangling().as_ref() }
+    // SAFETY: By the safety requirements.
+    unsafe { rcu::assume_read_locked() }
 }
 
 /// The address of the element's value. Null if there is none.

@@ -457,7 +457,7 @@ unsafe extern "C" fn __ostor_bpf_queue_ends() {
 #[no_mangle]
 unsafe extern "C" fn __ostor_bpf_map_borrow(id: u64) -> *mut ostor_bpf_map {
     // SAFETY: By the contract.
-    let rcu = unsafe { assume_read_locked() };
+    let rcu = unsafe { rcu::assume_read_locked() };
     match BpfMap::find(id, rcu) {
         Some(map) if map.borrow() => map.as_ptr(),
         _ => ptr::null_mut(),
@@ -492,18 +492,6 @@ unsafe extern "C" fn __ostor_bpf_map_release(map: *mut ostor_bpf_map) {
         unsafe { ender.dead.push(NonNull::from(&map.dead)) };
         ender.queue();
     }
-}
-
-/// The guard of a caller that is in an RCU read section already.
-///
-/// # Safety
-///
-/// The caller must be in one until the result is used no more.
-#[inline(always)]
-unsafe fn assume_read_locked<'a>() -> &'a Guard {
-    const { assert!(size_of::<Guard>() == 0) };
-    // SAFETY: A guard has no bytes. What it stands for is there, by the contract.
-    unsafe { NonNull::dangling().as_ref() }
 }
 
 /// The bytes at `value`, if there are as many as a value of the map has.
@@ -682,7 +670,7 @@ unsafe fn arguments<'a, O>(
     object: *mut c_void,
 ) -> (&'a BpfMap, &'a O, &'a Guard) {
     // SAFETY: By the contract.
-    unsafe { (BpfMap::of(map), &*object.cast(), assume_read_locked()) }
+    unsafe { (BpfMap::of(map), &*object.cast(), rcu::assume_read_locked()) }
 }
 
 kfuncs!(task: Task = bindings::task_struct);

@@ -10,13 +10,29 @@ use super::{
     Relaxed,
     Release, //
 };
-use core::ptr;
+use core::ptr::{
+    self,
+    NonNull, //
+};
 use kernel::bindings;
 
 pub(crate) use kernel::sync::rcu::{
     read_lock,
     Guard, //
 };
+
+/// The guard of a caller that is in an RCU read section already, which this does not end.
+///
+/// # Safety
+///
+/// The caller must be in that section as long as the result lives.
+#[inline(always)]
+pub(crate) unsafe fn assume_read_locked<'a>() -> &'a Guard {
+    const { assert!(size_of::<Guard>() == 0) };
+    // SAFETY: A `Guard` has no bytes. Its invariant is that there is a section, by the safety
+    // requirements. It is not dropped, so it does not end that.
+    unsafe { NonNull::dangling().as_ref() }
+}
 
 /// Waits for a grace period. May sleep.
 pub(crate) fn synchronize_rcu() {
