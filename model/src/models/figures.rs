@@ -519,9 +519,9 @@ fn foreign_values() {
     let map = new(size_of::<u64>()).expect("no map");
     let value = |owner: &Mock| {
         let rcu = rcu::read_lock();
+        let elem = map.find(owner.id(), &rcu)?;
         // SAFETY: The guard keeps the value, which is a `u64`.
-        map.find(owner.id(), &rcu)
-            .map(|elem| unsafe { elem.value().cast::<u64>().read() })
+        Some(unsafe { elem.value().cast::<u64>().read() })
     };
     let put = |owner: &Mock, mode, number: u64| {
         // SAFETY: The memory is that of a value.
