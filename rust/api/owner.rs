@@ -7,10 +7,7 @@ use crate::{
         cgroup::Cgroup,
         kinds::AnyOwner,
         netns::NetNs,
-        owner_ref::{
-            check_stays,
-            OwnerRef, //
-        },
+        owner_ref::OwnerRef,
         slot::OwnerSlot,
         socket::Socket, //
     },
@@ -145,7 +142,6 @@ owner!(
         bytes: &[u8],
         rcu: &'a Guard,
     ) -> Result<Stored<&'a [u8]>, Refusal> {
-        check_stays(map.raw())?;
         map.put(self, mode, bytes, rcu)
     }
 );

@@ -245,17 +245,6 @@ impl<'a> Put<'a> {
     }
 }
 
-/// Refuses to store anything in a map whose module is going: that map ends although the module can
-/// still use it, in the drops of values. To be called under the guard of the operation: the end waits
-/// for those that were not refused.
-#[inline(always)]
-pub(crate) fn check_stays(map: &RawMap) -> Result<(), Refusal> {
-    if map.is_ending() {
-        return Err(Refusal::OwnerDead);
-    }
-    Ok(())
-}
-
 /// As [`RawMap::put`], compiled once for owners of all kinds and values of all types.
 ///
 /// # Safety
@@ -270,7 +259,6 @@ pub(crate) unsafe fn put<'a>(
     init: &mut Init<'_>,
     rcu: &'a Guard,
 ) -> Result<Put<'a>, Refusal> {
-    check_stays(map)?;
     // SAFETY: `RawMap::put` calls this with memory for a value.
     let write = |value| unsafe { init.write(map, value) };
     // SAFETY: `write` initialises a value: a function does by the safety requirements, and a value of
@@ -291,7 +279,6 @@ pub(crate) unsafe fn put_from<'a>(
     init: &mut Init<'_>,
     rcu: &'a Guard,
 ) -> Result<Put<'a>, Refusal> {
-    check_stays(map)?;
     // SAFETY: `RawMap::put_from` calls this with memory for a value.
     let write = |value| unsafe { init.write(map, value) };
     // SAFETY: As in `put`.

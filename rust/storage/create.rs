@@ -100,9 +100,10 @@ impl RawMap {
 
     /// Gets, creates or updates the element of the owner. `init` writes the value of a new element.
     ///
-    /// Any context. Fails with [`Refusal::NoMemory`] while too much waits to be freed. Takes the
-    /// lock of the owner's storage, unless the first lookup decides. If two CPUs create an element
-    /// for one owner at the same time, one of them creates it, and both get it.
+    /// Any context. Stores nothing once [`RawMap::is_ending`], and fails with [`Refusal::OwnerDead`].
+    /// Fails with [`Refusal::NoMemory`] while too much waits to be freed. Takes the lock of the
+    /// owner's storage, unless the first lookup decides. If two CPUs create an element for one owner
+    /// at the same time, one of them creates it, and both get it.
     ///
     /// If an update finds that a concurrent delete has claimed the element that it replaces, its
     /// place in the order of operations depends on the mode. An update with [`Mode::Exist`] takes
@@ -178,6 +179,10 @@ impl RawMap {
             (Some(_), Mode::NoExist) => return Err(Refusal::Exists),
             (None, Mode::Exist) => return Err(Refusal::Missing),
             _ => {}
+        }
+        // The end of a map that its module can still use waits for operations that pass here.
+        if self.is_ending() {
+            return Err(Refusal::OwnerDead);
         }
         if !has_room() {
             return Err(self.counters().refused(Refusal::NoMemory));

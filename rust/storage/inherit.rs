@@ -55,9 +55,14 @@ impl Element {
             unsafe { clone(to.as_ptr().cast(), from.as_ptr().cast(), size) };
         };
         // SAFETY: `init` writes a clone of a value of this map, which is a value of this map.
-        let Ok(copy) = (unsafe { map.put(owner, Mode::NoExist, init, rcu) }) else {
-            map.counters().this_cpu().clone_failures.add(1);
-            return;
+        let copy = match unsafe { map.put(owner, Mode::NoExist, init, rcu) } {
+            Ok(copy) => copy,
+            // That is no failure: the copy would end with the map.
+            Err(_) if map.is_ending() => return,
+            Err(_) => {
+                map.counters().this_cpu().clone_failures.add(1);
+                return;
+            }
         };
         map.counters().this_cpu().clones.add(1);
         // This CPU has no reference to the map. While the guard keeps this element, the map cannot

@@ -350,16 +350,19 @@ impl RawMap {
         unsafe { self.release(count) };
     }
 
-    /// Announces the end of the map to CPUs that link an element without a reference to the map.
-    /// Such a CPU checks [`RawMap::is_ending`] after its push, which is fully ordered. If it does
-    /// not see the announcement, the walk that follows finds its element.
+    /// Announces the end of the map, which stores nothing from now on. After a grace period no
+    /// operation under way has missed the announcement.
+    ///
+    /// A CPU that links an element without a reference to the map checks [`RawMap::is_ending`]
+    /// after its push as well, which is fully ordered. If it does not see the announcement, the
+    /// walk that follows finds its element.
     pub(crate) fn announce_end(&self) {
         fault::pause(Site::MapEnding);
         self.ending.store(true, Relaxed);
         barrier::smp_mb(Full);
     }
 
-    /// Returns whether the end of the map has begun. To be called after a push.
+    /// Returns whether the end of the map was announced.
     pub(crate) fn is_ending(&self) -> bool {
         self.ending.load(Relaxed)
     }

@@ -313,6 +313,29 @@ fn counts() {
     assert!(f.0.raw().is_gone());
 }
 
+/// Once its end is announced, a map stores nothing. What it has is found and deleted until the end
+/// comes to it.
+fn ending() {
+    let f = Fixture::cloning();
+    let [owner, other] = PLACES.map(|place| Mock::new(place, 1, None));
+    let mut reserve = Reserve::new(f.0.raw());
+    reserve.fill(1).expect("no memory");
+    assert!(f.create(owner, 1).is_ok());
+    f.0.raw().announce_end();
+    for mode in [Mode::Any, Mode::Exist] {
+        assert!(f.update(owner, mode, 2) == Err(Refusal::OwnerDead));
+    }
+    assert!(f.create(other, 2) == Err(Refusal::OwnerDead));
+    assert!(f.create_from(&reserve, other, 2) == Err(Refusal::OwnerDead) && reserve.left() == 1);
+    // A copy that is not made is no failure.
+    runtime().inherit(owner.id(), other);
+    let counters = f.0.raw().counters();
+    assert!(counters.sum(|here| &here.created) == 1 && f.get(other).is_none());
+    assert!(counters.sum(|here| &here.clone_failures) == 0);
+    assert!(f.create(owner, 2) == Ok((1, false)));
+    assert!(f.delete(owner) == Ok(1));
+}
+
 /// The reaper reschedules after each object that it unlinks, and after each 32 that it frees.
 fn yields() {
     let f = Fixture::new();
@@ -555,7 +578,7 @@ fn foreign_values() {
 
 #[test]
 fn figures() {
-    let scenarios: [(&str, fn()); 17] = [
+    let scenarios: [(&str, fn()); 18] = [
         ("identities", identities),
         ("renamed", renamed),
         ("sizes", sizes),
@@ -564,6 +587,7 @@ fn figures() {
         ("holders", holders),
         ("errors", errors),
         ("counts", counts),
+        ("ending", ending),
         ("yields", yields),
         ("hurries", hurries),
         ("events", events),

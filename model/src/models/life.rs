@@ -25,7 +25,10 @@ use crate::{
         error::Refusal,
         owner::Owner, //
     },
-    sync::fault, //
+    sync::{
+        fault,
+        rcu, //
+    }, //
 };
 use machine::engine::Handle;
 use std::sync::Arc;
@@ -156,6 +159,24 @@ fn inherit_and_end() {
     assert!(child.charge_now() == 0);
 }
 
+/// An element is created while the map ends as those of a module that goes do: the end claims it, or
+/// it is refused.
+fn create_and_announced_end() {
+    let f = Arc::new(Fixture::new());
+    let owner = Mock::new(PLACES[0], 1, Some(ROOM));
+    let creator = f.clone();
+    let thread = machine::spawn(move || match creator.create(owner, 1) {
+        Err(Refusal::Lock(_)) => assert!(fault::planned()),
+        created => assert!(matches!(created, Ok(_) | Err(Refusal::OwnerDead))),
+    });
+    f.0.raw().announce_end();
+    rcu::synchronize_rcu();
+    f.0.raw().begin_end();
+    f.0.raw().wait_until_gone();
+    thread.join();
+    assert!(f.elements() == 0 && owner.charge_now() == 0);
+}
+
 /// A child gets a copy while the parent dies.
 fn inherit_and_death() {
     let f = Fixture::cloning();
@@ -254,6 +275,8 @@ fn death_and_delete_loom() {
 fn inherit_loom() {
     let model = Explore::new("inherit, map end").preemptions(2);
     model.loom(NO_FAULTS, inherit_and_end);
+    let model = Explore::new("create, announced end").preemptions(2);
+    model.loom(NO_FAULTS, create_and_announced_end);
     Explore::new("inherit, death").loom(NO_FAULTS, inherit_and_death);
 }
 
@@ -282,6 +305,11 @@ pub(super) fn random() -> Vec<Random> {
             "death delete and end",
             &one_lock_fails(8),
             death_delete_and_end,
+        ),
+        Random::new(
+            "create and announced end",
+            &one_lock_fails(3),
+            create_and_announced_end,
         ),
         Random::new("inherit and end", &one_lock_fails(3), inherit_and_end),
         Random::new("inherit and death", &one_lock_fails(3), inherit_and_death),

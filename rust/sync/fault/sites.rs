@@ -101,7 +101,7 @@ sites! {
         PaidGive = c"paid_give",
         /// The claimer of an element is to take its charge.
         PaidTake = c"paid_take",
-        /// A map's end is to be announced to threads that copy elements.
+        /// A map's end is to be announced.
         MapEnding = c"map_ending",
         /// A copy is linked, and the thread that made it is to check whether the map is ending.
         CloneCheck = c"clone_check",
