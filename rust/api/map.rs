@@ -119,7 +119,7 @@ impl<T: Send + Sync + 'static> Map<T> {
         super::check_abi();
         let map = ManuallyDrop::new(map);
         // SAFETY: The object is not dropped, and by the type invariant it goes before the map does.
-        modules::list(unsafe { map.holder() }, module)?;
+        modules::list(unsafe { map.raw().holder() }, module)?;
         // INVARIANT: It is on the list now.
         Ok(Self(map))
     }
@@ -276,7 +276,7 @@ impl ByteMap {
     pub fn new(module: &'static ThisModule, value_size: usize) -> Result<Self> {
         let map = ManuallyDrop::new(storage::map::ByteMap::new(value_size)?);
         // SAFETY: As in `Map::list`.
-        modules::list(unsafe { map.holder() }, module)?;
+        modules::list(unsafe { map.raw().holder() }, module)?;
         // INVARIANT: It is on the list now.
         Ok(Self(map))
     }

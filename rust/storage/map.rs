@@ -70,6 +70,17 @@ impl OwnedMap {
         // SAFETY: By the safety requirements.
         Ok(Self(unsafe { RawMap::new(value_size, values) }?))
     }
+
+    /// The holder of the map, for code that ends maps of any type.
+    ///
+    /// # Safety
+    ///
+    /// This object must not be dropped, nor used after the returned one was dropped.
+    #[inline]
+    pub(crate) unsafe fn holder(&self) -> Self {
+        // INVARIANT: By the safety requirements this object is not the holder any more.
+        Self(self.0)
+    }
 }
 
 impl Deref for OwnedMap {
@@ -154,18 +165,8 @@ impl<T: Send + Sync + 'static> Map<T> {
 
     /// The map without its type.
     #[inline(always)]
-    pub(crate) fn raw(&self) -> &RawMap {
+    pub(crate) fn raw(&self) -> &OwnedMap {
         &self.raw
-    }
-
-    /// The holder of the map, for code that ends maps of any type.
-    ///
-    /// # Safety
-    ///
-    /// This object must not be dropped, nor used after the returned one was dropped.
-    pub(crate) unsafe fn holder(&self) -> OwnedMap {
-        // INVARIANT: By the safety requirements this object is not the holder any more.
-        OwnedMap(self.raw.0)
     }
 
     /// The value of an element of this map.
@@ -316,18 +317,8 @@ impl ByteMap {
 
     /// The map without the type of its values.
     #[inline(always)]
-    pub(crate) fn raw(&self) -> &RawMap {
+    pub(crate) fn raw(&self) -> &OwnedMap {
         &self.raw
-    }
-
-    /// As [`Map::holder`].
-    ///
-    /// # Safety
-    ///
-    /// As [`Map::holder`].
-    pub(crate) unsafe fn holder(&self) -> OwnedMap {
-        // INVARIANT: By the safety requirements this object is not the holder any more.
-        OwnedMap(self.raw.0)
     }
 
     /// The value of the owner with this identity. Takes no lock.

@@ -206,10 +206,10 @@ fn holders() {
     let maps = || runtime().stats.maps.get();
     assert!(maps() == 2);
     // SAFETY: The map is not used again, and not dropped.
-    drop(unsafe { typed.holder() });
+    drop(unsafe { typed.raw().holder() });
     assert!(maps() == 1);
     // SAFETY: As above.
-    drop(unsafe { bytes.holder() });
+    drop(unsafe { bytes.raw().holder() });
     assert!(maps() == 0);
 }
 
