@@ -40,6 +40,7 @@ use crate::{
         },
         rcu::{
             self,
+            GracePeriod,
             Guard,
             RcuPtr, //
         },
@@ -61,7 +62,6 @@ use kernel::{
     error::to_result,
     ffi::{
         c_int,
-        c_ulong,
         c_void, //
     },
     prelude::*,
@@ -289,14 +289,13 @@ impl SharedMap {
 
 impl Drop for SharedMap {
     fn drop(&mut self) {
-        let map = self.0.as_ptr();
         // SAFETY: The object is valid, by the type invariant. The field is not used again: readers
         // that come by the object see no reference, and those that had borrowed the map are gone.
-        let bytes = unsafe { (&raw const (*map).bytes).read() };
+        let bytes = unsafe { (&raw const (*self.0.as_ptr()).bytes).read() };
         // This may sleep, as a task must not do in this module once the map has ended.
         //
-        // SAFETY: The memory is boxed, by the type invariant. Nothing else in it needs a drop.
-        unsafe { shim::ostor_kfree_rcu(map.cast()) };
+        // SAFETY: The object is boxed, by the type invariant. Nothing else in it needs a drop.
+        unsafe { rcu::kfree_rcu(self.0) };
         drop(bytes);
     }
 }
@@ -307,7 +306,7 @@ pub(super) struct Borrowed {
     /// [`None`] only in the drop.
     handle: Option<Pin<KBox<Handle>>>,
     /// The grace period that has begun.
-    grace: c_ulong,
+    grace: GracePeriod,
 }
 
 impl Borrowed {
@@ -315,16 +314,14 @@ impl Borrowed {
     pub(super) fn new(handle: Pin<KBox<Handle>>) -> Self {
         Self {
             handle: Some(handle),
-            // SAFETY: An FFI call with no requirement.
-            grace: unsafe { shim::ostor_begin_grace_period() },
+            grace: GracePeriod::begin(),
         }
     }
 }
 
 impl Drop for Borrowed {
     fn drop(&mut self) {
-        // SAFETY: An FFI call with no requirement but that it may sleep.
-        unsafe { shim::ostor_end_grace_period(self.grace) };
+        self.grace.wait();
         if let Some(handle) = self.handle.take() {
             handle.end();
         }

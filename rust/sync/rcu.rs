@@ -10,11 +10,15 @@ use super::{
     Relaxed,
     Release, //
 };
+use crate::shim;
 use core::ptr::{
     self,
     NonNull, //
 };
-use kernel::bindings;
+use kernel::{
+    bindings,
+    ffi::c_ulong, //
+};
 
 pub(crate) use kernel::sync::rcu::{
     read_lock,
@@ -44,6 +48,34 @@ pub(crate) fn synchronize_rcu() {
 pub(crate) fn synchronize_rcu_expedited() {
     // SAFETY: An FFI call with no requirement but that it may sleep.
     unsafe { bindings::synchronize_rcu_expedited() };
+}
+
+/// A grace period that has begun. Many that began at the same time cost one.
+pub(crate) struct GracePeriod(c_ulong);
+
+impl GracePeriod {
+    /// Begins one. May sleep.
+    pub(crate) fn begin() -> Self {
+        // SAFETY: An FFI call with no requirement.
+        Self(unsafe { shim::ostor_begin_grace_period() })
+    }
+
+    /// Waits for its end. May sleep.
+    pub(crate) fn wait(&self) {
+        // SAFETY: An FFI call with no requirement but that it may sleep.
+        unsafe { shim::ostor_end_grace_period(self.0) };
+    }
+}
+
+/// Frees an object, which is not dropped, after a grace period. May sleep.
+///
+/// # Safety
+///
+/// `object` must come from a [`KBox`](kernel::alloc::KBox). Only readers that have found it already
+/// may use it from now on.
+pub(crate) unsafe fn kfree_rcu<T>(object: NonNull<T>) {
+    // SAFETY: The memory of a `KBox` comes from `kmalloc()`. The rest by the safety requirements.
+    unsafe { shim::ostor_kfree_rcu(object.as_ptr().cast()) };
 }
 
 /// A pointer that readers follow under an RCU guard: `__rcu` in C.
