@@ -100,3 +100,44 @@ sample_mutants() {
 			"$number" "$kind" "$line" "$name"
 	done | sort | awk -F '\t' -v OFS='\t' -v most="$1" '++seen[$3] <= most { print $2, $3, $4, $5 }' | sort
 }
+
+# The lines of model/mutants: the reason for each mutant.
+declare -A REASON=()
+read_known() {
+	local line
+	while read -r line; do
+		case $line in
+		'' | \#*) continue ;;
+		esac
+		[[ $line = *' => '* ]] || die "model/mutants: no reason in \"$line\"."
+		REASON[${line%% => *}]=${line#* => }
+	done <"$PROJECT/model/mutants"
+}
+
+# verdict_of NAME: prints the verdict of model/mutants: nothing, litmus or equivalent.
+verdict_of() {
+	case ${REASON[$1]:-} in
+	'') ;;
+	litmus/*) echo litmus ;;
+	*) echo equivalent ;;
+	esac
+}
+
+# wrong_known: prints each name in model/mutants, and why, that is of no mutant of LIST, or
+# whose litmus test lacks no order.
+wrong_known() {
+	local name reason file
+	local -A listed=()
+	while IFS=$'\t' read -r _ _ _ name; do
+		listed[$name]=1
+	done <"$CACHE/$MUTANTS/LIST"
+	for name in "${!REASON[@]}"; do
+		reason=${REASON[$name]}
+		file=$PROJECT/${reason%%[ ,]*}
+		if [ -z "${listed[$name]:-}" ]; then
+			printf '%s\t%s\n' "$name" "model/mutants has it, and there is no such mutant"
+		elif [[ $reason = litmus/* ]] && ! grep -qsE '^ \* Result: (Sometimes|Always)' "$file"; then
+			printf '%s\t%s\n' "$name" "model/mutants names ${reason%%[ ,]*}, which is no test that lacks an order"
+		fi
+	done
+}
