@@ -21,6 +21,7 @@ mod inside;
 mod lock_order;
 mod mock;
 mod mock_owner;
+mod module_maps;
 #[allow(dead_code, reason = "the torture module uses the rest")]
 #[path = "../torture/probes.rs"]
 mod probes;

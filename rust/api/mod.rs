@@ -18,6 +18,7 @@ mod c;
 pub mod faults;
 mod map;
 mod modules;
+pub(crate) mod numbered;
 mod owner;
 mod reserve;
 

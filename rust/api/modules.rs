@@ -7,6 +7,10 @@
 //! The loader tells when a module has run its exit function, or when its initialisation has failed.
 //! What is left of its maps is then ended, before its text goes.
 
+use super::numbered::{
+    Node,
+    Numbered, //
+};
 use crate::{
     storage::{
         drops,
@@ -21,71 +25,90 @@ use crate::{
         rcu, //
     }, //
 };
+use core::{
+    iter,
+    mem, //
+};
 use kernel::{
     prelude::*,
-    rbtree::{
-        RBTree,
-        RBTreeNodeReservation, //
-    },
     sync::{
         global_lock,
         Arc, //
     }, //
 };
 
+/// The maps of other modules.
+struct Maps {
+    listed: Numbered<Listed>,
+    /// Those that were dropped in the drop of a value, where no map can be waited for.
+    ending: Numbered<Listed>,
+    /// The number of the map of `ending` that was looked at last, or 0.
+    looked_at: u64,
+}
+
 /// A map on the list.
 struct Listed {
     /// The address of its module.
     module: usize,
     map: Arc<OwnedMap>,
-    /// Whether it was dropped in the drop of a value, where no map can be waited for.
-    is_left: bool,
 }
 
 global_lock! {
     // SAFETY: `EndWithModule::listen` initialises it, before another module can use this one.
-    unsafe(uninit) static LISTED: Mutex<Option<RBTree<u64, Listed>>> = None;
+    unsafe(uninit) static MAPS: Mutex<Maps> = Maps {
+        listed: Numbered::new(),
+        ending: Numbered::new(),
+        looked_at: 0,
+    };
 }
 
-/// The first map above number `after` for which `wanted` holds. Not generic, so that the search of the
-/// tree is compiled once.
-#[inline(never)]
-fn next(after: u64, wanted: &dyn Fn(&Listed) -> bool) -> Option<Arc<OwnedMap>> {
-    let listed = LISTED.lock();
-    let mut maps = listed.as_ref()?.iter();
-    Some(
-        maps.find(|(&id, map)| id > after && wanted(map))?
-            .1
-            .map
-            .clone(),
-    )
+impl Maps {
+    /// The first map of `module` above number `after`.
+    fn next(&self, after: u64, module: usize) -> Option<Arc<OwnedMap>> {
+        let next_of = |maps: &Numbered<Listed>| {
+            iter::successors(maps.next(after), |(id, _)| maps.next(*id))
+                .find(|(_, listed)| listed.module == module)
+                .map(|(_, listed)| listed.map.clone())
+        };
+        let both = [next_of(&self.listed), next_of(&self.ending)];
+        both.into_iter().flatten().min_by_key(|map| map.id())
+    }
+
+    /// Looks at one of `ending`, at each in turn. Takes it off if it has ended.
+    fn take_gone(&mut self) -> Option<Node<Listed>> {
+        let (id, listed) = self.ending.next(mem::take(&mut self.looked_at))?;
+        self.looked_at = id;
+        if listed.map.is_gone() {
+            return self.ending.remove(id);
+        }
+        None
+    }
 }
 
 /// Takes a map off the list. Waits until it has ended, unless it had been taken off before.
 fn take(id: u64) {
-    let node = LISTED
-        .lock()
-        .as_mut()
-        .and_then(|maps| maps.remove_node(&id));
+    let node = {
+        let mut maps = MAPS.lock();
+        maps.listed.remove(id).or_else(|| maps.ending.remove(id))
+    };
     // Waits, and that without the lock.
     drop(node);
 }
 
 /// Puts a map of `module` on the list. Ends the map if that fails. May sleep.
 pub(super) fn list(map: OwnedMap, module: &ThisModule) -> Result {
-    // Maps that were dropped in drops of values are freed here, so that they do not pile up.
-    while let Some(gone) = next(0, &|other| other.is_left && other.map.is_gone()) {
-        take(gone.id());
-    }
+    let id = map.id();
     let listed = Listed {
         module: module.as_ptr() as usize,
         map: Arc::new(map, GFP_KERNEL)?,
-        is_left: false,
     };
-    let place = RBTreeNodeReservation::new(GFP_KERNEL)?;
-    let node = place.into_node(listed.map.id(), listed);
-    // There is no other map with that number.
-    let _ = LISTED.lock().get_or_insert_with(RBTree::new).insert(node);
+    let node = Node::new(id, listed, GFP_KERNEL)?;
+    // So that those that were dropped in drops of values do not pile up.
+    let _gone = {
+        let mut maps = MAPS.lock();
+        maps.listed.insert(node);
+        [maps.take_gone(), maps.take_gone()]
+    };
     Ok(())
 }
 
@@ -99,12 +122,9 @@ pub(super) fn end(map: &RawMap) {
         return take(map.id());
     }
     map.begin_end();
-    if let Some(listed) = LISTED
-        .lock()
-        .as_mut()
-        .and_then(|maps| maps.get_mut(&map.id()))
-    {
-        listed.is_left = true;
+    let mut maps = MAPS.lock();
+    if let Some(node) = maps.listed.remove(map.id()) {
+        maps.ending.insert(node);
     }
 }
 
@@ -119,7 +139,7 @@ impl EndWithModule {
     /// To be called once, before another module can use this one.
     pub(crate) unsafe fn listen() -> impl PinInit<GoingNotifier<Self>, Error> {
         // SAFETY: By the contract.
-        unsafe { LISTED.init() };
+        unsafe { MAPS.init() };
         GoingNotifier::register()
     }
 }
@@ -132,11 +152,10 @@ impl Going for EndWithModule {
     /// stored in a map that has ended. The drops may also make new maps, which have higher numbers, and
     /// which end in a round of their own.
     ///
-    /// A copy of a value that is being made meanwhile is not waited for. That is done in an RCU read
-    /// section, and `free_module()` waits for a grace period before it frees the text.
+    /// A copy of a value that is being made meanwhile is not waited for. That is done in an RCU
+    /// read section, and `free_module()` waits for a grace period before it frees the text.
     fn going(module: &ThisModule) {
-        let address = module.as_ptr() as usize;
-        let next = |after| next(after, &|map: &Listed| map.module == address);
+        let next = |after| MAPS.lock().next(after, module.as_ptr() as usize);
         let (mut ended, mut forgotten) = (0, 0u32);
         loop {
             let mut refusing = ended;

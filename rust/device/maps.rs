@@ -8,17 +8,16 @@ use super::{
     map::DeviceMap,
     Arg, //
 };
-use crate::uapi::{
-    ostor_listed_map,
-    ostor_map_list, //
+use crate::{
+    api::numbered::Numbered,
+    uapi::{
+        ostor_listed_map,
+        ostor_map_list, //
+    }, //
 };
 use kernel::{
     prelude::*,
-    rbtree::{
-        RBTree,
-        RBTreeNode,
-        RBTreeNodeReservation, //
-    },
+    rbtree::RBTreeNodeReservation,
     sync::{
         global_lock,
         Arc, //
@@ -27,7 +26,7 @@ use kernel::{
 
 global_lock! {
     // SAFETY: `init` is called before the device is registered.
-    unsafe(uninit) static MAPS: Mutex<Option<RBTree<u64, Arc<DeviceMap>>>> = None;
+    unsafe(uninit) static MAPS: Mutex<Numbered<Arc<DeviceMap>>> = Numbered::new();
 }
 
 /// Makes the list usable.
@@ -51,10 +50,9 @@ impl Place {
 
     /// Lists `map`, from which on it is listed, and programs find it, until [`remove`]. May sleep.
     pub(super) fn list(self, map: Arc<DeviceMap>) {
-        let node: RBTreeNode<_, _> = self.0.into_node(map.raw().id(), map.clone());
+        let node = self.0.into_node(map.raw().id(), map.clone());
         let mut maps = MAPS.lock();
-        // There is no other map with that number.
-        let _ = maps.get_or_insert_with(RBTree::new).insert(node);
+        maps.insert(node);
         // SAFETY: The lock is held, and the map was not published before.
         unsafe { map.shared.publish() };
     }
@@ -64,10 +62,9 @@ impl Place {
 pub(super) fn remove(id: u64) -> Option<Arc<DeviceMap>> {
     let node = {
         let mut maps = MAPS.lock();
-        let maps = maps.as_mut()?;
         // SAFETY: The lock is held, and `Place::list` has published the map.
-        unsafe { maps.get(&id)?.shared.unpublish() };
-        maps.remove_node(&id)?
+        unsafe { maps.get(id)?.shared.unpublish() };
+        maps.remove(id)?
     };
     // Frees memory, and that without the lock.
     Some(node.to_key_value().1)
@@ -96,6 +93,5 @@ pub(super) fn list(arg: &Arg) -> Result {
 /// The map with the lowest number above `after`.
 fn next(after: u64) -> Option<ostor_listed_map> {
     let maps = MAPS.lock();
-    let cursor = maps.as_ref()?.cursor_lower_bound(&after.checked_add(1)?)?;
-    Some(info::listed(cursor.current().1))
+    Some(info::listed(maps.next(after)?.1))
 }
