@@ -26,6 +26,7 @@ use crate::{
     }, //
 };
 use core::{
+    ffi::CStr,
     iter,
     mem, //
 };
@@ -154,7 +155,7 @@ impl Going for EndWithModule {
     ///
     /// A copy of a value that is being made meanwhile is not waited for. That is done in an RCU
     /// read section, and `free_module()` waits for a grace period before it frees the text.
-    fn going(module: &ThisModule) {
+    fn going(module: &ThisModule, name: &CStr) {
         let next = |after| MAPS.lock().next(after, module.as_ptr() as usize);
         let (mut ended, mut forgotten) = (0, 0u32);
         loop {
@@ -180,7 +181,9 @@ impl Going for EndWithModule {
             take(map.id());
         }
         if forgotten != 0 {
-            pr_notice!("a module has gone and left {forgotten} maps, which were ended for it\n");
+            pr_notice!(
+                "module {name:?} has gone and left {forgotten} maps, which were ended for it\n"
+            );
         }
     }
 }

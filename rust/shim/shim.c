@@ -240,6 +240,11 @@ void ostor_module_notifier_detach(struct notifier_block *block)
 	unregister_module_notifier(block);
 }
 
+const char *ostor_module_name(struct module *module)
+{
+	return module_name(module);
+}
+
 int ostor_module_users(void)
 {
 #if defined(MODULE) && defined(CONFIG_MODULE_UNLOAD)

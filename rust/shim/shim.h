@@ -66,6 +66,8 @@ void ostor_irq_restore(unsigned long flags);
 /* References to this module. Most are open files. */
 int ostor_module_users(void);
 
+const char *ostor_module_name(struct module *module);
+
 /* Has the loader call @block, or no more. May sleep. Does nothing without CONFIG_MODULES. */
 int ostor_module_notifier_attach(struct notifier_block *block);
 void ostor_module_notifier_detach(struct notifier_block *block);

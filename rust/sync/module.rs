@@ -5,6 +5,7 @@
 use super::deferred;
 use crate::shim;
 use core::{
+    ffi::CStr,
     marker::PhantomData,
     ptr, //
 };
@@ -44,9 +45,9 @@ impl Drop for WaitForUsers {
 
 /// What is done when another module goes.
 pub(crate) trait Going {
-    /// The exit function of the module has returned, or its initialisation has failed. Its memory is
-    /// freed after this returns. May sleep.
-    fn going(module: &ThisModule);
+    /// The exit function of the module has returned, or its initialisation has failed. Its memory
+    /// is freed after this returns. May sleep.
+    fn going(module: &ThisModule, name: &CStr);
 }
 
 /// Has the loader call `T::going()` for each module that goes, until it is dropped. The drop may sleep.
@@ -97,8 +98,11 @@ impl<T: Going> GoingNotifier<T> {
         module: *mut c_void,
     ) -> c_int {
         if state == bindings::module_state_MODULE_STATE_GOING as usize {
+            let module = module.cast();
+            // SAFETY: By the safety requirements. The name is a part of the module.
+            let name = unsafe { CStr::from_char_ptr(shim::ostor_module_name(module)) };
             // SAFETY: By the safety requirements.
-            T::going(&unsafe { ThisModule::from_ptr(module.cast()) });
+            T::going(&unsafe { ThisModule::from_ptr(module) }, name);
         }
         bindings::NOTIFY_DONE as c_int
     }
