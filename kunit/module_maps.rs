@@ -13,8 +13,12 @@ mod tests {
             Mode,
             OwnerSlot, //
         },
+        owner::socket,
         storage::runtime::Runtime,
-        sync::rcu, //
+        sync::{
+            compat::EOPNOTSUPP,
+            rcu, //
+        }, //
     };
 
     /// This module.
@@ -43,6 +47,14 @@ mod tests {
         assert!(maps.get() == before + 2 + 1);
         let _third = new()?;
         assert!(maps.get() == before + 3);
+        Ok(())
+    }
+
+    #[test]
+    fn maps_that_clone_need_the_hooks_of_accepted_sockets() -> Result {
+        let new = || Map::<u64>::new_cloning(this_module()).map(drop);
+        assert!(socket::without_clones(new) == Err(EOPNOTSUPP));
+        assert!(new() == socket::check_clones());
         Ok(())
     }
 }

@@ -45,10 +45,7 @@ use crate::{
             Values, //
         }, //
     },
-    sync::{
-        compat::EOPNOTSUPP,
-        rcu, //
-    }, //
+    sync::rcu, //
 };
 use core::{
     ops::ControlFlow,
@@ -366,8 +363,8 @@ unsafe extern "C" fn __owner_storage_map_create_cloning(
     copy: owner_storage_copy_t,
     module: *mut bindings::module,
 ) -> *mut ostor_map {
-    if !socket::clones() {
-        return EOPNOTSUPP.to_ptr();
+    if let Err(err) = socket::check_clones() {
+        return err.to_ptr();
     }
     let values = Values {
         drop,

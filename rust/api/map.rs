@@ -26,7 +26,6 @@ use crate::{
         walk::Cursor, //
     },
     sync::{
-        compat::EOPNOTSUPP,
         deferred,
         rcu, //
     }, //
@@ -109,7 +108,7 @@ impl<T: Send + Sync + 'static> Map<T> {
     where
         T: Clone,
     {
-        check_clones()?;
+        socket::check_clones()?;
         Self::list(storage::map::Map::new_cloning()?, module)
     }
 
@@ -209,16 +208,6 @@ impl<T: Send + Sync + 'static> Map<Arc<T>> {
     /// The owner's value with a reference of the caller's own, which may sleep while it has it.
     pub fn hold(&self, owner: &impl Owner) -> Option<Arc<T>> {
         self.get(owner, &rcu::read_lock()).cloned()
-    }
-}
-
-/// Fails if accepted sockets inherit nothing on this kernel.
-#[inline(never)]
-fn check_clones() -> Result {
-    if socket::clones() {
-        Ok(())
-    } else {
-        Err(EOPNOTSUPP)
     }
 }
 

@@ -48,7 +48,6 @@ use crate::{
     },
     storage::owner::Owner,
     sync::{
-        compat::EOPNOTSUPP,
         fault::{
             self,
             Site, //
@@ -149,8 +148,8 @@ impl Handle {
         if req.flags & !map::FLAGS != 0 || req.reserved != 0 {
             return Err(EINVAL);
         }
-        if req.flags & uapi::OSTOR_MAP_CLONE != 0 && !socket::clones() {
-            return Err(EOPNOTSUPP);
+        if req.flags & uapi::OSTOR_MAP_CLONE != 0 {
+            socket::check_clones()?;
         }
         let name = Name::of_map(req.name)?;
         let place = maps::Place::new()?;

@@ -48,6 +48,7 @@ use crate::{
         runtime::Runtime, //
     },
     sync::{
+        compat::EOPNOTSUPP,
         counter::Counter,
         fault::{
             self,
@@ -177,8 +178,27 @@ pub(crate) fn shared() -> u64 {
 }
 
 /// Whether accepted sockets inherit on this kernel.
-pub(crate) fn clones() -> bool {
+pub(super) fn clones() -> bool {
     CLONES.load(Relaxed)
+}
+
+/// Fails with `EOPNOTSUPP` if accepted sockets inherit nothing on this kernel.
+#[inline(never)]
+pub(crate) fn check_clones() -> Result {
+    if clones() {
+        Ok(())
+    } else {
+        Err(EOPNOTSUPP)
+    }
+}
+
+/// Runs `body` as on a kernel where accepted sockets inherit nothing.
+#[cfg(OSTOR_TEST)]
+pub(crate) fn without_clones<R>(body: impl FnOnce() -> R) -> R {
+    let before = CLONES.xchg(false, Relaxed);
+    let result = body();
+    CLONES.store(before, Relaxed);
+    result
 }
 
 /// The cookie of the socket at `socket`, which must be valid; 0 if it has none yet.
