@@ -207,7 +207,7 @@ pub(super) enum Left {
 /// # Invariants
 ///
 /// The pointer is that of a boxed `BpfMap`, which this object owns.
-pub(super) struct SharedMap(NonNull<BpfMap>);
+pub(crate) struct SharedMap(NonNull<BpfMap>);
 
 // SAFETY: A `ByteMap` may be used and dropped on any thread, and the rest is atomic, or changed
 // under a lock.
@@ -218,7 +218,7 @@ unsafe impl Sync for SharedMap {}
 impl SharedMap {
     /// The map that `new` makes, with the file's reference. `new` is called when nothing else can
     /// fail. May sleep.
-    pub(super) fn new(new: impl FnOnce() -> Result<ByteMap>) -> Result<Self> {
+    pub(crate) fn new(new: impl FnOnce() -> Result<ByteMap>) -> Result<Self> {
         let memory = KBox::new_uninit(GFP_KERNEL)?;
         let bytes = new()?;
         let map = KBox::write(
