@@ -41,18 +41,21 @@ impl Entries {
         self.count
     }
 
-    /// Whether there is no room for another entry.
-    pub(super) fn is_full(&self) -> bool {
-        self.count >= self.capacity
-    }
-
-    /// Writes an entry, and lets other threads run. May sleep.
-    #[inline(always)]
-    pub(super) fn push<T: AsBytes>(&mut self, entry: &T) -> Result {
-        append(&mut self.next, entry.as_bytes())?;
-        self.count += 1;
-        deferred::cond_resched();
-        Ok(())
+    /// Writes the entries that `next` returns, as many as there is room for. Returns the listing's
+    /// `done`: 1 once `next` returns [`None`], else 0. May sleep.
+    pub(super) fn fill<T: AsBytes>(
+        &mut self,
+        mut next: impl FnMut() -> Result<Option<T>>,
+    ) -> Result<u32> {
+        while self.count < self.capacity {
+            let Some(entry) = next()? else {
+                return Ok(1);
+            };
+            append(&mut self.next, entry.as_bytes())?;
+            self.count += 1;
+            deferred::cond_resched();
+        }
+        Ok(0)
     }
 }
 

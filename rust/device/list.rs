@@ -45,15 +45,13 @@ pub(super) fn list(handle: &Handle, arg: &Arg) -> Result {
         bucket: req.pos,
         seq: req.seq,
     };
-    req.done = 0;
-    while !entries.is_full() {
-        let Some(entry) = next(map, &mut cursor, &mut value) else {
-            req.done = 1;
-            break;
-        };
-        entries.push(&entry)?;
-        entries::append(&mut values, &value)?;
-    }
+    req.done = entries.fill(|| {
+        let entry = next(map, &mut cursor, &mut value);
+        if entry.is_some() {
+            entries::append(&mut values, &value)?;
+        }
+        Ok(entry)
+    })?;
     req.count = entries.count();
     req.pos = cursor.bucket;
     req.seq = cursor.seq;

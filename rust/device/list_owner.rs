@@ -33,15 +33,11 @@ pub(super) fn list(arg: &Arg) -> Result {
     }
     let runtime = Runtime::get().ok_or(ENODEV)?;
     let owner = resolve(&req.owner)?;
-    req.done = 0;
-    while !entries.is_full() {
-        let Some(entry) = next(runtime, owner.as_ref().id(), req.after) else {
-            req.done = 1;
-            break;
-        };
-        req.after = entry.map_id;
-        entries.push(&entry)?;
-    }
+    req.done = entries.fill(|| {
+        let entry = next(runtime, owner.as_ref().id(), req.after);
+        req.after = entry.as_ref().map_or(req.after, |entry| entry.map_id);
+        Ok(entry)
+    })?;
     req.count = entries.count();
     arg.write(&req)
 }

@@ -77,15 +77,11 @@ pub(super) fn list(arg: &Arg) -> Result {
     if req.reserved != 0 {
         return Err(EINVAL);
     }
-    req.done = 0;
-    while !entries.is_full() {
-        let Some(entry) = next(req.after) else {
-            req.done = 1;
-            break;
-        };
-        req.after = entry.id;
-        entries.push(&entry)?;
-    }
+    req.done = entries.fill(|| {
+        let entry = next(req.after);
+        req.after = entry.as_ref().map_or(req.after, |entry| entry.id);
+        Ok(entry)
+    })?;
     req.count = entries.count();
     arg.write(&req)
 }
