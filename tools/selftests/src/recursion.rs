@@ -99,20 +99,12 @@ fn an_unlinking_under_a_held_lock_is_finished_later() -> Result<()> {
     Ok(())
 }
 
-/// An operation on the calling thread's element.
-fn own(kind: OpKind, map: &Map, seed: u64) -> Op<'_> {
-    Op {
-        kind,
-        mode: Mode::Any,
-        map,
-        owner: Owner::Current,
-        seed,
-    }
-}
-
 fn both_create_one_element() -> Result<()> {
     let (map, torture) = (new_map()?, TortureDevice::open()?);
-    let (outer, inner) = (own(OpKind::Create, &map, 1), own(OpKind::Create, &map, 2));
+    let (outer, inner) = (
+        Op::own(OpKind::Create, &map, 1),
+        Op::own(OpKind::Create, &map, 2),
+    );
     let outcome = Recursion {
         outer,
         inner,
@@ -130,7 +122,10 @@ fn both_create_one_element() -> Result<()> {
 fn an_outer_operation_that_does_not_pass_the_point() -> Result<()> {
     let (map, torture) = (new_map()?, TortureDevice::open()?);
     map.update(Owner::Current, &[], Mode::Any)?;
-    let (outer, inner) = (own(OpKind::Lookup, &map, 0), own(OpKind::Delete, &map, 0));
+    let (outer, inner) = (
+        Op::own(OpKind::Lookup, &map, 0),
+        Op::own(OpKind::Delete, &map, 0),
+    );
     for point in [Point::Storage, Point::Bucket, Point::Both] {
         let outcome = Recursion {
             outer,
@@ -148,8 +143,8 @@ fn an_outer_operation_that_does_not_pass_the_point() -> Result<()> {
 /// A create inside a create, in the same map.
 fn valid(map: &Map) -> ostor_recurse {
     ostor_recurse {
-        outer: own(OpKind::Create, map, 1).to_uapi(),
-        inner: own(OpKind::Create, map, 2).to_uapi(),
+        outer: Op::own(OpKind::Create, map, 1).to_uapi(),
+        inner: Op::own(OpKind::Create, map, 2).to_uapi(),
         point: Point::None as u32,
         ..ostor_recurse::default()
     }

@@ -46,7 +46,18 @@ pub struct Op<'a> {
     pub seed: u64,
 }
 
-impl Op<'_> {
+impl<'a> Op<'a> {
+    /// An operation on the calling thread's element. An update stores in any case.
+    pub fn own(kind: OpKind, map: &'a Map, seed: u64) -> Self {
+        Self {
+            kind,
+            mode: Mode::Any,
+            map,
+            owner: Owner::Current,
+            seed,
+        }
+    }
+
     /// Runs the operation from this process.
     pub fn run(&self) -> Result<()> {
         let value = &self.seed.to_ne_bytes();

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use ostor::device::{Map, Mode, Owner};
+use ostor::device::Map;
 use ostor::sys::sched;
 use ostor::torture::{Op, OpKind, TortureDevice};
 
@@ -46,14 +46,8 @@ pub(crate) fn run(
     time: Duration,
 ) -> Result<OpCounts> {
     let run = |kind| {
-        let op = Op {
-            kind,
-            mode: Mode::Any,
-            map,
-            owner: Owner::Current,
-            seed: 1,
-        };
-        op.run_behind_counter(device, is_counted)
+        Op::own(kind, map, 1)
+            .run_behind_counter(device, is_counted)
             .unwrap_or_else(|error| Err(error.errno()))
     };
     let threads = cpus

@@ -9,7 +9,7 @@
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use ostor::device::{Map, Mode, Owner};
+use ostor::device::{Map, Owner};
 use ostor::torture::{self, Op, OpKind, Point, Recursion, TortureDevice};
 
 use super::row::{Row, Wanted};
@@ -22,21 +22,14 @@ const DIFFERS: &str = "the driver runs one operation inside another, so the thre
 pub(super) fn run() -> Result<Row> {
     let device = TortureDevice::open()?;
     let (a, b) = (Map::create(8)?, Map::create(8)?);
-    let own = |kind, map, seed| Op {
-        kind,
-        mode: Mode::Any,
-        map,
-        owner: Owner::Current,
-        seed,
-    };
     let (mut delete_errors, mut other_errors) = (0, 0);
     for inner in [
-        own(OpKind::Create, &a, 1),
-        own(OpKind::Delete, &a, 0),
-        own(OpKind::Create, &b, 1),
+        Op::own(OpKind::Create, &a, 1),
+        Op::own(OpKind::Delete, &a, 0),
+        Op::own(OpKind::Create, &b, 1),
     ] {
         let outcome = Recursion {
-            outer: own(OpKind::Update, &a, 200),
+            outer: Op::own(OpKind::Update, &a, 200),
             inner,
             point: Point::None,
             context: torture::Context::Task,
