@@ -45,8 +45,8 @@ mod tests {
         stats.sum(|here| &here.deferred) == stats.finished.get()
     }
 
-    /// Waits `ms` milliseconds at most until `is_so` returns true, and calls `pause` again and again
-    /// meanwhile. Returns whether it did.
+    /// Waits `ms` milliseconds at most until `is_so` returns true, and calls `pause` again and
+    /// again meanwhile. Returns whether it did.
     fn becomes(ms: u64, pause: fn(), is_so: impl Fn() -> bool) -> bool {
         let watch = Stopwatch::start();
         while watch.elapsed_ns() < ms * 1_000_000 {

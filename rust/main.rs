@@ -127,8 +127,8 @@ impl kernel::InPlaceModule for OwnerStorage {
         };
         let watermarks =
             storage::pending::Watermarks::new(params::pending_hurry(), params::pending_limit());
-        // The hooks come before the device, so that no owner with a value dies unnoticed. Fields are
-        // initialised in this order, and dropped in the order of the type.
+        // The hooks come before the device, so that no owner with a value dies unnoticed. Fields
+        // are initialised in this order, and dropped in the order of the type.
         try_pin_init!(Self {
             runtime: storage::runtime::Running::start(sizes, watermarks)?,
             #[cfg(OSTOR_TEST)]

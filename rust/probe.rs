@@ -3,8 +3,8 @@
 //! Calls all of the API that is not the torture module's alone, and has the examples in its
 //! documentation.
 //!
-//! This crate is compiled as another module's would be, and not linked. What its object refers to of
-//! `owner_storage`'s is exported.
+//! This crate is compiled as another module's would be, and not linked. What its object refers to
+//! of `owner_storage`'s is exported.
 
 use kernel::{
     prelude::*,

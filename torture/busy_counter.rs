@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guard against recursion that BPF task and cgroup storage had before rqspinlock: a counter per
-//! CPU, which refuses the second operation on that CPU.
+//! The guard against recursion that BPF task and cgroup storage had before rqspinlock: a counter
+//! per CPU, which refuses the second operation on that CPU.
 //!
 //! The counter cannot tell recursion from a task that was preempted during an operation. So it also
 //! refuses operations that would not have deadlocked. The torture compares it with rqspinlock.
@@ -16,8 +16,8 @@ pub(crate) struct Section {
 }
 
 impl Section {
-    /// Begins an operation. Returns [`None`] if it is `counted`, and this CPU has another one that is
-    /// counted. Any context.
+    /// Begins an operation. Returns [`None`] if it is `counted`, and this CPU has another one that
+    /// is counted. Any context.
     ///
     /// Disables migration until the drop. Does not disable preemption.
     pub(crate) fn enter(counted: bool) -> Option<Self> {

@@ -29,7 +29,8 @@ pub(crate) enum Context {
     Ipi = shim::OSTOR_CONTEXT_IPI as isize,
     /// An NMI.
     Nmi = shim::OSTOR_CONTEXT_NMI as isize,
-    /// A kprobe in owner_storage, where the CPU holds a lock of the storage and is about to release it.
+    /// A kprobe in owner_storage, where the CPU holds a lock of the storage and is about to release
+    /// it.
     Kprobe = shim::OSTOR_CONTEXT_KPROBE as isize,
     /// The tracepoint `sched_switch`, with the run queue's lock held.
     RunQueue = shim::OSTOR_CONTEXT_RUN_QUEUE as isize,
@@ -52,8 +53,8 @@ pub(crate) const MIN_PERIOD_NS: u64 = 100_000;
 /// argument of `inside` is whether it was called in `context`, since an interrupt can be handled in
 /// another one.
 ///
-/// When this returns, no call of `inside` is left. Fails with `EOPNOTSUPP` if this kernel has no such
-/// context, and with `EBUSY` if another caller uses it. May sleep.
+/// When this returns, no call of `inside` is left. Fails with `EOPNOTSUPP` if this kernel has no
+/// such context, and with `EBUSY` if another caller uses it. May sleep.
 pub(crate) fn run_in<R>(
     context: Context,
     cpus: u64,

@@ -204,8 +204,8 @@ impl Session {
 /// A process writes `socket` or `task` to it for values, or `socket-hook` or `task-hook` for a hook
 /// that only counts: once, since there is one session in a life of the module. Or a task writes
 /// `self-first` or `self-later` for a value of its own, which is its first one or not, or
-/// `self-none` for none. Then it writes `self-again`, any number of times. A read returns the numbers
-/// of creations that have succeeded and failed.
+/// `self-none` for none. Then it writes `self-again`, any number of times. A read returns the
+/// numbers of creations that have succeeded and failed.
 pub(crate) type File = Scope<Mutex<Option<Session>>>;
 
 /// Makes the file.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Lock cycles of several CPUs, and a CPU that holds a lock too long. Measures how long the CPUs that
-//! wait take to get an error.
+//! Lock cycles of several CPUs, and a CPU that holds a lock too long. Measures how long the CPUs
+//! that wait take to get an error.
 
 use crate::{
     arg::Arg,
@@ -51,8 +51,8 @@ const NS_PER_MS: u64 = 1_000_000;
 /// Set while a lock cycle is being made; at most one at a time.
 static IS_TAKEN: Atomic<bool> = Atomic::new(false);
 
-/// Allows its holder to make a cycle. There is one at a time: two cycles would each wait for CPUs that
-/// the other one occupies.
+/// Allows its holder to make a cycle. There is one at a time: two cycles would each wait for CPUs
+/// that the other one occupies.
 struct Exclusive;
 
 impl Exclusive {
@@ -165,8 +165,8 @@ impl Cycle {
         Ok(())
     }
 
-    /// Makes the cycle. Returns how many updates of the bystander's element have succeeded and failed
-    /// meanwhile.
+    /// Makes the cycle. Returns how many updates of the bystander's element have succeeded and
+    /// failed meanwhile.
     fn run(&self, cpus: &[u32]) -> Result<(u64, u64)> {
         let (mut ok, mut failed) = (0, 0);
         let each = |cpu: u32, _: &Stop| self.take_part(cpu);
@@ -245,9 +245,9 @@ impl Cycle {
         is_cycle
     }
 
-    /// Updates the element of another CPU's owner, for whose lock this CPU has to wait, and measures
-    /// how long that takes. The interrupts are off: after a long wait the scheduler would run other
-    /// tasks, for as long, before the clock is read.
+    /// Updates the element of another CPU's owner, for whose lock this CPU has to wait, and
+    /// measures how long that takes. The interrupts are off: after a long wait the scheduler would
+    /// run other tasks, for as long, before the clock is read.
     fn wait_for(&self, place: &Place, owner: &OwnerSlot) {
         let result = with_irqs_off(|| {
             let start = clock::now_ns();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `/dev/owner_storage_torture`. `include/uapi/linux/owner_storage_torture.h` says what each command
-//! does.
+//! `/dev/owner_storage_torture`. `include/uapi/linux/owner_storage_torture.h` says what each
+//! command does.
 
 #[cfg(OSTOR_TEST)]
 use crate::{

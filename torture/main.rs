@@ -3,8 +3,8 @@
 //! Torture of owner-attached storage: runs its operations in every context, inside one another, in
 //! lock cycles, and measures them.
 //!
-//! It reaches the subsystem by [`owner_storage::api`], [`owner_storage::device`] and the tracepoints,
-//! as any other module could. `/dev/owner_storage_torture` takes its commands.
+//! It reaches the subsystem by [`owner_storage::api`], [`owner_storage::device`] and the
+//! tracepoints, as any other module could. `/dev/owner_storage_torture` takes its commands.
 
 #![crate_name = "owner_storage_torture"]
 

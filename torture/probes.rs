@@ -2,8 +2,8 @@
 
 //! Code that runs inside operations, at the tracepoints of owner_storage and inside the allocator.
 //!
-//! The probes of [`Probes`] stay attached. To attach and detach them takes grace periods, which is too
-//! long for each of many operations.
+//! The probes of [`Probes`] stay attached. To attach and detach them takes grace periods, which is
+//! too long for each of many operations.
 
 use crate::{
     shim,
@@ -149,8 +149,8 @@ impl Probes {
         KBox::pin_init(probes, GFP_KERNEL)
     }
 
-    /// Waits until no other task uses the probes. Attaches those of the tracepoints, unless they are
-    /// attached. May sleep.
+    /// Waits until no other task uses the probes. Attaches those of the tracepoints, unless they
+    /// are attached. May sleep.
     pub(crate) fn session(&self) -> Result<Session<'_>> {
         let mut session = Session {
             probes: self,
@@ -245,15 +245,16 @@ unsafe extern "C" fn fire_alloc(data: *mut c_void) {
     }
 }
 
-/// Runs `body`. Meanwhile `listen` is called with the owner's address at every `event` on any CPU: in
-/// the context of the event, with the locks held that it names. May sleep; `listen` must not.
+/// Runs `body`. Meanwhile `listen` is called with the owner's address at every `event` on any CPU:
+/// in the context of the event, with the locks held that it names. May sleep; `listen` must not.
 pub(crate) fn with_listener<R>(
     event: Event,
     listen: &(dyn Fn(usize) + Sync),
     body: impl FnOnce() -> R,
 ) -> Result<R> {
     let data = ptr::from_ref(&listen).cast_mut().cast::<c_void>();
-    // SAFETY: `on_event` has the events' prototype, and `listen` lives until it is unregistered below.
+    // SAFETY: `on_event` has the events' prototype, and `listen` lives until it is unregistered
+    // below.
     to_result(unsafe { shim::ostor_event_register(event as u32, Some(on_event), data) })?;
     let result = body();
     // SAFETY: Undoes the registration above.

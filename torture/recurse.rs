@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Recursion: an operation inside another one, at a tracepoint or in the allocator, in any context that
-//! can interrupt the outer one there.
+//! Recursion: an operation inside another one, at a tracepoint or in the allocator, in any context
+//! that can interrupt the outer one there.
 
 use crate::{
     arg::Arg,
@@ -57,8 +57,8 @@ impl Inner {
         self.fired.add(1);
     }
 
-    /// Runs `body`, with a function that runs `op` as the inner operation, in its context. May sleep;
-    /// that function must not.
+    /// Runs `body`, with a function that runs `op` as the inner operation, in its context. May
+    /// sleep; that function must not.
     pub(crate) fn with<R>(
         &self,
         op: &(dyn Fn() -> Result + Sync),
@@ -67,7 +67,8 @@ impl Inner {
         let Some(context) = self.context else {
             return Ok(body(&|| self.note(op)));
         };
-        // An idle CPU may handle an IPI without an interrupt. What matters is that it is another CPU.
+        // An idle CPU may handle an IPI without an interrupt. What matters is that it is another
+        // CPU.
         let inside = |is_there| {
             if is_there || context == Context::Ipi {
                 self.note(op);
@@ -108,7 +109,8 @@ pub(crate) fn recurse(handle: &Handle, arg: &Arg) -> Result {
         return Err(EINVAL);
     }
     if is_drop {
-        // Fails if there is no such context. The kworker that drops the value could not return that.
+        // Fails if there is no such context. The kworker that drops the value could not return
+        // that.
         inner.with(&|| Ok(()), |_| ())?;
         let inner = Arc::new(inner, GFP_KERNEL)?;
         req.outer.result = code(recurse_drop::recurse(&outer, &inner)?);
@@ -166,8 +168,8 @@ fn run_at(
     Ok(session.with_probe(event, at, &mut run_inner, run_outer))
 }
 
-/// An element that shares a bucket with another owner's. It is deleted where that bucket's lock is to
-/// be taken.
+/// An element that shares a bucket with another owner's. It is deleted where that bucket's lock is
+/// to be taken.
 struct Helper<'a> {
     map: &'a ByteMap,
     /// The last one has the element. The others do not share the bucket.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the torture module shares with `rust/sync` as source, under the same names: no module exports
-//! it.
+//! What the torture module shares with `rust/sync` as source, under the same names: no module
+//! exports it.
 
 #[allow(dead_code, reason = "owner_storage uses the rest")]
 #[path = "../rust/sync/clock.rs"]

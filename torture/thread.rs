@@ -32,11 +32,11 @@ impl Stop {
     }
 }
 
-/// Runs `body`, and meanwhile `each` in a thread on each CPU of `cpus`. Then asks the threads to return
-/// by the [`Stop`], which `each` must check, and waits until they have. May sleep.
+/// Runs `body`, and meanwhile `each` in a thread on each CPU of `cpus`. Then asks the threads to
+/// return by the [`Stop`], which `each` must check, and waits until they have. May sleep.
 ///
-/// No `each` begins before the last thread runs: one that occupies its CPU for long, with interrupts
-/// off, might delay the start of the next thread.
+/// No `each` begins before the last thread runs: one that occupies its CPU for long, with
+/// interrupts off, might delay the start of the next thread.
 pub(crate) fn with_threads<R>(
     cpus: &[u32],
     each: &(dyn Fn(u32, &Stop) + Sync),
@@ -123,8 +123,9 @@ impl Drop for Threads<'_> {
     fn drop(&mut self) {
         self.stop.0.store(true, Relaxed);
         for task in &self.tasks {
-            // SAFETY: By the type invariant this is a kernel thread that was not stopped. One that has
-            // not begun never will, and one that has returned from its work waits to be stopped.
+            // SAFETY: By the type invariant this is a kernel thread that was not stopped. One that
+            // has not begun never will, and one that has returned from its work waits to be
+            // stopped.
             unsafe { bindings::kthread_stop(task.as_ptr()) };
         }
     }

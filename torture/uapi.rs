@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The ioctl interface, generated from `include/uapi/linux/owner_storage_torture.h` during the build.
+//! The ioctl interface, generated from `include/uapi/linux/owner_storage_torture.h` during the
+//! build.
 
 #[macro_use]
 #[path = "../rust/uapi/plain.rs"]

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Maps as modules in C have them: the functions of `include/linux/owner_storage.h`, which says what
-//! each does.
+//! Maps as modules in C have them: the functions of `include/linux/owner_storage.h`, which says
+//! what each does.
 //!
 //! A `struct ostor_map` is a [`RawMap`], and a `struct ostor_slot` an [`OwnerSlot`]. The compiler
-//! compares the type of each function with that of its prototype in the header, which bindgen reads.
-//! C code that makes an indirect call finds the types in the kernel's control-flow integrity, too: the
-//! types of the header are opaque structures with the ABI of C here.
+//! compares the type of each function with that of its prototype in the header, which bindgen
+//! reads. C code that makes an indirect call finds the types in the kernel's control-flow
+//! integrity, too: the types of the header are opaque structures with the ABI of C here.
 //!
 //! The caller of a function that finds or stores a value is in an RCU read section, which is the
 //! function's guard. No function enters another one: `nolock::holds_no_lock()` counts sections, and
@@ -146,8 +146,8 @@ fn value_of(elem: Option<&Element>) -> *mut c_void {
 ///
 /// # Safety
 ///
-/// `map` must come from [`create`] and stay, and the caller must be in an RCU read section as long as
-/// the result is used. `init` must be callable in this context with `arg` and a zeroed value.
+/// `map` must come from [`create`] and stay, and the caller must be in an RCU read section as long
+/// as the result is used. `init` must be callable in this context with `arg` and a zeroed value.
 unsafe fn put<'a>(
     map: *mut ostor_map,
     owner: OwnerRef<'_>,
@@ -313,8 +313,8 @@ owner! {
 ///
 /// # Safety
 ///
-/// `module` must be the calling module, or null in the kernel itself. Its functions in `values` must
-/// meet the requirements of [`Values`].
+/// `module` must be the calling module, or null in the kernel itself. Its functions in `values`
+/// must meet the requirements of [`Values`].
 unsafe fn create(
     value_size: usize,
     values: Values,

@@ -35,8 +35,8 @@ pub fn state(number: usize) -> Option<State> {
     })
 }
 
-/// Sets site number `number`, and has it count anew. Fails with `EINVAL` if there is no such site, or
-/// if a setting is out of its range.
+/// Sets site number `number`, and has it count anew. Fails with `EINVAL` if there is no such site,
+/// or if a setting is out of its range.
 pub fn set(number: usize, settings: Settings) -> Result {
     knobs::set(*Site::ALL.get(number).ok_or(EINVAL)?, settings)
 }

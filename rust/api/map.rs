@@ -49,11 +49,11 @@ use kernel::{
 /// or died with its owner or the map, in a kworker, where its drop may sleep. The same happens to a
 /// value that was not stored after all. Dropping the map waits for all that, and may sleep.
 ///
-/// A value must not hold a reference that keeps its own owner alive: both then stay until the map is
-/// dropped. `Documentation/owners.rst` says what to do instead.
+/// A value must not hold a reference that keeps its own owner alive: both then stay until the map
+/// is dropped. `Documentation/owners.rst` says what to do instead.
 ///
-/// A map whose module goes is ended then, if it was not dropped: no drop of a value runs without its
-/// text.
+/// A map whose module goes is ended then, if it was not dropped: no drop of a value runs without
+/// its text.
 ///
 /// # Examples
 ///
@@ -95,8 +95,8 @@ impl<T: Send + Sync + 'static> Drop for Map<T> {
 }
 
 impl<T: Send + Sync + 'static> Map<T> {
-    /// An empty map of `module`, which is the one that calls this. May sleep. Fails with `E2BIG` if a
-    /// `T` is too large to be allocated in any context.
+    /// An empty map of `module`, which is the one that calls this. May sleep. Fails with `E2BIG` if
+    /// a `T` is too large to be allocated in any context.
     pub fn new(module: &'static ThisModule) -> Result<Self> {
         Self::list(storage::map::Map::new()?, module)
     }
@@ -129,8 +129,8 @@ impl<T: Send + Sync + 'static> Map<T> {
         self.0.get_by_id(owner.owner_id(), rcu)
     }
 
-    /// The owner's value, created by `new` if there is none. CPUs that create it at once all get the
-    /// same.
+    /// The owner's value, created by `new` if there is none. CPUs that create it at once all get
+    /// the same.
     pub fn get_or_create<'a>(
         &'a self,
         owner: &impl Owner,
@@ -164,8 +164,8 @@ impl<T: Send + Sync + 'static> Map<T> {
         })
     }
 
-    /// Calls `put` with an [`Init::Call`] that initialises a value of the map when it is first called.
-    /// `put` calls it once at most.
+    /// Calls `put` with an [`Init::Call`] that initialises a value of the map when it is first
+    /// called. `put` calls it once at most.
     pub(super) fn put_by<'a>(
         &'a self,
         new: impl FnOnce() -> T,
@@ -193,9 +193,9 @@ impl<T: Send + Sync + 'static> Map<T> {
         self.0.delete_by_id(owner.owner_id(), rcu)
     }
 
-    /// Calls `f` with the value of each owner, in RCU read sections. May sleep between them. An owner
-    /// that has a value all the time is visited once; one that gets or loses it meanwhile, at most
-    /// once.
+    /// Calls `f` with the value of each owner, in RCU read sections. May sleep between them. An
+    /// owner that has a value all the time is visited once; one that gets or loses it meanwhile, at
+    /// most once.
     pub fn for_each(&self, mut f: impl FnMut(Label, &T)) {
         let _: ControlFlow<()> = for_each(self.0.raw(), |elem, label| {
             f(label, self.0.value(elem));

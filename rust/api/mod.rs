@@ -7,9 +7,9 @@
 //! context unless their comment says otherwise. A reference to a value lives as long as the RCU
 //! guard under which it was found.
 //!
-//! The symbols behind this are exported in the namespace `OWNER_STORAGE`. Their names contain a hash
-//! of the sources, the compiler and the kernel crate: the loader refuses a module that was built
-//! against anything else. [`check_abi`] makes it say so by a name that people can read.
+//! The symbols behind this are exported in the namespace `OWNER_STORAGE`. Their names contain a
+//! hash of the sources, the compiler and the kernel crate: the loader refuses a module that was
+//! built against anything else. [`check_abi`] makes it say so by a name that people can read.
 
 #[cfg(OSTOR_TEST)]
 pub mod ages;
@@ -70,7 +70,8 @@ pub use crate::storage::create::Mode;
 /// use kernel::{prelude::*, sync::rcu};
 /// use owner_storage::api::{Map, Owner, Refusal};
 ///
-/// /// Counts an event of the owner. It may be called anywhere, so it may find no lock and no memory.
+/// /// Counts an event of the owner. It may be called anywhere, so it may find no lock and no
+/// /// memory.
 /// fn count(map: &Map<u64>, owner: &impl Owner, lost: &mut u64) -> Result {
 ///     let rcu = rcu::read_lock();
 ///     match map.get_or_create(owner, || 1, &rcu) {
@@ -146,8 +147,8 @@ pub(crate) fn update_mode(flags: u32) -> Result<Mode> {
     }
 }
 
-/// Waits until everything that is dead now is freed, if no lock fails. May sleep; not in the drop of
-/// a value.
+/// Waits until everything that is dead now is freed, if no lock fails. May sleep; not in the drop
+/// of a value.
 pub fn flush() {
     if let Some(runtime) = Runtime::get() {
         runtime.flush();
@@ -164,8 +165,8 @@ pub fn reap_ns() -> u64 {
 #[export_name = concat!("owner_storage_abi_", env!("OSTOR_ABI"))]
 pub static ABI: u8 = 0;
 
-/// Refers to `owner_storage_abi_HASH`. A module that calls this cannot be loaded beside another build
-/// of this one, and that name stands in the loader's message.
+/// Refers to `owner_storage_abi_HASH`. A module that calls this cannot be loaded beside another
+/// build of this one, and that name stands in the loader's message.
 #[cfg(OSTOR_EXPORTS)]
 #[inline(always)]
 pub fn check_abi() {

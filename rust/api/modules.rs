@@ -2,10 +2,10 @@
 
 //! The maps of other modules, which end with their module.
 //!
-//! The drop of a value is text of the module that has made the map, and goes with that module. A map
-//! in a static, or one that was forgotten, is not dropped by the module. So each map is on a list here.
-//! The loader tells when a module has run its exit function, or when its initialisation has failed.
-//! What is left of its maps is then ended, before its text goes.
+//! The drop of a value is text of the module that has made the map, and goes with that module. A
+//! map in a static, or one that was forgotten, is not dropped by the module. So each map is on a
+//! list here. The loader tells when a module has run its exit function, or when its initialisation
+//! has failed. What is left of its maps is then ended, before its text goes.
 
 use super::numbered::{
     Node,
@@ -116,8 +116,8 @@ pub(super) fn list(map: OwnedMap, module: &ThisModule) -> Result {
 /// Ends a map that is on the list, which its module does not use again. Returns when the last value
 /// was dropped. May sleep.
 ///
-/// In the drop of a value it does not wait, since it might wait for itself. The map stays on the list,
-/// so that its module does not go before it.
+/// In the drop of a value it does not wait, since it might wait for itself. The map stays on the
+/// list, so that its module does not go before it.
 pub(super) fn end(map: &RawMap) {
     if !drops::in_drop() {
         return take(map.id());
@@ -146,12 +146,13 @@ impl EndWithModule {
 }
 
 impl Going for EndWithModule {
-    /// Ends what is left of the maps of a module, and waits for the drops of their values. May sleep.
+    /// Ends what is left of the maps of a module, and waits for the drops of their values. May
+    /// sleep.
     ///
-    /// These drops may use and drop other maps of the module. So no map is freed before all have ended,
-    /// and before the first one ends, all refuse to store anything more: nothing would end what is
-    /// stored in a map that has ended. The drops may also make new maps, which have higher numbers, and
-    /// which end in a round of their own.
+    /// These drops may use and drop other maps of the module. So no map is freed before all have
+    /// ended, and before the first one ends, all refuse to store anything more: nothing would end
+    /// what is stored in a map that has ended. The drops may also make new maps, which have higher
+    /// numbers, and which end in a round of their own.
     ///
     /// A copy of a value that is being made meanwhile is not waited for. That is done in an RCU
     /// read section, and `free_module()` waits for a grace period before it frees the text.

@@ -134,7 +134,8 @@ owner!(
     Cgroup,
     OwnerRef::new,
     /// Compiled for cgroups by themselves, in this module. That saves a create and delete 40
-    /// instructions, for 3 KiB of text: by `OwnerRef`, both identities and both calls are out of line.
+    /// instructions, for 3 KiB of text: by `OwnerRef`, both identities and both calls are out of
+    /// line.
     fn put_bytes<'a>(
         &self,
         map: &'a storage::map::ByteMap,

@@ -30,8 +30,8 @@ use kernel::{
 /// use kernel::{prelude::*, sync::{rcu, SpinLock}, task::Task};
 /// use owner_storage::api::{Map, Reserve};
 ///
-/// /// Counts the task's events under a lock, where no memory may be waited for. The caller has filled
-/// /// the reserve before.
+/// /// Counts the task's events under a lock, where no memory may be waited for. The caller has
+/// /// filled the reserve before.
 /// fn count(map: &Map<u64>, reserve: &SpinLock<Reserve<u64>>, task: &Task) -> Result {
 ///     let rcu = rcu::read_lock();
 ///     map.get_or_create_from(&mut reserve.lock(), task, || 1, &rcu)?;
@@ -41,8 +41,8 @@ use kernel::{
 pub struct Reserve<T>(storage::reserve::Reserve, PhantomData<fn(T)>);
 
 impl<T: Send + Sync + 'static> Reserve<T> {
-    /// Allocates until there is memory for `creates` creates. May sleep. Fails with `ENOMEM`; what was
-    /// allocated stays.
+    /// Allocates until there is memory for `creates` creates. May sleep. Fails with `ENOMEM`; what
+    /// was allocated stays.
     pub fn fill(&mut self, creates: usize) -> Result {
         self.0.fill(creates)
     }
@@ -64,9 +64,9 @@ impl<T: Send + Sync + 'static> Map<T> {
         Ok(reserve)
     }
 
-    /// As [`Map::get_or_create`], with memory of `reserve`. If there is memory for a create, fails with
-    /// [`Refusal::NoMemory`] only for a socket at its limit of charged memory. The memory is charged to
-    /// no memory cgroup.
+    /// As [`Map::get_or_create`], with memory of `reserve`. If there is memory for a create, fails
+    /// with [`Refusal::NoMemory`] only for a socket at its limit of charged memory. The memory is
+    /// charged to no memory cgroup.
     ///
     /// Uses up memory for one create at most, also if it fails.
     pub fn get_or_create_from<'a>(

@@ -76,16 +76,16 @@ use kernel::{
 /// `users` is the number of references, and [`BORROWED`]. The open file has one, each
 /// [`__ostor_bpf_map_acquire`] takes one.
 ///
-/// | references | borrowed | meaning                               | changed by, and to              |
-/// |------------|----------|---------------------------------------|---------------------------------|
-/// | some       | no       | no program has found the map          | a program, to borrowed; the     |
-/// |            |          |                                       | close, to none                  |
-/// | some       | yes      | programs may use it                   | acquire, release, the close     |
-/// | none       | no       | no program uses it, or ever will      | no CPU; the closing task ends   |
-/// |            |          |                                       | the map at once                 |
-/// | none       | yes      | programs that borrowed it may use it  | no CPU; a grace period later    |
-/// |            |          | until their read section ends         | the closing task, or the ender  |
-/// |            |          |                                       | ends the map                    |
+/// | references | borrowed | meaning                              | changed by, and to            |
+/// |------------|----------|--------------------------------------|-------------------------------|
+/// | some       | no       | no program has found the map         | a program, to borrowed; the   |
+/// |            |          |                                      | close, to none                |
+/// | some       | yes      | programs may use it                  | acquire, release, the close   |
+/// | none       | no       | no program uses it, or ever will     | no CPU; the closing task ends |
+/// |            |          |                                      | the map at once               |
+/// | none       | yes      | programs that borrowed it may use it | no CPU; a grace period later  |
+/// |            |          | until their read section ends        | the closing task or the ender |
+/// |            |          |                                      | ends the map                  |
 ///
 /// Each change is one fully ordered exchange.
 ///
@@ -124,8 +124,8 @@ impl BpfMap {
     #[inline(always)]
     fn find(id: u64, _rcu: &Guard) -> Option<&BpfMap> {
         let mut next = bucket(id).load();
-        // SAFETY: A pointer in a list is that of a published map. Its memory is freed a grace period
-        // after it was unpublished.
+        // SAFETY: A pointer in a list is that of a published map. Its memory is freed a grace
+        // period after it was unpublished.
         while let Some(map) = unsafe { next.as_ref() } {
             if map.shared.id == id {
                 return Some(map);
@@ -201,8 +201,8 @@ pub(super) enum Left {
     Nothing,
 }
 
-/// The map that a [`DeviceMap`](super::map::DeviceMap) has. It ends when this is dropped; its memory
-/// stays for readers that come by it. The drop may sleep.
+/// The map that a [`DeviceMap`](super::map::DeviceMap) has. It ends when this is dropped; its
+/// memory stays for readers that come by it. The drop may sleep.
 ///
 /// # Invariants
 ///
@@ -300,8 +300,8 @@ impl Drop for SharedMap {
     }
 }
 
-/// A closed file whose map programs may have borrowed. The drop waits until they use it no more, and
-/// ends the map then. May sleep.
+/// A closed file whose map programs may have borrowed. The drop waits until they use it no more,
+/// and ends the map then. May sleep.
 pub(super) struct Borrowed {
     /// [`None`] only in the drop.
     handle: Option<Pin<KBox<Handle>>>,
@@ -394,8 +394,8 @@ impl Drop for Ender {
     }
 }
 
-/// The use of maps by BPF programs. When this is dropped, none is loaded any more. The drop waits for
-/// the ends of maps, and may sleep.
+/// The use of maps by BPF programs. When this is dropped, none is loaded any more. The drop waits
+/// for the ends of maps, and may sleep.
 pub(crate) struct Programs {
     // Dropped in this order.
     _ender: Pin<KBox<DeferredWork<Ender>>>,
@@ -561,8 +561,8 @@ macro_rules! kfuncs {
     ) => {
         /// # Safety
         ///
-        /// To be called by the kfunc, with what the verifier has let a program pass, in its RCU read
-        /// section.
+        /// To be called by the kfunc, with what the verifier has let a program pass, in its RCU
+        /// read section.
         #[no_mangle]
         unsafe extern "C" fn $get(
             map: *mut ostor_bpf_map,
@@ -659,8 +659,8 @@ macro_rules! kfuncs {
 /// # Safety
 ///
 /// As for [`BpfMap::of`]. `object` must be valid under RCU, and be all that an `O` consists of. No
-/// reference to it may be taken. The caller must be in an RCU read section until it uses the results
-/// no more.
+/// reference to it may be taken. The caller must be in an RCU read section until it uses the
+/// results no more.
 #[inline(always)]
 unsafe fn arguments<'a, O>(
     map: *mut ostor_bpf_map,

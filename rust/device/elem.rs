@@ -162,9 +162,9 @@ impl<'a> Command<'a> {
     /// help.
     ///
     /// When a thread other than the leader calls `execve()`, a pidfd of the process names that
-    /// thread from then on. The leader that was found before can be dead when its gate is tried, and
-    /// its elements gone, though the process lives. So the owner of a pidfd that is refused, or that
-    /// has no element, is looked up again, until it is the same one.
+    /// thread from then on. The leader that was found before can be dead when its gate is tried,
+    /// and its elements gone, though the process lives. So the owner of a pidfd that is refused, or
+    /// that has no element, is looked up again, until it is the same one.
     fn run_on_owner(&mut self) -> Result {
         let mut owner = resolve(&self.req.owner)?;
         loop {
@@ -242,8 +242,9 @@ impl<'a> Command<'a> {
         self.arg.write(&self.req)
     }
 
-    /// Deletes the element of the owner `id`. The outputs are written before the element is deleted, and it
-    /// is that element which is deleted: so a command that cannot write has changed nothing.
+    /// Deletes the element of the owner `id`. The outputs are written before the element is
+    /// deleted, and it is that element which is deleted: so a command that cannot write has changed
+    /// nothing.
     fn take(&self, id: OwnerId) -> Result {
         let mut tries = TAKE_TRIES;
         loop {

@@ -23,8 +23,8 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// No entries yet, in the array at `addr`. Fails with `EINVAL` if the address or the capacity is
-    /// none.
+    /// No entries yet, in the array at `addr`. Fails with `EINVAL` if the address or the capacity
+    /// is none.
     pub(super) fn new(addr: u64, capacity: u32) -> Result<Self> {
         if addr == 0 || !(1..=OSTOR_LIST_MAX).contains(&capacity) {
             return Err(EINVAL);

@@ -26,8 +26,8 @@ use kernel::{
     types::ForeignOwnable, //
 };
 
-/// Whether the caller may administer the machine: `CAP_SYS_ADMIN` in the initial user namespace. Task
-/// context.
+/// Whether the caller may administer the machine: `CAP_SYS_ADMIN` in the initial user namespace.
+/// Task context.
 pub fn is_admin() -> bool {
     // SAFETY: An FFI call with no requirement in task context.
     unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as i32) }

@@ -103,9 +103,9 @@ impl MiscDevice for Handle {
         KBox::pin_init(handle, GFP_KERNEL)
     }
 
-    /// The map ends here, and is waited for when the task has closed all that it closes now: so many
-    /// maps cost no more grace periods than one. If BPF programs refer to the map, it ends with the
-    /// last of these references.
+    /// The map ends here, and is waited for when the task has closed all that it closes now: so
+    /// many maps cost no more grace periods than one. If BPF programs refer to the map, it ends
+    /// with the last of these references.
     fn release(handle: Pin<KBox<Self>>, _file: &File) {
         let Some(map) = handle.map.as_ref() else {
             return;

@@ -96,7 +96,8 @@ impl Methods {
 ///
 /// # Safety
 ///
-/// The address in an owner's identity must be that of the owner. `METHODS` must be those of this type.
+/// The address in an owner's identity must be that of the owner. `METHODS` must be those of this
+/// type.
 pub(crate) unsafe trait Kind: Owner {
     /// The methods of this type.
     const METHODS: &'static Methods;
@@ -114,8 +115,8 @@ pub(crate) unsafe trait Kind: Owner {
 ///
 /// # Invariants
 ///
-/// The address in `id` is that of an owner, of the type that `methods` are of, which is borrowed for
-/// `'r`.
+/// The address in `id` is that of an owner, of the type that `methods` are of, which is borrowed
+/// for `'r`.
 pub struct OwnerRef<'r> {
     /// The identity: before the gate was tried, or after it.
     id: Cell<OwnerId>,
@@ -142,8 +143,8 @@ impl<'r> OwnerRef<'r> {
     }
 }
 
-// SAFETY: Each function calls that of the owner's type, which meets the safety requirements. The gate
-// of that type has no drop, and is borrowed from the owner, as this object and its gate are.
+// SAFETY: Each function calls that of the owner's type, which meets the safety requirements. The
+// gate of that type has no drop, and is borrowed from the owner, as this object and its gate are.
 unsafe impl Owner for OwnerRef<'_> {
     type Gate<'a>
         = PhantomData<&'a Guard>
@@ -261,8 +262,8 @@ pub(crate) unsafe fn put<'a>(
 ) -> Result<Put<'a>, Refusal> {
     // SAFETY: `RawMap::put` calls this with memory for a value.
     let write = |value| unsafe { init.write(map, value) };
-    // SAFETY: `write` initialises a value: a function does by the safety requirements, and a value of
-    // bytes is initialised once all of them are written.
+    // SAFETY: `write` initialises a value: a function does by the safety requirements, and a value
+    // of bytes is initialised once all of them are written.
     unsafe { map.put(owner, mode, write, rcu) }.map(Put::of)
 }
 

@@ -34,8 +34,9 @@ use kernel::sync::rcu::Guard;
 /// | ending | none can; RCU readers may have seen it live | [`OwnerSlot::end`], or the drop  |
 /// | ended  | all values are gone                         |                                  |
 ///
-/// Dropping it ends it, which may sleep for a grace period. The values that are attached to an object
-/// are found by its address: one that is moved loses them, and they stay until their map ends.
+/// Dropping it ends it, which may sleep for a grace period. The values that are attached to an
+/// object are found by its address: one that is moved loses them, and they stay until their map
+/// ends.
 ///
 /// # Examples
 ///
@@ -105,8 +106,8 @@ impl OwnerSlot {
         self.state.load(Relaxed) == ENDED
     }
 
-    /// Refuses values from now on. An operation that began before may still attach one until a grace
-    /// period has passed. Any context.
+    /// Refuses values from now on. An operation that began before may still attach one until a
+    /// grace period has passed. Any context.
     pub fn begin_end(&self) {
         let _ = self.state.cmpxchg(LIVE, ENDING, Relaxed);
     }

@@ -2,8 +2,8 @@
 
 //! Bindings of the C shim, which bindgen makes of `shim.h` during the build.
 //!
-//! Only [`crate::sync`] and [`crate::owner`] call these functions, and `device::bpf`, which `kfuncs.c`
-//! calls.
+//! Only [`crate::sync`] and [`crate::owner`] call these functions, and `device::bpf`, which
+//! `kfuncs.c` calls.
 
 #![allow(clippy::all, missing_docs, non_camel_case_types, unreachable_pub)]
 #![allow(

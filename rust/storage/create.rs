@@ -100,10 +100,10 @@ impl RawMap {
 
     /// Gets, creates or updates the element of the owner. `init` writes the value of a new element.
     ///
-    /// Any context. Stores nothing once [`RawMap::is_ending`], and fails with [`Refusal::OwnerDead`].
-    /// Fails with [`Refusal::NoMemory`] while too much waits to be freed. Takes the lock of the
-    /// owner's storage, unless the first lookup decides. If two CPUs create an element for one owner
-    /// at the same time, one of them creates it, and both get it.
+    /// Any context. Stores nothing once [`RawMap::is_ending`], and fails with
+    /// [`Refusal::OwnerDead`]. Fails with [`Refusal::NoMemory`] while too much waits to be freed.
+    /// Takes the lock of the owner's storage, unless the first lookup decides. If two CPUs create
+    /// an element for one owner at the same time, one of them creates it, and both get it.
     ///
     /// If an update finds that a concurrent delete has claimed the element that it replaces, its
     /// place in the order of operations depends on the mode. An update with [`Mode::Exist`] takes
@@ -132,8 +132,8 @@ impl RawMap {
         }
     }
 
-    /// As [`RawMap::put`], with memory of `reserve`. Does not fail with [`Refusal::NoMemory`] if there
-    /// is memory for one create, and if the owner is not charged or has room.
+    /// As [`RawMap::put`], with memory of `reserve`. Does not fail with [`Refusal::NoMemory`] if
+    /// there is memory for one create, and if the owner is not charged or has room.
     ///
     /// # Safety
     ///
@@ -150,8 +150,8 @@ impl RawMap {
         unsafe { self.put_with(owner, mode, init, || true, || reserve, rcu) }
     }
 
-    /// As [`RawMap::put`], with memory of `source`, which is called with the gate held. If an element
-    /// is to be created, fails with [`Refusal::NoMemory`] unless `has_room` returns true.
+    /// As [`RawMap::put`], with memory of `source`, which is called with the gate held. If an
+    /// element is to be created, fails with [`Refusal::NoMemory`] unless `has_room` returns true.
     ///
     /// # Safety
     ///
@@ -511,8 +511,8 @@ impl<S: Source> NewStorage<S> {
 }
 
 impl<S: Source> Drop for NewStorage<S> {
-    /// Gives the storage back to its source, or hands it to the reaper: this may be any context, and
-    /// memory cannot be freed in any.
+    /// Gives the storage back to its source, or hands it to the reaper: this may be any context,
+    /// and memory cannot be freed in any.
     fn drop(&mut self) {
         // SAFETY: By the type invariant this object owns the storage, which comes from the source.
         if unsafe { self.source.put_back_storage(self.storage.cast()) } {

@@ -54,8 +54,8 @@ unsafe impl Send for OwnedMap {}
 unsafe impl Sync for OwnedMap {}
 
 impl OwnedMap {
-    /// An empty map of values whose type only their functions know. May sleep. Fails with `EINVAL` if
-    /// the size is 0, and with `E2BIG` if values of this size could not be allocated in every
+    /// An empty map of values whose type only their functions know. May sleep. Fails with `EINVAL`
+    /// if the size is 0, and with `E2BIG` if values of this size could not be allocated in every
     /// context.
     ///
     /// # Safety
@@ -310,7 +310,8 @@ impl ByteMap {
     }
 
     fn with_values(value_size: usize, values: Values) -> Result<Self> {
-        // SAFETY: Values are bytes, which need no drop, and `copy_value` may be called on any thread.
+        // SAFETY: Values are bytes, which need no drop, and `copy_value` may be called on any
+        // thread.
         let raw = unsafe { OwnedMap::new(value_size, values) }?;
         Ok(Self { raw })
     }
@@ -327,7 +328,8 @@ impl ByteMap {
         Some(self.value(self.raw.find_in_leaf(id, rcu)?))
     }
 
-    /// Deletes the value of the owner with this identity and returns it. Takes no lock that it needs.
+    /// Deletes the value of the owner with this identity and returns it. Takes no lock that it
+    /// needs.
     #[inline]
     pub(crate) fn delete_by_id<'a>(
         &'a self,

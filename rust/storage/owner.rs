@@ -84,8 +84,8 @@ impl OwnerId {
 pub struct Label {
     /// The number of its kind, one of `OSTOR_KIND_*` in `include/uapi/linux/owner_storage.h`.
     pub kind: u32,
-    /// A task's pid, a cgroup's id, the cookie of a socket or network namespace, or the serial number
-    /// of another module's object.
+    /// A task's pid, a cgroup's id, the cookie of a socket or network namespace, or the serial
+    /// number of another module's object.
     pub id: u64,
 }
 
@@ -99,10 +99,10 @@ pub(crate) struct OwnerOps {
     /// # Safety
     ///
     /// An element of the owner must have been seen live under the guard, or the caller must have a
-    /// reference to the owner. The notice of death ends all elements before it returns. So it had not
-    /// returned when the guard was taken, though it may have begun. Implementations may read what
-    /// stays valid until a grace period after the notice of death has returned, and as long as there
-    /// is a reference.
+    /// reference to the owner. The notice of death ends all elements before it returns. So it had
+    /// not returned when the guard was taken, though it may have begun. Implementations may read
+    /// what stays valid until a grace period after the notice of death has returned, and as long as
+    /// there is a reference.
     pub(crate) number_of: unsafe fn(OwnerId, &Guard) -> u64,
     /// Takes bytes off what [`Owner::charge`] charged. [`None`] if owners of this kind are not
     /// charged. Any context.

@@ -21,8 +21,8 @@ use core::{
 };
 use kernel::prelude::*;
 
-/// Where a create takes its memory from. The create is compiled for each by itself: one that calls the
-/// allocator does not pay for the other one.
+/// Where a create takes its memory from. The create is compiled for each by itself: one that calls
+/// the allocator does not pay for the other one.
 pub(super) trait Source: Copy {
     /// Memory of this layout, that of an element.
     fn take_element(self, layout: Layout) -> Option<NonNull<u8>>;
@@ -34,8 +34,8 @@ pub(super) trait Source: Copy {
     ///
     /// # Safety
     ///
-    /// The memory must come from [`Source::take_storage`] of this source. The caller must own it, and
-    /// gives it up if this returns true.
+    /// The memory must come from [`Source::take_storage`] of this source. The caller must own it,
+    /// and gives it up if this returns true.
     unsafe fn put_back_storage(self, _memory: NonNull<u8>) -> bool {
         false
     }
@@ -55,8 +55,8 @@ impl Source for AllocSource<'_> {
 
 /// Memory for a number of creates in maps whose values have one size. One thread uses it at a time.
 ///
-/// A create takes memory for an element, and for a storage if it publishes one. What it does not link
-/// is gone: the reaper has to drop the value. A storage that it does not publish comes back.
+/// A create takes memory for an element, and for a storage if it publishes one. What it does not
+/// link is gone: the reaper has to drop the value. A storage that it does not publish comes back.
 pub(crate) struct Reserve {
     elements: Blocks,
     storages: Blocks,
@@ -71,8 +71,8 @@ impl Reserve {
         }
     }
 
-    /// Allocates until there is memory for `creates` creates. May sleep. What was allocated before a
-    /// failure stays.
+    /// Allocates until there is memory for `creates` creates. May sleep. What was allocated before
+    /// a failure stays.
     pub(crate) fn fill(&mut self, creates: usize) -> Result {
         self.elements.fill(creates, Site::ElementAlloc)?;
         self.storages.fill(creates, Site::StorageAlloc)
@@ -98,8 +98,8 @@ impl Source for &Reserve {
     }
 
     unsafe fn put_back_storage(self, memory: NonNull<u8>) -> bool {
-        // SAFETY: By the safety requirements the memory comes from `take_storage`, and the caller gives
-        // it up.
+        // SAFETY: By the safety requirements the memory comes from `take_storage`, and the caller
+        // gives it up.
         unsafe { self.storages.put(memory) };
         true
     }
@@ -109,7 +109,8 @@ impl Source for &Reserve {
 ///
 /// # Invariants
 ///
-/// `first` begins a list of `left` blocks of `layout`, which come from `nolock`. This object owns them.
+/// `first` begins a list of `left` blocks of `layout`, which come from `nolock`. This object owns
+/// them.
 struct Blocks {
     layout: Layout,
     first: Cell<Option<NonNull<Block>>>,
@@ -153,12 +154,12 @@ impl Blocks {
 
     /// # Safety
     ///
-    /// `memory` must come from `nolock`, with the layout of these blocks. The caller must own it, and
-    /// gives it up.
+    /// `memory` must come from `nolock`, with the layout of these blocks. The caller must own it,
+    /// and gives it up.
     unsafe fn put(&self, memory: NonNull<u8>) {
         let block = memory.cast::<Block>();
-        // SAFETY: By the safety requirements the memory is the caller's, and as large and as aligned
-        // as its layout, which `new` has checked.
+        // SAFETY: By the safety requirements the memory is the caller's, and as large and as
+        // aligned as its layout, which `new` has checked.
         unsafe { block.write(Block(self.first.get())) };
         // INVARIANT: The block begins the list.
         self.first.set(Some(block));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How many grace periods ago an object was unlinked, as the reaper counts: rcutorture's pipe count.
+//! How many grace periods ago an object was unlinked, as the reaper counts: rcutorture's pipe
+//! count.
 //!
 //! The test flavour has it; elsewhere it takes no room and no instruction.
 

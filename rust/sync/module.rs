@@ -50,7 +50,8 @@ pub(crate) trait Going {
     fn going(module: &ThisModule, name: &CStr);
 }
 
-/// Has the loader call `T::going()` for each module that goes, until it is dropped. The drop may sleep.
+/// Has the loader call `T::going()` for each module that goes, until it is dropped. The drop may
+/// sleep.
 ///
 /// # Invariants
 ///
@@ -79,7 +80,8 @@ impl<T: Going> GoingNotifier<T> {
                 };
                 // INVARIANT: Registered here; if that fails, there is no object.
                 //
-                // SAFETY: `slot` is valid for writes and pinned. The drop takes the block off the list.
+                // SAFETY: `slot` is valid for writes and pinned. The drop takes the block off the
+                // list.
                 to_result(unsafe {
                     slot.write(block);
                     shim::ostor_module_notifier_attach(slot)

@@ -140,8 +140,8 @@ pub(crate) fn alloc_in_task(layout: Layout, site: Site) -> Option<NonNull<u8>> {
 ///
 /// `ptr` must come from [`alloc`] or [`alloc_in_task`], and must not be used any more.
 pub(crate) unsafe fn free_in_task(ptr: NonNull<u8>) {
-    // SAFETY: The memory was allocated by `kmalloc()` or `kmalloc_nolock()`, by the contract. `kfree()`
-    // frees what either has allocated.
+    // SAFETY: The memory was allocated by `kmalloc()` or `kmalloc_nolock()`, by the contract.
+    // `kfree()` frees what either has allocated.
     unsafe { shim::ostor_kfree(ptr.as_ptr().cast()) };
 }
 

@@ -4,8 +4,8 @@
 //!
 //! `/sys/kernel/debug/cgroup_forks/counts` has a line for each cgroup that has forked or executed
 //! since the module was loaded: its id, which is the inode number of its directory, its forks, its
-//! execs, and `over` if it has forked more often than the parameter `limit` says. The log has a line
-//! when that happens. A cgroup's counts go with it.
+//! execs, and `over` if it has forked more often than the parameter `limit` says. The log has a
+//! line when that happens. A cgroup's counts go with it.
 
 use kernel::{
     bindings,
@@ -105,8 +105,8 @@ unsafe extern "C" fn forks_count(
     cgroup: *mut bindings::cgroup,
     is_exec: bool,
 ) {
-    // SAFETY: By the contract: the counter is there until the hooks are detached, and the caller has a
-    // reference to the cgroup.
+    // SAFETY: By the contract: the counter is there until the hooks are detached, and the caller
+    // has a reference to the cgroup.
     let (counter, cgroup) = unsafe { (&*counter, Cgroup::from_raw(cgroup)) };
     counter.count(cgroup, is_exec);
 }

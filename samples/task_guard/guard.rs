@@ -3,14 +3,15 @@
 //! Notes the credentials of each task, and tells which task has others without `commit_creds()`.
 //!
 //! Each task has an entry from its fork to its end, and those that exist when the module is loaded
-//! have one then. The fork writes it, and `commit_creds()`, which every change of a task's objective
-//! credentials passes: before and after the change. A read of `/sys/kernel/debug/task_guard/tasks`
-//! checks all tasks, and prints for each one its id, its effective user id, and what was found:
+//! have one then. The fork writes it, and `commit_creds()`, which every change of a task's
+//! objective credentials passes: before and after the change. A read of
+//! `/sys/kernel/debug/task_guard/tasks` checks all tasks, and prints for each one its id, its
+//! effective user id, and what was found:
 //!
 //! - `ok`: the ids are those that were noted last;
 //! - `changed`: they are not, so other code has written them;
-//! - `new`: there was no entry, and there is one now. The fork has not come to the hook yet, or there
-//!   was no memory for the entry; the last line counts those.
+//! - `new`: there was no entry, and there is one now. The fork has not come to the hook yet, or
+//!   there was no memory for the entry; the last line counts those.
 //!
 //! This finds ids and effective capabilities that were overwritten, and a pointer to credentials
 //! that was exchanged. It does not find code that calls `commit_creds()` where it should not, nor

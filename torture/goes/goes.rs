@@ -3,9 +3,9 @@
 //! A module that uses owner_storage and goes in each possible way: it drops its maps, forgets them,
 //! or has them in a static, and its initialisation succeeds or fails.
 //!
-//! `/sys/kernel/debug/goes/values` gives a task that reads it a value in each map. Their drops use and
-//! drop other maps of the module. The drops are text of the module, so a drop that comes too late is
-//! an oops.
+//! `/sys/kernel/debug/goes/values` gives a task that reads it a value in each map. Their drops use
+//! and drop other maps of the module. The drops are text of the module, so a drop that comes too
+//! late is an oops.
 
 use kernel::{
     current,
@@ -97,8 +97,8 @@ fn store<T: Send + Sync>(map: &Map<T>, value: T) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Maps are ended in the order in which they were made: one of the others before the values that use
-/// it are dropped, and one after that.
+/// Maps are ended in the order in which they were made: one of the others before the values that
+/// use it are dropped, and one after that.
 struct Maps {
     nested: Map<Nested>,
     others: [Arc<Map<Plain>>; 2],

@@ -68,8 +68,8 @@ fn both_create_and_succeed() {
     assert!(f.elements() == 1);
 }
 
-/// Each create has a reserve, and no memory can be allocated: both get the element. The storage that
-/// was not published is back in its reserve, which needs one element more for another create.
+/// Each create has a reserve, and no memory can be allocated: both get the element. The storage
+/// that was not published is back in its reserve, which needs one element more for another create.
 fn both_create_from_reserves() {
     let (f, owner) = (Arc::new(Fixture::new()), Mock::new(PLACES[0], 1, None));
     let [mut mine, theirs] = [(); 2].map(|()| {

@@ -159,8 +159,8 @@ fn inherit_and_end() {
     assert!(child.charge_now() == 0);
 }
 
-/// An element is created while the map ends as those of a module that goes do: the end claims it, or
-/// it is refused.
+/// An element is created while the map ends as those of a module that goes do: the end claims it,
+/// or it is refused.
 fn create_and_announced_end() {
     let f = Arc::new(Fixture::new());
     let owner = Mock::new(PLACES[0], 1, Some(ROOM));
