@@ -40,6 +40,18 @@ check_words() {
 	(cd "$PROJECT" && vague_words "${files[@]}")
 }
 
+# long_comments FILE…: prints the lines of comments of more than 100 columns in Rust code. rustfmt
+# leaves them as they are. Fails if there is one.
+long_comments() {
+	! grep -HnP '^(?= *//).{101}' "$@"
+}
+
+check_columns() {
+	local files
+	mapfile -t files < <(project_files -name '*.rs')
+	(cd "$PROJECT" && long_comments "${files[@]}")
+}
+
 shell_files() {
 	local file
 	while read -r file; do
