@@ -25,6 +25,7 @@ mod module_maps;
 #[allow(dead_code, reason = "the torture module uses the rest")]
 #[path = "../torture/probes.rs"]
 mod probes;
+#[cfg(CONFIG_DYNAMIC_FTRACE_WITH_ARGS)]
 mod shared_maps;
 mod storage_faults;
 mod storage_reaper;

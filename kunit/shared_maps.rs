@@ -44,10 +44,7 @@ mod tests {
     #[test]
     fn memory_goes_to_rcu_before_the_map_ends() -> Result {
         // SAFETY: `on_kfree_rcu` may be called anywhere.
-        let hook = unsafe { FtraceHook::attach(c"kvfree_call_rcu", on_kfree_rcu) };
-        let Ok(_hook) = hook else {
-            return Ok(());
-        };
+        let _hook = unsafe { FtraceHook::attach(c"kvfree_call_rcu", on_kfree_rcu) }?;
         let map = SharedMap::new(|| ByteMap::new(8))?;
         let maps = Runtime::get().ok_or(ENODEV)?.stats.maps.get();
         TASK.store(Task::current_raw() as usize, Relaxed);
