@@ -7,6 +7,7 @@
 //! of `owner_storage`'s is exported.
 
 use kernel::{
+    bindings,
     prelude::*,
     sync::{
         rcu,
@@ -106,7 +107,9 @@ pub fn owner_storage_probe(
     OwnerSlot::end_all(|| core::iter::once(&own));
     slot.begin_end();
     if !slot.has_ended() {
-        rcu::synchronize_rcu();
+        // The kernel crate of Linux 7.2 has no function for it.
+        // SAFETY: An FFI call with no requirement where a caller may sleep.
+        unsafe { bindings::synchronize_rcu() };
         // SAFETY: That was a grace period.
         unsafe { slot.end() };
     }

@@ -137,9 +137,11 @@ struct CgroupForks {
 
 impl kernel::Module for CgroupForks {
     fn init(module: &'static ThisModule) -> Result<Self> {
+        #[allow(clippy::clone_on_copy, reason = "Linux 7.2 gives a reference")]
+        let limit = module_parameters::limit.value().clone();
         let counter = Counter {
             cgroups: Map::new(module)?,
-            limit: module_parameters::limit.value(),
+            limit,
             missed: Atomic::new(0),
         };
         let counter = Arc::new(counter, GFP_KERNEL)?;

@@ -161,7 +161,8 @@ impl kernel::Module for Goes {
             GFP_KERNEL,
         )?;
         maps.give()?;
-        let fail = module_parameters::fail.value();
+        #[allow(clippy::clone_on_copy, reason = "Linux 7.2 gives a reference")]
+        let fail = module_parameters::fail.value().clone();
         if fail != 0 {
             fsleep(Delta::from_millis(fail.into()));
             return Err(ENODEV);
