@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Whether a program runs in NMI, on x86. */
+/* Whether a program runs in NMI. Debian's kernel for arm64 has none. */
 #ifndef NMI_BPF_H
 #define NMI_BPF_H
 
+#ifdef __TARGET_ARCH_x86
 extern const int __preempt_count __ksym;
 extern int LINUX_KERNEL_VERSION __kconfig;
 
@@ -13,5 +14,11 @@ static bool is_nmi(void)
 
 	return *(int *)bpf_this_cpu_ptr(&__preempt_count) & 1 << bit;
 }
+#else
+static bool is_nmi(void)
+{
+	return false;
+}
+#endif
 
 #endif /* NMI_BPF_H */
