@@ -22,6 +22,7 @@ kernel_paths() {
 	if is_stock "$FLAVOUR"; then
 		# Its build tree names the compiler.
 		MODULE_COMPILER=()
+		! needs_btf_tool || MODULE_COMPILER=(RESOLVE_BTFIDS="$IN_CACHE/$BTF_TOOL/resolve_btfids")
 		return
 	fi
 	MODULE_COMPILER=(LLVM=1)

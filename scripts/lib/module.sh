@@ -101,10 +101,12 @@ make_module() {
 ensure_module() {
 	[ "$1" != samples ] || ensure_module plain
 	module_paths "$1"
+	ensure_btf_tool
 	lock shared "$CHECKOUT_LOCK"
 	MODULE_KEY=$({
 		module_sources
 		kernel_key
+		! needs_btf_tool || cat "$CACHE/$BTF_TOOL.stamp"
 		[ -z "$MODULE_PATCH" ] || cat "$PROJECT/$MODULE_PATCH"
 		[ "$MODULE_WAY" != samples ] || user_sources
 	} | hash_of)

@@ -16,6 +16,34 @@ is_stock() {
 	[ -n "${STOCK_TESTED[$1]:-}" ]
 }
 
+# resolve_btfids of the kernel's source in the root.
+BTF_TOOL=btf-tool
+
+# needs_btf_tool: whether the kernel of kernel_paths needs that one for its modules. Linux
+# 7.2's own leaves a module's types apart from the kernel's, and then no BPF program can
+# pass it a task.
+needs_btf_tool() {
+	[ "$FLAVOUR" = stock72 ]
+}
+
+build_btf_tool() {
+	rm -rf "${CACHE:?}/$BTF_TOOL"
+	mkdir -p "$CACHE/$BTF_TOOL"
+	in_root make -C "$IN_CACHE/$SOURCE/tools/bpf/resolve_btfids" -j"$(nproc)" OUTPUT="$IN_CACHE/$BTF_TOOL/"
+}
+
+make_btf_tool() {
+	run_step btf-tool 15 60 count_lines "Building resolve_btfids from the kernel's source" build_btf_tool
+}
+
+# ensure_btf_tool: builds it if it is needed.
+ensure_btf_tool() {
+	needs_btf_tool || return 0
+	ensure_source
+	ensure btf-tool "$CACHE/$BTF_TOOL.stamp" "$({ echo "$SOURCE"; toolchain_key; declare -f build_btf_tool; } | hash_of)" \
+		make_btf_tool
+}
+
 # The modules that mount a shared folder, in the order of their dependencies. Test kernels
 # have them built in.
 SHARE_MODULES=(netfs 9pnet 9pnet_virtio 9p)
