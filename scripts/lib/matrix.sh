@@ -6,7 +6,7 @@
 
 # The kernels, each a flavour of scripts/kernel, and the stages that run on each.
 FLAVOURS=(stock stock72 default kasan lockdep rt up nomemcg cfi modversions)
-CELL_STAGES=(guest kunit-module contexts demo)
+CELL_STAGES=(guest kunit-module contexts samples bpf demo)
 
 # The stages that are of no cell: the suites built into a kernel, and DKMS.
 OTHER_STAGES=(kunit-x86_64 kunit-arm64 dkms-stock dkms-stock72)
@@ -22,6 +22,8 @@ cell_stage() {
 why_no_cell() {
 	if [ "$1" = kunit-module ] && is_stock "$2"; then
 		echo "Debian's kernel has no KUnit"
+	elif [ "$1" = bpf ] && ! is_stock "$2" && [ "$2-$3" != default-x86_64 ]; then
+		echo "Of the test kernels only x86_64's default has BTF, which BPF programs need"
 	elif [ "$2-$3" = up-arm64 ]; then
 		echo "Linux for arm64 has no configuration without SMP"
 	fi
@@ -45,7 +47,7 @@ all_cells() {
 matrix_key() {
 	{
 		toolchain_key
-		cd "$PROJECT" && find Kbuild Makefile dkms.conf include kunit packaging rust scripts tools \
+		cd "$PROJECT" && find Kbuild Makefile dkms.conf include kunit packaging rust samples scripts tools torture \
 			Documentation/matrix.rst Documentation/contexts.rst -name target -prune -o -type f -print0 |
 			sort -z | xargs -0 sha256sum
 	} | hash_of
@@ -70,13 +72,14 @@ cell() {
 	fi
 }
 
-# print_matrix: prints a line for each kernel with the result of each stage, the other
-# stages, and the reasons of the cells that cannot be.
+# print_matrix: prints a table for each architecture, with a line for each kernel that has
+# the result of each stage; the other stages; and the reasons of the cells that cannot be.
 print_matrix() {
-	local arch flavour stage reason cells
+	local arch flavour stage reason cells format='%-11s %-13s %-13s %-8s %-8s %-11s %s\n'
 	local -A reasons=()
-	printf '%-7s %-12s %-14s %-14s %-10s %s\n' machine kernel "${CELL_STAGES[@]}"
 	for arch in x86_64 arm64; do
+		# shellcheck disable=SC2059
+		printf "$format" "$arch" "${CELL_STAGES[@]}"
 		for flavour in "${FLAVOURS[@]}"; do
 			cells=()
 			for stage in "${CELL_STAGES[@]}"; do
@@ -84,8 +87,10 @@ print_matrix() {
 				reason=$(why_no_cell "$stage" "$flavour" "$arch")
 				[ -z "$reason" ] || reasons[$reason]=1
 			done
-			printf '%-7s %-12s %-14s %-14s %-10s %s\n' "$arch" "$flavour" "${cells[@]}"
+			# shellcheck disable=SC2059
+			printf "$format" "$flavour" "${cells[@]}"
 		done
+		echo
 	done
 	for stage in "${OTHER_STAGES[@]}"; do
 		printf '%-20s %s\n' "$stage" "${RESULTS[$stage]:-not run}"

@@ -117,7 +117,7 @@ tally_one() {
 
 # stage_not_built NAME LOG: fails the stage. LOG has the reason, which was shown before.
 stage_not_built() {
-	NOT_BUILT=$1 FAILED=$((FAILED + 1)) RESULTS[$1]='not built'
+	NOT_BUILT=$1 FAILED=$((FAILED + 1)) RESULTS[$1]='no build'
 	log_end "$2" | end_stage 'not ok' "$1" "what it needs could not be built"
 	say "  FAILED: what it needs could not be built."
 }
@@ -126,7 +126,7 @@ stage_not_built() {
 skip_stage() {
 	begin_stage "$1"
 	SKIPPED=$((SKIPPED + 1)) NOT_TRIED=$((NOT_TRIED + 1))
-	RESULTS[$1]='not tried'
+	RESULTS[$1]=skipped
 	end_stage ok "$1" "SKIP not tried, since what $NOT_BUILT needs could not be built" </dev/null
 }
 
