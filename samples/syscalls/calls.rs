@@ -227,9 +227,11 @@ struct Syscalls {
 
 impl kernel::Module for Syscalls {
     fn init(module: &'static ThisModule) -> Result<Self> {
+        #[allow(clippy::clone_on_copy, reason = "Linux 7.2 gives a reference")]
+        let number = module_parameters::number.value().clone();
         let calls = Calls {
             tasks: Map::new(module)?,
-            number: module_parameters::number.value(),
+            number,
             missed: Atomic::new(0),
         };
         let calls = Arc::new(calls, GFP_KERNEL)?;
