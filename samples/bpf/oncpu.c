@@ -100,7 +100,7 @@ static void print_task(__u64 pid, __u64 time)
 			comm[0] = 0;
 		fclose(file);
 	}
-	printf("%8llu %-16s %12.3f ms\n", (unsigned long long)pid, comm, time / 1e6);
+	printf("%8llu %-31s %12.3f ms\n", (unsigned long long)pid, comm, time / 1e6);
 }
 
 static void print_all(int map)
