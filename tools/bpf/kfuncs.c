@@ -6,33 +6,20 @@
  */
 #include <arpa/inet.h>
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-#include <linux/owner_storage.h>
 
 #include "kfuncs.h"
 #include "kfuncs.skel.h"
+#include "loader.h"
 #include "refused.skel.h"
-
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
-
-#define DEVICE "/dev/owner_storage"
 
 /* Whether the running test has failed. */
 static bool failed;
@@ -50,74 +37,10 @@ static void complain(int line, const char *what, long is, long wanted)
 		complain(__LINE__, #what, is_, wanted_);			\
 } while (0)
 
-/* Ends the program: no test can go on without this. */
-static void die(const char *what)
-{
-	printf("Bail out! %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
 /* The verifier's log of a load that is to fail. */
 static char load_log[1 << 16];
 
 static struct kfuncs *skel;
-
-/* The device. */
-
-static int command(int fd, unsigned long number, void *arg)
-{
-	return ioctl(fd, number, arg) ? -errno : 0;
-}
-
-static int new_map(unsigned int value_size)
-{
-	struct ostor_map_create create = { .value_size = value_size, .name = "kfuncs" };
-	int fd = open(DEVICE, O_RDWR | O_CLOEXEC);
-
-	if (fd < 0 || command(fd, OSTOR_IOC_MAP_CREATE, &create))
-		die(DEVICE);
-	return fd;
-}
-
-static struct ostor_map_info info(int fd)
-{
-	struct ostor_map_info info;
-
-	if (command(fd, OSTOR_IOC_MAP_INFO, &info))
-		die("OSTOR_IOC_MAP_INFO");
-	return info;
-}
-
-static struct ostor_stats stats(void)
-{
-	struct ostor_stats stats;
-	int fd = open(DEVICE, O_RDWR | O_CLOEXEC);
-
-	if (fd < 0 || command(fd, OSTOR_IOC_STATS, &stats))
-		die("OSTOR_IOC_STATS");
-	close(fd);
-	return stats;
-}
-
-/* The value of an owner, or a negative errno value. */
-static long stored(int map, __u32 by, int fd)
-{
-	__u64 value = 0;
-	struct ostor_elem elem = {
-		.owner = { .by = by, .fd = fd },
-		.value = (unsigned long)&value,
-		.value_size = sizeof(value),
-	};
-
-	return command(map, OSTOR_IOC_LOOKUP, &elem) ?: (long)value;
-}
-
-static void sleep_ms(long ms)
-{
-	struct timespec time = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
-
-	nanosleep(&time, NULL);
-}
 
 /* Waits until @what is @wanted, for ten seconds at most. */
 #define EXPECT_SOON(what, wanted) do {						\
@@ -156,15 +79,6 @@ static int call_by(struct bpf_program *prog, __u64 map, __u64 owner, __u32 op, _
 	run(prog, &call);
 	*value = call.value;
 	return call.result;
-}
-
-static struct bpf_link *attach(struct bpf_program *prog)
-{
-	struct bpf_link *link = bpf_program__attach(prog);
-
-	if (!link)
-		die(bpf_program__name(prog));
-	return link;
 }
 
 /* All operations, in a row, on an owner without a value. */
