@@ -60,14 +60,16 @@ BUILD_BPF_PROGRAMS='
 	build=$1 bpf=$2 out=$3 module=$4 arch=$5 target=$6
 	libbpf="$bpf/libbpf/libbpf.a -l:libelf.so.1 -l:libz.so.1"
 	mkdir -p "$out/lib"
-	for name in kfuncs refused; do
+	for name in kfuncs refused upstream; do
 		clang --target=bpf -mcpu=v3 -O2 -g -Wall -Werror -fms-extensions -Wno-microsoft-anon-tag -D__TARGET_ARCH_"$arch" \
 			-I"$bpf/include" -Iinclude -c "tools/bpf/$name.bpf.c" -o "$out/$name.bpf.o"
 		"$bpf/bpftool/bootstrap/bpftool" gen skeleton "$out/$name.bpf.o" name "$name" >"$out/$name.skel.h"
 	done
-	# shellcheck disable=SC2086
-	"$target-gcc" -std=gnu11 -O2 -g -Wall -Werror -D_GNU_SOURCE -I"$out" -I"$bpf/include" -Iinclude/uapi \
-		-o "$out/kfuncs" tools/bpf/kfuncs.c $libbpf -pthread
+	for name in kfuncs upstream; do
+		# shellcheck disable=SC2086
+		"$target-gcc" -std=gnu11 -O2 -g -Wall -Werror -D_GNU_SOURCE -I"$out" -I"$bpf/include" -Iinclude/uapi \
+			-o "$out/$name" "tools/bpf/$name.c" $libbpf -pthread
+	done
 	make -C samples/bpf CC="$target-gcc" O="$out" BPFTOOL="$bpf/bpftool/bootstrap/bpftool" \
 		VMLINUX="$build/vmlinux" CPPFLAGS="-I$bpf/include" LIBBPF="$libbpf"
 	for library in ld-linux-*.so.? libc.so.6 libelf.so.1 libz.so.1 libzstd.so.1; do
