@@ -29,8 +29,7 @@ pub(crate) enum Context {
     Ipi = shim::OSTOR_CONTEXT_IPI as isize,
     /// An NMI.
     Nmi = shim::OSTOR_CONTEXT_NMI as isize,
-    /// A kprobe in owner_storage, where the CPU holds a lock of the storage and is about to release
-    /// it.
+    /// A kprobe in owner_storage, where the CPU has just taken a lock of the storage.
     Kprobe = shim::OSTOR_CONTEXT_KPROBE as isize,
     /// The tracepoint `sched_switch`, with the run queue's lock held.
     RunQueue = shim::OSTOR_CONTEXT_RUN_QUEUE as isize,

@@ -153,22 +153,50 @@ static int ostor_kprobe_enter(struct kprobe *probe, struct pt_regs *regs)
 }
 NOKPROBE_SYMBOL(ostor_kprobe_enter);
 
-/* Where this CPU holds a lock of owner_storage, and is about to release it. */
+/*
+ * The one function that owner_storage calls with a lock held. It is called if there is a
+ * probe on the tracepoint that the lock's holder passes, so the source has one there.
+ */
 #ifdef MODULE
-#define OSTOR_UNLOCK __stringify(OSTOR_SUBSYSTEM) ":ostor_res_unlock_irqrestore"
+#define OSTOR_LOCKED __stringify(OSTOR_SUBSYSTEM) ":ostor_trace_locked"
 #else
-#define OSTOR_UNLOCK "ostor_res_unlock_irqrestore"
+#define OSTOR_LOCKED "ostor_trace_locked"
 #endif
+
+static void ostor_locked_pass(void *data, unsigned long owner)
+{
+}
 
 static int ostor_kprobe_attach(struct ostor_source *source)
 {
-	source->probe.symbol_name = OSTOR_UNLOCK;
+	int ret;
+
+	source->probe.symbol_name = OSTOR_LOCKED;
 	source->probe.pre_handler = ostor_kprobe_enter;
-	return register_kprobe(&source->probe);
+	ret = register_kprobe(&source->probe);
+	if (ret)
+		return ret;
+	ret = ostor_event_register(OSTOR_EVENT_STORAGE_LOCKED, ostor_locked_pass, source);
+	if (ret)
+		goto no_storage;
+	ret = ostor_event_register(OSTOR_EVENT_BUCKET_LOCKED, ostor_locked_pass, source);
+	if (ret)
+		goto no_bucket;
+	return 0;
+
+no_bucket:
+	ostor_event_unregister(OSTOR_EVENT_STORAGE_LOCKED, ostor_locked_pass, source);
+	ostor_event_sync();
+no_storage:
+	unregister_kprobe(&source->probe);
+	return ret;
 }
 
 static void ostor_kprobe_detach(struct ostor_source *source)
 {
+	ostor_event_unregister(OSTOR_EVENT_BUCKET_LOCKED, ostor_locked_pass, source);
+	ostor_event_unregister(OSTOR_EVENT_STORAGE_LOCKED, ostor_locked_pass, source);
+	ostor_event_sync();
 	unregister_kprobe(&source->probe);
 }
 

@@ -96,13 +96,16 @@ void ostor_synchronize_rcu_tasks(void);
 /* Bytes of memory of the machine. */
 size_t ostor_totalram(void);
 
-/* Tracepoints of this module. Called only if the tracepoint has a probe. */
+/*
+ * Tracepoints of this module. Called only if the tracepoint has a probe. The caller of
+ * ostor_trace_locked() has just taken the lock that @event stands for: the torture module
+ * has a kprobe there.
+ */
 DECLARE_TRACEPOINT(ostor_enter);
 DECLARE_TRACEPOINT(ostor_storage_locked);
 DECLARE_TRACEPOINT(ostor_bucket_locked);
 void ostor_trace_enter(unsigned long owner);
-void ostor_trace_storage_locked(unsigned long owner);
-void ostor_trace_bucket_locked(unsigned long owner);
+void ostor_trace_locked(u32 event, unsigned long owner);
 #ifdef OSTOR_TEST
 /* The innermost section that this CPU is in, see lock_order.rs, and its nested NMIs. */
 u32 ostor_section(void);

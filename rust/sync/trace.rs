@@ -51,8 +51,9 @@ fn call_probes(event: Event, addr: usize) {
         unsafe {
             match event {
                 Event::Enter => shim::ostor_trace_enter(addr),
-                Event::StorageLocked => shim::ostor_trace_storage_locked(addr),
-                Event::BucketLocked => shim::ostor_trace_bucket_locked(addr),
+                Event::StorageLocked | Event::BucketLocked => {
+                    shim::ostor_trace_locked(event as u32, addr);
+                }
             }
         }
     };

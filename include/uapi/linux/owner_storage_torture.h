@@ -33,7 +33,7 @@
 #define OSTOR_CONTEXT_IRQ_WORK	3	/* a hard irq_work */
 #define OSTOR_CONTEXT_IPI	4	/* an interrupt that another CPU sends */
 #define OSTOR_CONTEXT_NMI	5	/* an NMI */
-#define OSTOR_CONTEXT_KPROBE	6	/* a kprobe where owner_storage releases a lock */
+#define OSTOR_CONTEXT_KPROBE	6	/* a kprobe where owner_storage has a lock */
 #define OSTOR_CONTEXT_RUN_QUEUE	7	/* the tracepoint sched_switch */
 #define OSTOR_CONTEXT_ALLOC	8	/* inside the slab allocator */
 

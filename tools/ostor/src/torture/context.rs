@@ -29,7 +29,7 @@ pub enum Context {
     Ipi = uapi::OSTOR_CONTEXT_IPI,
     /// An NMI.
     Nmi = uapi::OSTOR_CONTEXT_NMI,
-    /// A kprobe in the module's unlock function.
+    /// A kprobe where the module has just taken a lock.
     Kprobe = uapi::OSTOR_CONTEXT_KPROBE,
     /// A tracepoint that the scheduler passes with the run queue locked.
     RunQueue = uapi::OSTOR_CONTEXT_RUN_QUEUE,
