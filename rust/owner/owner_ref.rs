@@ -10,7 +10,10 @@ use crate::{
         },
         element::Element,
         error::Refusal,
-        map::Stored,
+        map::{
+            write_value,
+            Stored, //
+        },
         owner::{
             Owner,
             OwnerId,
@@ -217,19 +220,8 @@ impl Init<'_> {
     #[inline(always)]
     unsafe fn write(&mut self, map: &RawMap, value: NonNull<u8>) {
         match self {
-            Init::Bytes(bytes) => {
-                let size = map.value_size();
-                let given = bytes.len().min(size);
-                // Callers give all bytes or none: one of the two calls is enough.
-                if given != 0 {
-                    // SAFETY: By the safety requirements there are `size` bytes.
-                    unsafe { value.copy_from_nonoverlapping(NonNull::from(*bytes).cast(), given) };
-                }
-                if given != size {
-                    // SAFETY: As above.
-                    unsafe { value.add(given).write_bytes(0, size - given) };
-                }
-            }
+            // SAFETY: The safety requirements are those of this function.
+            Init::Bytes(bytes) => unsafe { write_value(value, map.value_size(), bytes) },
             Init::Call(init) => init(value),
         }
     }

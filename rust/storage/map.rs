@@ -285,6 +285,52 @@ pub(crate) unsafe extern "C" fn copy_value(to: *mut c_void, from: *const c_void,
     unsafe { to.copy_from_nonoverlapping(from, size) };
 }
 
+/// Initialises a value of `size` bytes: by `bytes`, and by zeroes if they are too few. Surplus bytes
+/// are left out.
+///
+/// # Safety
+///
+/// There must be memory for a value at `value`.
+#[inline(always)]
+pub(crate) unsafe fn write_value(value: NonNull<u8>, size: usize, bytes: &[u8]) {
+    if bytes.is_empty() {
+        // SAFETY: The safety requirements are those of this function.
+        return unsafe { zero_value(value, size) };
+    }
+    let given = bytes.len().min(size);
+    // SAFETY: By the safety requirements there are `size` bytes.
+    unsafe { value.copy_from_nonoverlapping(NonNull::from(bytes).cast(), given) };
+    if given != size {
+        // SAFETY: As above.
+        unsafe { value.add(given).write_bytes(0, size - given) };
+    }
+}
+
+/// Zeroes a value of `size` bytes.
+///
+/// A small one is zeroed faster than `memset()` begins to. The stores are volatile: of others the
+/// compiler makes a call of `memset()`. Not inlined, as the compiler unrolls the loop.
+///
+/// # Safety
+///
+/// As for [`write_value`].
+#[inline(never)]
+unsafe fn zero_value(value: NonNull<u8>, size: usize) {
+    const WORD: usize = size_of::<u64>();
+    /// The bits of the sizes of small values: those of whole words below 256 bytes.
+    const SMALL: usize = 256 - WORD;
+    const { assert!(align_of::<u64>() <= nolock::MAX_ALIGN) };
+
+    if size & !SMALL != 0 {
+        // SAFETY: By the safety requirements there are `size` bytes.
+        return unsafe { value.write_bytes(0, size) };
+    }
+    for n in 0..size / WORD {
+        // SAFETY: As above, aligned as values are.
+        unsafe { value.cast::<u64>().add(n).write_volatile(0) };
+    }
+}
+
 /// A map of values of a size that is chosen when the map is made.
 ///
 /// The bytes of a stored value do not change. An update makes a new element.
@@ -357,13 +403,8 @@ impl ByteMap {
         rcu: &'a Guard,
     ) -> Result<Stored<&'a [u8]>, Refusal> {
         let size = self.raw.value_size();
-        let init = |value: NonNull<u8>| {
-            let given = bytes.len().min(size);
-            // SAFETY: `RawMap::put` calls this with memory for a value, of `size` bytes.
-            unsafe { value.copy_from_nonoverlapping(NonNull::from(bytes).cast(), given) };
-            // SAFETY: As above.
-            unsafe { value.add(given).write_bytes(0, size - given) };
-        };
+        // SAFETY: `RawMap::put` calls this with memory for a value, of `size` bytes.
+        let init = |value: NonNull<u8>| unsafe { write_value(value, size, bytes) };
         // SAFETY: `init` writes all `size` bytes.
         let outcome = unsafe { self.raw.put(owner, mode, init, rcu) }?;
         Ok(Stored {

@@ -21,6 +21,7 @@ use crate::{
         },
         error::Refusal,
         map::{
+            write_value,
             ByteMap,
             Map,
             OwnedMap, //
@@ -152,6 +153,19 @@ fn sizes() {
     assert!(two.get_by_id(owners[0].id(), &rcu) == Some(&wanted[..]));
     assert!(two.delete_by_id(owners[0].id(), &rcu) == Ok(&wanted[..]));
     assert!(two.get_by_id(owners[0].id(), &rcu).is_none());
+}
+
+/// A value of which no byte is given is zeroes, whatever its size.
+fn zeroes() {
+    for size in [1, 7, 8, 9, 64, 248, 255, 256, 257, 264] {
+        let mut words = [u64::MAX; 40];
+        // SAFETY: There is memory for a value of each of these sizes.
+        unsafe { write_value(NonNull::from(&mut words).cast(), size, &[]) };
+        let bytes = words.map(u64::to_ne_bytes);
+        let (value, rest) = bytes.as_flattened().split_at(size);
+        assert!(value.iter().all(|&byte| byte == 0));
+        assert!(rest.iter().all(|&byte| byte == 0xff));
+    }
 }
 
 /// A map that cannot be made is refused, and leaves nothing allocated.
@@ -582,6 +596,7 @@ fn figures() {
         ("identities", identities),
         ("renamed", renamed),
         ("sizes", sizes),
+        ("zeroes", zeroes),
         ("refused maps", refused_maps),
         ("reserves", reserves),
         ("holders", holders),
