@@ -274,7 +274,7 @@ macro_rules! owner {
         unsafe extern "C" fn $delete(map: *mut ostor_map, $it: *mut $object) -> *mut c_void {
             // SAFETY: The contract of the header.
             let (map, owner, rcu) = unsafe { (raw(map), $as_owner, section()) };
-            value_of(map.delete(owner.id(), rcu).ok())
+            value_of(map.delete(owner.id(), rcu))
         }
     };
 }

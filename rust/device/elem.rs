@@ -18,6 +18,7 @@ use crate::{
     storage::{
         create::Mode,
         element::Element,
+        error::Refusal,
         owner::{
             Owner,
             OwnerId, //
@@ -201,7 +202,10 @@ impl<'a> Command<'a> {
                 }
                 (stored.seq, stored.created)
             }
-            Op::Delete => (self.map.raw().delete(id, &rcu)?.seq(), false),
+            Op::Delete => {
+                let deleted = self.map.raw().delete(id, &rcu).ok_or(Refusal::Missing)?;
+                (deleted.seq(), false)
+            }
             Op::Take => {
                 drop(rcu);
                 return self.take(id);

@@ -249,7 +249,8 @@ impl<T: Send + Sync + 'static> Map<T> {
         id: OwnerId,
         rcu: &'a Guard,
     ) -> Result<&'a T, Refusal> {
-        Ok(self.value(self.raw.delete(id, rcu)?))
+        let deleted = self.raw.delete(id, rcu).ok_or(Refusal::Missing)?;
+        Ok(self.value(deleted))
     }
 }
 
@@ -382,7 +383,8 @@ impl ByteMap {
         id: OwnerId,
         rcu: &'a Guard,
     ) -> Result<&'a [u8], Refusal> {
-        Ok(self.value(self.raw.delete(id, rcu)?))
+        let deleted = self.raw.delete(id, rcu).ok_or(Refusal::Missing)?;
+        Ok(self.value(deleted))
     }
 
     /// The value of an element of this map.

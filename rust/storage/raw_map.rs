@@ -11,11 +11,13 @@ use super::{
         Element,
         VALUE_SIZE_MAX, //
     },
-    error::Refusal,
     owner::OwnerId,
     runtime::Runtime,
     stats::Counters,
-    table::Table,
+    table::{
+        Lookup,
+        Table, //
+    },
     unlink, //
 };
 use crate::sync::{
@@ -258,32 +260,44 @@ impl RawMap {
     /// Deletes the element of the owner, and returns it. Its value can be read as long as the guard
     /// lives.
     ///
-    /// Any context. The only refusal is [`Refusal::Missing`]. Of several deletes that race for one
-    /// element, one returns it. If a lock cannot be taken, the reaper unlinks the element later.
-    pub(crate) fn delete<'a>(
+    /// Any context. Returns [`None`] if there is none. Of several deletes that race for one element,
+    /// one returns it. If a lock cannot be taken, the reaper unlinks the element later.
+    pub(crate) fn delete<'a>(&'a self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Element> {
+        trace::event(Event::Enter, id.addr());
+        let seen = self.table.lookup(id, rcu);
+        // SAFETY: By the type invariant the members of the table are the `node` fields of elements.
+        let elem = unsafe { Element::of_node(seen.found?) };
+        if self.delete_elem(elem, rcu) {
+            return Some(elem);
+        }
+        self.delete_newer(seen, id, rcu)
+    }
+
+    /// Deletes the element of the owner, after another CPU has claimed the one that `seen` has found:
+    /// that one was deleted, or an update has replaced it.
+    #[cold]
+    #[inline(never)]
+    fn delete_newer<'a>(
         &'a self,
+        mut seen: Lookup<'a>,
         id: OwnerId,
         rcu: &'a Guard,
-    ) -> Result<&'a Element, Refusal> {
-        trace::event(Event::Enter, id.addr());
-        let mut seen = self.table.lookup(id, rcu);
-        while let Some(node) = seen.found {
-            // SAFETY: By the type invariant the members of the table are the `node` fields of
-            // elements.
-            let elem = unsafe { Element::of_node(node) };
-            if self.delete_elem(elem, rcu) {
-                return Ok(elem);
-            }
-            // Another CPU has claimed the element: it was deleted, or an update has replaced it.
+    ) -> Option<&'a Element> {
+        loop {
             seen = self.table.relookup(seen, id, rcu);
+            // SAFETY: As in `delete`.
+            let elem = unsafe { Element::of_node(seen.found?) };
+            if self.delete_elem(elem, rcu) {
+                return Some(elem);
+            }
         }
-        Err(Refusal::Missing)
     }
 
     /// Deletes an element of this map that was found under the guard. Returns false if another CPU
     /// has claimed it: it was deleted or replaced, or its owner has died. Any context.
     ///
     /// Once this has returned, no lookup finds an element that this one has replaced.
+    #[inline(always)]
     pub(crate) fn delete_elem(&self, elem: &Element, rcu: &Guard) -> bool {
         self.table.hide_older(&elem.node, rcu);
         if !elem.node.claim(Site::ElementClaim) {

@@ -378,8 +378,13 @@ impl Table {
     /// context; takes no lock.
     #[inline(always)]
     pub(super) fn hide_older(&self, node: &Node, rcu: &Guard) {
+        let next = node.next.load();
+        // Most chains end here.
+        if next.is_null() {
+            return;
+        }
         let id = node.id();
-        if let Some(older) = walk(node.next.load(), rcu, |older| older.matches(id)) {
+        if let Some(older) = walk(next, rcu, |older| older.matches(id)) {
             older.hide();
         }
     }
@@ -500,6 +505,7 @@ impl Table {
     /// # Safety
     ///
     /// `node` must be a member of this table, dead, and claimed by the caller.
+    #[inline(always)]
     pub(crate) unsafe fn unlink<L: LockMode>(
         &self,
         node: NonNull<Node>,

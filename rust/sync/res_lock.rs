@@ -72,7 +72,7 @@ impl<T> ResLock<T> {
     ///
     /// Any context, NMI included. The caller may hold other locks. If this returns an error, `f`
     /// was not run. A test can inject an error at `site`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn with<R>(&self, site: Site, f: impl FnOnce(&mut T) -> R) -> Result<R, LockError> {
         lock_order::check(site);
         if let Some(err) = fault::lock(site) {
@@ -92,7 +92,7 @@ impl<T> ResLock<T> {
 
     /// Runs `f` as [`ResLock::with`] does if the lock is free. Otherwise returns [`None`] at once.
     /// A test can force that at `site`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn try_with<R>(&self, site: Site, f: impl FnOnce(&mut T) -> R) -> Option<R> {
         lock_order::check(site);
         if fault::lock(site).is_some() {

@@ -225,14 +225,14 @@ impl Machine {
             }
             Op::Delete { map, owner } => self.look(map, owner, |map, owner, rcu| {
                 match map.raw().delete(owner.id(), rcu) {
-                    Ok(_) => Outcome::Done,
-                    Err(refusal) => refused(refusal),
+                    Some(_) => Outcome::Done,
+                    None => refused(Refusal::Missing),
                 }
             }),
             Op::Take { map, owner } => self.look(map, owner, |map, owner, rcu| {
                 match map.raw().delete(owner.id(), rcu) {
-                    Ok(elem) => Outcome::Value(Some(value(map.value(elem)))),
-                    Err(refusal) => refused(refusal),
+                    Some(elem) => Outcome::Value(Some(value(map.value(elem)))),
+                    None => refused(Refusal::Missing),
                 }
             }),
             Op::List { map } => self.list(map),
