@@ -70,10 +70,15 @@ impl Charge {
     ///
     /// Either the caller has seen the storage live in the owner index under its RCU guard, or it
     /// has a reference to the owner. So the notice of death comes to this word before it returns.
-    pub(super) unsafe fn give_back(&self, id: OwnerId, ops: &OwnerOps, bytes: u32, stats: &Stats) {
-        let Some(uncharge) = ops.uncharge else {
-            return;
-        };
+    /// `uncharge` must be that of the owner's [`OwnerOps`].
+    #[inline(never)]
+    pub(super) unsafe fn give_back(
+        &self,
+        id: OwnerId,
+        uncharge: unsafe fn(OwnerId, u32),
+        bytes: u32,
+        stats: &Stats,
+    ) {
         // The notice of death may run in an interrupt. There it must not wait for a visitor on its
         // own CPU.
         with_irqs_off(|| {

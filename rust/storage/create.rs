@@ -216,7 +216,8 @@ impl RawMap {
                     // SAFETY: By the type invariant of `Runtime` the members of the index are the
                     // `node` fields of storages.
                     let storage = unsafe { Storage::of_node(node) };
-                    if node.id() == id {
+                    // They have the same address.
+                    if node.has_stamp_of(id) {
                         storage.lock.with(Site::LinkLock, |()| {
                             self.link(storage, &new, seen, owner, mode, rcu)
                         })?
@@ -271,7 +272,7 @@ impl RawMap {
         mode: Mode,
         rcu: &'a Guard,
     ) -> Option<Linked<'a>> {
-        trace::event(Event::StorageLocked, storage.node.addr());
+        trace::event(Event::StorageLocked, new.id.addr());
         if !storage.node.is_live() {
             return None;
         }
@@ -432,6 +433,7 @@ struct NewStorage<S: Source> {
 }
 
 impl<S: Source> NewStorage<S> {
+    #[inline(always)]
     fn new(
         runtime: &'static Runtime,
         id: OwnerId,
@@ -490,7 +492,7 @@ impl<S: Source> NewStorage<S> {
                 storage.node.claim(Site::StorageClaim);
                 return Some(Linked::Refused(Refusal::NoMemory));
             }
-            trace::event(Event::StorageLocked, storage.node.addr());
+            trace::event(Event::StorageLocked, first.id.addr());
             let map = first.map;
             // SAFETY: `first` is new, and the lock is held.
             unsafe { map.push(storage, first.element(), map.new_seq(), rcu) };

@@ -163,6 +163,7 @@ impl Storage {
 
     /// Charges the owner for an element that no other CPU can find yet, and for `more` bytes, if
     /// owners of this kind are charged. Returns false if that would exceed the owner's limit.
+    #[inline(always)]
     pub(super) fn pay_new(
         &self,
         elem: &Element,
@@ -187,6 +188,7 @@ impl Storage {
     /// # Safety
     ///
     /// As for [`Charge::give_back`].
+    #[inline(always)]
     pub(super) unsafe fn refund(&self, elem: &Element, stats: &Stats) {
         if self.ops.uncharge.is_some() && elem.reap_node.paid.take() {
             // SAFETY: The safety requirements are those of `Charge::give_back`.
@@ -199,10 +201,13 @@ impl Storage {
     /// # Safety
     ///
     /// As for [`Charge::give_back`].
+    #[inline(always)]
     pub(super) unsafe fn give_back(&self, bytes: u32, stats: &Stats) {
-        let id = self.node.id();
-        // SAFETY: The safety requirements are those of `Charge::give_back`, and `id` and `ops` are
-        // the owner's.
-        unsafe { self.charge.give_back(id, self.ops, bytes, stats) };
+        if let Some(uncharge) = self.ops.uncharge {
+            let id = self.node.id();
+            // SAFETY: The safety requirements are those of `Charge::give_back`. `id` and `uncharge`
+            // are the owner's.
+            unsafe { self.charge.give_back(id, uncharge, bytes, stats) };
+        }
     }
 }

@@ -125,6 +125,12 @@ impl Node {
         unsafe { OwnerId::from_parts(self.addr(), self.stamp.load(Relaxed)) }
     }
 
+    /// Returns whether the identity has the stamp of `id`. The member may be dead.
+    #[inline(always)]
+    pub(super) fn has_stamp_of(&self, id: OwnerId) -> bool {
+        self.stamp.load(Relaxed) == id.stamp()
+    }
+
     /// The address of the owner. The member may be dead.
     pub(crate) fn addr(&self) -> usize {
         self.key.load(Relaxed) & !STATE
@@ -132,7 +138,7 @@ impl Node {
 
     #[inline(always)]
     fn matches(&self, id: OwnerId) -> bool {
-        self.key.load(Relaxed) == id.addr() && self.stamp.load(Relaxed) == id.stamp()
+        self.key.load(Relaxed) == id.addr() && self.has_stamp_of(id)
     }
 
     /// Gives the member another identity with the same address. The caller knows that no other CPU

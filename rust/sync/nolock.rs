@@ -62,21 +62,17 @@ impl<'a> Payer<'a> {
     }
 }
 
-/// Which allocator the caller's context allows, and which memory cgroup is charged.
+/// Which memory cgroup is charged if the caller can be seen to hold no lock.
 #[derive(Copy, Clone)]
 pub(crate) struct AllocSource<'a> {
     payer: Payer<'a>,
-    may_lock: bool,
+    rcu: &'a Guard,
 }
 
 impl<'a> AllocSource<'a> {
-    /// Looks whether the caller can be seen to hold no lock; only then is `payer` charged. Valid
-    /// until the caller takes a lock. `rcu` must be the innermost guard.
-    pub(crate) fn new(payer: Payer<'a>, rcu: &Guard) -> Self {
-        Self {
-            payer,
-            may_lock: holds_no_lock(rcu),
-        }
+    /// Allocations under `rcu`, which must be the innermost guard.
+    pub(crate) fn new(payer: Payer<'a>, rcu: &'a Guard) -> Self {
+        Self { payer, rcu }
     }
 }
 
@@ -105,7 +101,7 @@ pub(crate) fn alloc(layout: Layout, site: Site, source: AllocSource<'_>) -> Opti
     if fault::alloc(site) {
         return None;
     }
-    if source.may_lock {
+    if holds_no_lock(source.rcu) {
         // SAFETY: The caller holds no lock. The memory cgroup is null or valid, by the type
         // invariant of `Payer`.
         let ptr = unsafe { shim::ostor_kmalloc(layout.size(), source.payer.0) };
