@@ -41,3 +41,19 @@ pub(crate) use kernel::sync::atomic::{
     Relaxed,
     Release, //
 };
+
+/// The same reference. To the compiler it is any address, as after `OPTIMIZER_HIDE_VAR()`.
+#[inline(always)]
+pub(crate) fn opaque<T>(object: &T) -> &T {
+    let mut at = core::ptr::from_ref(object);
+    // SAFETY: The assembler sees a comment.
+    unsafe {
+        core::arch::asm!(
+            "/* {0} */",
+            inout(reg) at,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    // SAFETY: The address is that of `object` still.
+    unsafe { &*at }
+}

@@ -39,6 +39,11 @@ pub(crate) use kernel::sync::atomic::{
     Release, //
 };
 
+/// The same reference.
+pub(crate) fn opaque<T>(object: &T) -> &T {
+    object
+}
+
 /// Lets another CPU run, for which this one waits.
 pub(crate) fn cpu_relax() {
     machine::pause();
