@@ -59,6 +59,9 @@ struct kind {
 	void *(*get)(struct ostor_map *map, void *owner);
 	void *(*get_or_create)(struct ostor_map *map, void *owner, owner_storage_init_t init,
 			       void *arg);
+	void *(*get_or_create_from)(struct ostor_map *map, void *owner,
+				    struct ostor_reserve *reserve, owner_storage_init_t init,
+				    void *arg);
 	int (*update)(struct ostor_map *map, void *owner, unsigned int flags,
 		      owner_storage_init_t init, void *arg);
 	void *(*delete)(struct ostor_map *map, void *owner);
@@ -74,6 +77,14 @@ static void *on_##name##_get_or_create(struct ostor_map *map, void *owner,		\
 				       owner_storage_init_t init, void *arg)			\
 {											\
 	return owner_storage_##name##_get_or_create(map, owner, init, arg);		\
+}											\
+											\
+static void *on_##name##_get_or_create_from(struct ostor_map *map, void *owner,		\
+					    struct ostor_reserve *reserve,		\
+					    owner_storage_init_t init, void *arg)	\
+{											\
+	return owner_storage_##name##_get_or_create_from(map, owner, reserve, init,	\
+							 arg);				\
 }											\
 											\
 static int on_##name##_update(struct ostor_map *map, void *owner, unsigned int flags,	\
@@ -93,6 +104,7 @@ static const struct kind name##_kind = {						\
 	.end = name##_end,								\
 	.get = on_##name##_get,								\
 	.get_or_create = on_##name##_get_or_create,					\
+	.get_or_create_from = on_##name##_get_or_create_from,				\
 	.update = on_##name##_update,							\
 	.delete = on_##name##_delete,							\
 }
@@ -193,6 +205,13 @@ static long get_or_create(const struct kind *kind, struct ostor_map *map, void *
 {
 	guard(rcu)();
 	return number_of(kind->get_or_create(map, owner, number ? init_value : NULL, &number));
+}
+
+static long get_or_create_from(const struct kind *kind, struct ostor_map *map, void *owner,
+			       struct ostor_reserve *reserve, u64 number)
+{
+	guard(rcu)();
+	return number_of(kind->get_or_create_from(map, owner, reserve, init_value, &number));
 }
 
 static int update(const struct kind *kind, struct ostor_map *map, void *owner, unsigned int flags,
@@ -350,6 +369,66 @@ static void c_api_slot_ends_in_two_steps(struct kunit *test)
 	owner_storage_slot_destroy(NULL);
 }
 
+/* Creates take their memory from the reserve, and from nowhere else. */
+static void test_reserve(struct kunit *test, const struct kind *kind)
+{
+	struct ostor_map *map = new_map(test);
+	struct ostor_reserve *reserve = owner_storage_reserve_create(map, 1);
+	void *owner = kind->make();
+	long created;
+
+	KUNIT_EXPECT_FALSE(test, IS_ERR(reserve));
+	if (IS_ERR(reserve) || IS_ERR(owner))
+		goto end;
+	KUNIT_EXPECT_EQ(test, owner_storage_reserve_left(reserve), 1);
+	created = get_or_create_from(kind, map, owner, reserve, 1);
+	if (created == -EOPNOTSUPP)
+		goto end;
+	KUNIT_EXPECT_EQ(test, created, 1);
+	KUNIT_EXPECT_EQ(test, owner_storage_reserve_left(reserve), 0);
+	KUNIT_EXPECT_EQ(test, get_or_create_from(kind, map, owner, reserve, 2), 1);
+	KUNIT_EXPECT_EQ(test, delete(kind, map, owner), 1);
+	KUNIT_EXPECT_EQ(test, get_or_create_from(kind, map, owner, reserve, 2), -ENOMEM);
+	KUNIT_EXPECT_EQ(test, atomic_read(&counts.made), 1);
+	KUNIT_EXPECT_EQ(test, owner_storage_reserve_fill(reserve, 2), 0);
+	KUNIT_EXPECT_EQ(test, owner_storage_reserve_left(reserve), 2);
+	KUNIT_EXPECT_EQ(test, get_or_create_from(kind, map, owner, reserve, 3), 3);
+	KUNIT_EXPECT_EQ(test, owner_storage_reserve_left(reserve), 1);
+	KUNIT_EXPECT_EQ(test, get(kind, map, owner), 3);
+end:
+	if (!IS_ERR(owner))
+		kind->end(owner);
+	owner_storage_map_destroy(map);
+	KUNIT_EXPECT_EQ(test, atomic_read(&counts.dropped), atomic_read(&counts.made));
+	/* It does not refer to the map. */
+	if (!IS_ERR(reserve))
+		owner_storage_reserve_destroy(reserve);
+}
+
+static void c_api_reserves(struct kunit *test)
+{
+	test_reserve(test, &task_kind);
+	test_reserve(test, &cgroup_kind);
+	test_reserve(test, &sock_kind);
+	test_reserve(test, &net_kind);
+	test_reserve(test, &slot_kind);
+	owner_storage_reserve_destroy(NULL);
+}
+
+/* A flush returns when the drops of all values that were deleted before have run. */
+static void c_api_flush(struct kunit *test)
+{
+	struct ostor_map *map = new_map(test);
+
+	for (int i = 1; i <= 3; i++) {
+		KUNIT_EXPECT_EQ(test, get_or_create(&net_kind, map, &init_net, i), i);
+		KUNIT_EXPECT_EQ(test, delete(&net_kind, map, &init_net), i);
+		owner_storage_flush();
+		KUNIT_EXPECT_EQ(test, atomic_read(&counts.dropped), i);
+	}
+	owner_storage_map_destroy(map);
+}
+
 /* An accepted socket has a copy of its listener's value, made by @copy. */
 static void test_clone(struct kunit *test, owner_storage_copy_t copy, long wanted)
 {
@@ -413,6 +492,8 @@ static struct kunit_case c_api_cases[] = {
 	KUNIT_CASE(c_api_namespaces),
 	KUNIT_CASE(c_api_slots),
 	KUNIT_CASE(c_api_slot_ends_in_two_steps),
+	KUNIT_CASE(c_api_reserves),
+	KUNIT_CASE(c_api_flush),
 	KUNIT_CASE(c_api_clones_by_a_function),
 	KUNIT_CASE(c_api_clones_bytes),
 	KUNIT_CASE(c_api_refuses_sizes),

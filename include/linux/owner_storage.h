@@ -21,6 +21,7 @@ struct cgroup;
 struct module;
 struct net;
 struct ostor_map;
+struct ostor_reserve;
 struct ostor_slot;
 struct sock;
 struct task_struct;
@@ -141,6 +142,64 @@ void owner_storage_map_destroy(struct ostor_map *map);
 int owner_storage_map_for_each(struct ostor_map *map, owner_storage_visit_t visit, void *arg);
 
 /**
+ * owner_storage_flush() - waits until what is dead now is freed
+ *
+ * Waits for the destructors of all values that were deleted or replaced, or have ended
+ * with their owners, before the call, in all maps. A value whose lock is held for long
+ * can be left.
+ *
+ * Context: Process context, not in an RCU read section, and not in a destructor. Sleeps
+ * for a grace period.
+ */
+void owner_storage_flush(void);
+
+/**
+ * owner_storage_reserve_create() - allocates memory for creates that must not fail
+ * @map: the map. The memory is for values of the size that this map has
+ * @creates: the number of creates that there shall be memory for
+ *
+ * The functions owner_storage_*_get_or_create_from() take memory from a reserve. One
+ * thread uses a reserve at a time: the module has a lock for it, or one for each CPU.
+ *
+ * The reserve does not refer to @map. It serves all maps with values of this size, and
+ * may be destroyed before or after them.
+ *
+ * Context: Process context. May sleep.
+ *
+ * Return: the reserve, or an ERR_PTR(): -ENOMEM.
+ */
+struct ostor_reserve *owner_storage_reserve_create(struct ostor_map *map, size_t creates);
+
+/**
+ * owner_storage_reserve_fill() - allocates memory for what creates have used up
+ * @reserve: the reserve, which no other thread uses meanwhile
+ * @creates: the number of creates that there shall be memory for
+ *
+ * Context: Process context. May sleep.
+ *
+ * Return: 0 or -ENOMEM. What was allocated before a failure stays in the reserve.
+ */
+int owner_storage_reserve_fill(struct ostor_reserve *reserve, size_t creates);
+
+/**
+ * owner_storage_reserve_left() - tells for how many creates there is memory
+ * @reserve: the reserve, which no other thread uses meanwhile
+ *
+ * Context: Any context.
+ *
+ * Return: the number of creates.
+ */
+size_t owner_storage_reserve_left(const struct ostor_reserve *reserve);
+
+/**
+ * owner_storage_reserve_destroy() - frees a reserve
+ * @reserve: the reserve, which must not be used again. NULL is ignored
+ *
+ * Context: Any context in which kfree() can be called.
+ */
+void owner_storage_reserve_destroy(struct ostor_reserve *reserve);
+
+/**
  * owner_storage_task_get() - finds the value of a task
  * @map: the map
  * @task: the task. The caller has a reference, or has found it in this RCU read section
@@ -179,6 +238,28 @@ void *owner_storage_task_get(struct ostor_map *map, struct task_struct *task);
  */
 void *owner_storage_task_get_or_create(struct ostor_map *map, struct task_struct *task,
 				       owner_storage_init_t init, void *arg);
+
+/**
+ * owner_storage_task_get_or_create_from() - as get_or_create, without need of memory
+ * @map: the map
+ * @task: the task, as for owner_storage_task_get()
+ * @reserve: where the memory of a new value comes from
+ * @init: writes a new value, or NULL for zeroes
+ * @arg: passed to @init
+ *
+ * As owner_storage_task_get_or_create(), with memory of @reserve: a new value uses up the
+ * memory for one create, also if it is not stored after all. The memory is charged to no
+ * memory cgroup. A value that is found uses up nothing.
+ *
+ * Context: Any context. The caller must be in an RCU read section.
+ *
+ * Return: the value, or an ERR_PTR() as owner_storage_task_get_or_create(). There is no
+ * -ENOMEM as long as owner_storage_reserve_left() is above 0, if the reserve was created
+ * for values of this size.
+ */
+void *owner_storage_task_get_or_create_from(struct ostor_map *map, struct task_struct *task,
+					    struct ostor_reserve *reserve,
+					    owner_storage_init_t init, void *arg);
 
 /**
  * owner_storage_task_update() - stores a new value for a task
@@ -249,6 +330,24 @@ void *owner_storage_cgroup_get_or_create(struct ostor_map *map, struct cgroup *c
 					 owner_storage_init_t init, void *arg);
 
 /**
+ * owner_storage_cgroup_get_or_create_from() - as get_or_create, without need of memory
+ * @map: the map
+ * @cgroup: the cgroup, as for owner_storage_cgroup_get()
+ * @reserve: where the memory of a new value comes from
+ * @init: writes a new value, or NULL for zeroes
+ * @arg: passed to @init
+ *
+ * As owner_storage_task_get_or_create_from().
+ *
+ * Context: Any context. The caller must be in an RCU read section.
+ *
+ * Return: as owner_storage_task_get_or_create_from().
+ */
+void *owner_storage_cgroup_get_or_create_from(struct ostor_map *map, struct cgroup *cgroup,
+					      struct ostor_reserve *reserve,
+					      owner_storage_init_t init, void *arg);
+
+/**
  * owner_storage_cgroup_update() - stores a new value for a cgroup
  * @map: the map
  * @cgroup: the cgroup, as for owner_storage_cgroup_get()
@@ -310,6 +409,25 @@ void *owner_storage_sock_get_or_create(struct ostor_map *map, struct sock *sk,
 				       owner_storage_init_t init, void *arg);
 
 /**
+ * owner_storage_sock_get_or_create_from() - as get_or_create, without need of memory
+ * @map: the map
+ * @sk: the socket, as for owner_storage_sock_get()
+ * @reserve: where the memory of a new value comes from
+ * @init: writes a new value, or NULL for zeroes
+ * @arg: passed to @init
+ *
+ * As owner_storage_task_get_or_create_from(). A socket is charged as by
+ * owner_storage_sock_get_or_create().
+ *
+ * Context: Any context. The caller must be in an RCU read section.
+ *
+ * Return: as owner_storage_task_get_or_create_from(), and -ENOMEM for a socket at its limit.
+ */
+void *owner_storage_sock_get_or_create_from(struct ostor_map *map, struct sock *sk,
+					    struct ostor_reserve *reserve,
+					    owner_storage_init_t init, void *arg);
+
+/**
  * owner_storage_sock_update() - stores a new value for a socket
  * @map: the map
  * @sk: the socket, as for owner_storage_sock_get()
@@ -368,6 +486,24 @@ void *owner_storage_net_get(struct ostor_map *map, struct net *net);
  */
 void *owner_storage_net_get_or_create(struct ostor_map *map, struct net *net,
 				      owner_storage_init_t init, void *arg);
+
+/**
+ * owner_storage_net_get_or_create_from() - as get_or_create, without need of memory
+ * @map: the map
+ * @net: the namespace, as for owner_storage_net_get()
+ * @reserve: where the memory of a new value comes from
+ * @init: writes a new value, or NULL for zeroes
+ * @arg: passed to @init
+ *
+ * As owner_storage_task_get_or_create_from().
+ *
+ * Context: Any context. The caller must be in an RCU read section.
+ *
+ * Return: as owner_storage_task_get_or_create_from().
+ */
+void *owner_storage_net_get_or_create_from(struct ostor_map *map, struct net *net,
+					   struct ostor_reserve *reserve,
+					   owner_storage_init_t init, void *arg);
 
 /**
  * owner_storage_net_update() - stores a new value for a network namespace
@@ -469,6 +605,24 @@ void *owner_storage_slot_get(struct ostor_map *map, struct ostor_slot *slot);
  */
 void *owner_storage_slot_get_or_create(struct ostor_map *map, struct ostor_slot *slot,
 				       owner_storage_init_t init, void *arg);
+
+/**
+ * owner_storage_slot_get_or_create_from() - as get_or_create, without need of memory
+ * @map: the map
+ * @slot: the slot, as for owner_storage_slot_get()
+ * @reserve: where the memory of a new value comes from
+ * @init: writes a new value, or NULL for zeroes
+ * @arg: passed to @init
+ *
+ * As owner_storage_task_get_or_create_from().
+ *
+ * Context: Any context. The caller must be in an RCU read section.
+ *
+ * Return: as owner_storage_task_get_or_create_from().
+ */
+void *owner_storage_slot_get_or_create_from(struct ostor_map *map, struct ostor_slot *slot,
+					    struct ostor_reserve *reserve,
+					    owner_storage_init_t init, void *arg);
 
 /**
  * owner_storage_slot_update() - stores a new value for a slot

@@ -3,10 +3,11 @@
 //! Maps as modules in C have them: the functions of `include/linux/owner_storage.h`, which says
 //! what each does.
 //!
-//! A `struct ostor_map` is a [`RawMap`], and a `struct ostor_slot` an [`OwnerSlot`]. The compiler
-//! compares the type of each function with that of its prototype in the header, which bindgen
-//! reads. C code that makes an indirect call finds the types in the kernel's control-flow
-//! integrity, too: the types of the header are opaque structures with the ABI of C here.
+//! A `struct ostor_map` is a [`RawMap`], a `struct ostor_slot` an [`OwnerSlot`], and a
+//! `struct ostor_reserve` a [`Reserve`]. The compiler compares the type of each function with that of
+//! its prototype in the header, which bindgen reads. C code that makes an indirect call finds the
+//! types in the kernel's control-flow integrity, too: the types of the header are opaque structures
+//! with the ABI of C here.
 //!
 //! The caller of a function that finds or stores a value is in an RCU read section, which is the
 //! function's guard. No function enters another one: `nolock::holds_no_lock()` counts sections, and
@@ -22,8 +23,10 @@ use crate::{
         netns::NetNs,
         owner_ref::{
             put as put_any,
+            put_from,
             Init,
-            OwnerRef, //
+            OwnerRef,
+            Put, //
         },
         slot::OwnerSlot,
         socket::{
@@ -43,7 +46,8 @@ use crate::{
         raw_map::{
             RawMap,
             Values, //
-        }, //
+        },
+        reserve::Reserve, //
     },
     sync::rcu, //
 };
@@ -56,6 +60,7 @@ use core::{
 };
 use header::{
     ostor_map,
+    ostor_reserve,
     ostor_slot,
     owner_storage_copy_t,
     owner_storage_drop_t,
@@ -142,12 +147,37 @@ fn value_of(elem: Option<&Element>) -> *mut c_void {
     elem.map_or(ptr::null_mut(), |elem| elem.value().as_ptr().cast())
 }
 
+/// Has `put` store a value that `init` writes.
+///
+/// # Safety
+///
+/// `map` must come from [`create`] and stay, and the caller must be in an RCU read section as long as
+/// the result is used. `init` must be callable in this context with `arg` and a zeroed value.
+#[inline(always)]
+unsafe fn put_by<'a>(
+    map: *mut ostor_map,
+    init: owner_storage_init_t,
+    arg: *mut c_void,
+    put: impl FnOnce(&'a RawMap, &mut Init<'_>, &'a Guard) -> Result<Put<'a>, Refusal>,
+) -> Result<&'a Element, Refusal> {
+    // SAFETY: By the safety requirements.
+    let (map, rcu) = unsafe { (raw(map), section()) };
+    let mut write = |value: NonNull<u8>| {
+        // SAFETY: `put` calls this with memory for a value.
+        unsafe { value.write_bytes(0, map.value_size()) };
+        if let Some(init) = init {
+            // SAFETY: By the safety requirements.
+            unsafe { init(value.as_ptr().cast(), arg) };
+        }
+    };
+    Ok(put(map, &mut Init::Call(&mut write), rcu)?.elem)
+}
+
 /// Stores a value that `init` writes, by `mode`.
 ///
 /// # Safety
 ///
-/// `map` must come from [`create`] and stay, and the caller must be in an RCU read section as long
-/// as the result is used. `init` must be callable in this context with `arg` and a zeroed value.
+/// As [`put_by`].
 unsafe fn put<'a>(
     map: *mut ostor_map,
     owner: OwnerRef<'_>,
@@ -155,18 +185,22 @@ unsafe fn put<'a>(
     init: owner_storage_init_t,
     arg: *mut c_void,
 ) -> Result<&'a Element, Refusal> {
-    // SAFETY: By the safety requirements.
-    let (map, rcu) = unsafe { (raw(map), section()) };
-    let mut write = |value: NonNull<u8>| {
-        // SAFETY: `RawMap::put` calls this with memory for a value.
-        unsafe { value.write_bytes(0, map.value_size()) };
-        if let Some(init) = init {
-            // SAFETY: By the safety requirements.
-            unsafe { init(value.as_ptr().cast(), arg) };
-        }
-    };
-    // SAFETY: `write` initialises all bytes, and only C code knows the type of values.
-    Ok(unsafe { put_any(map, &owner, mode, &mut Init::Call(&mut write), rcu) }?.elem)
+    // SAFETY: By the safety requirements. `put_by` initialises all bytes, and only C code knows the
+    // type of values.
+    unsafe {
+        put_by(map, init, arg, |map, init, rcu| {
+            put_any(map, &owner, mode, init, rcu)
+        })
+    }
+}
+
+/// The address of the value that was found or stored, or an `ERR_PTR`.
+#[inline(always)]
+fn value_or_error(stored: Result<&Element, Refusal>) -> *mut c_void {
+    match stored {
+        Ok(elem) => value_of(Some(elem)),
+        Err(refusal) => Error::from(refusal).to_ptr(),
+    }
 }
 
 /// As [`put`] with [`Mode::Get`]. Returns the value or an `ERR_PTR`. Compiled once for all kinds.
@@ -182,10 +216,31 @@ unsafe fn get_or_create(
     arg: *mut c_void,
 ) -> *mut c_void {
     // SAFETY: By the safety requirements.
-    match unsafe { put(map, owner, Mode::Get, init, arg) } {
-        Ok(elem) => value_of(Some(elem)),
-        Err(refusal) => Error::from(refusal).to_ptr(),
-    }
+    value_or_error(unsafe { put(map, owner, Mode::Get, init, arg) })
+}
+
+/// As [`get_or_create`], with memory of `reserve`.
+///
+/// # Safety
+///
+/// As [`put`]. `reserve` must come from `owner_storage_reserve_create()`, and must be the caller's
+/// alone during the call.
+#[inline(never)]
+unsafe fn get_or_create_from(
+    map: *mut ostor_map,
+    owner: OwnerRef<'_>,
+    reserve: *mut ostor_reserve,
+    init: owner_storage_init_t,
+    arg: *mut c_void,
+) -> *mut c_void {
+    // SAFETY: By the safety requirements.
+    let reserve = unsafe { &*reserve.cast::<Reserve>() };
+    // SAFETY: As in `put`.
+    value_or_error(unsafe {
+        put_by(map, init, arg, |map, init, rcu| {
+            put_from(map, reserve, &owner, init, rcu)
+        })
+    })
 }
 
 /// As [`put`] by the flags of an update. Returns 0 or a negative errno value. Compiled once for all
@@ -217,9 +272,9 @@ unsafe fn update(
 macro_rules! owner {
     (
         $object:ty, |$it:ident| $as_owner:expr,
-        $get:ident, $get_or_create:ident, $update:ident, $delete:ident
+        $get:ident, $get_or_create:ident, $get_or_create_from:ident, $update:ident, $delete:ident
     ) => {
-        as_in_header!($get, $get_or_create, $update, $delete);
+        as_in_header!($get, $get_or_create, $get_or_create_from, $update, $delete);
 
         /// # Safety
         ///
@@ -254,6 +309,21 @@ macro_rules! owner {
 
         /// # Safety
         ///
+        /// See the header. The owner must be valid, and no other thread may use the reserve.
+        #[no_mangle]
+        unsafe extern "C" fn $get_or_create_from(
+            map: *mut ostor_map,
+            $it: *mut $object,
+            reserve: *mut ostor_reserve,
+            init: owner_storage_init_t,
+            arg: *mut c_void,
+        ) -> *mut c_void {
+            // SAFETY: The contract of the header.
+            unsafe { get_or_create_from(map, OwnerRef::new($as_owner), reserve, init, arg) }
+        }
+
+        /// # Safety
+        ///
         /// See the header. The owner must be valid.
         #[no_mangle]
         unsafe extern "C" fn $update(
@@ -282,31 +352,31 @@ macro_rules! owner {
 owner! {
     bindings::task_struct, |task| &*task.cast::<Task>(),
     owner_storage_task_get, owner_storage_task_get_or_create,
-    owner_storage_task_update, owner_storage_task_delete
+    owner_storage_task_get_or_create_from, owner_storage_task_update, owner_storage_task_delete
 }
 
 owner! {
     bindings::cgroup, |cgroup| Cgroup::from_raw(cgroup),
     owner_storage_cgroup_get, owner_storage_cgroup_get_or_create,
-    owner_storage_cgroup_update, owner_storage_cgroup_delete
+    owner_storage_cgroup_get_or_create_from, owner_storage_cgroup_update, owner_storage_cgroup_delete
 }
 
 owner! {
     bindings::sock, |sk| Socket::from_raw(sk),
     owner_storage_sock_get, owner_storage_sock_get_or_create,
-    owner_storage_sock_update, owner_storage_sock_delete
+    owner_storage_sock_get_or_create_from, owner_storage_sock_update, owner_storage_sock_delete
 }
 
 owner! {
     bindings::net, |net| NetNs::from_raw(net),
     owner_storage_net_get, owner_storage_net_get_or_create,
-    owner_storage_net_update, owner_storage_net_delete
+    owner_storage_net_get_or_create_from, owner_storage_net_update, owner_storage_net_delete
 }
 
 owner! {
     ostor_slot, |slot| &*slot.cast::<OwnerSlot>(),
     owner_storage_slot_get, owner_storage_slot_get_or_create,
-    owner_storage_slot_update, owner_storage_slot_delete
+    owner_storage_slot_get_or_create_from, owner_storage_slot_update, owner_storage_slot_delete
 }
 
 /// A new map of `module`, or an `ERR_PTR`.
@@ -333,6 +403,11 @@ as_in_header! {
     __owner_storage_map_create_cloning,
     owner_storage_map_destroy,
     owner_storage_map_for_each,
+    owner_storage_flush,
+    owner_storage_reserve_create,
+    owner_storage_reserve_fill,
+    owner_storage_reserve_left,
+    owner_storage_reserve_destroy,
     owner_storage_slot_create,
     owner_storage_slot_begin_end,
     owner_storage_slot_end,
@@ -407,6 +482,67 @@ unsafe extern "C" fn owner_storage_map_for_each(
         }
     });
     stopped.break_value().unwrap_or(0)
+}
+
+/// # Safety
+///
+/// None.
+#[no_mangle]
+unsafe extern "C" fn owner_storage_flush() {
+    super::flush();
+}
+
+/// # Safety
+///
+/// See the header.
+#[no_mangle]
+unsafe extern "C" fn owner_storage_reserve_create(
+    map: *mut ostor_map,
+    creates: usize,
+) -> *mut ostor_reserve {
+    // SAFETY: The contract of the header.
+    let mut reserve = Reserve::new(unsafe { raw(map) });
+    let filled = reserve.fill(creates);
+    match filled.and_then(|()| Ok(KBox::new(reserve, GFP_KERNEL)?)) {
+        Ok(reserve) => KBox::into_raw(reserve).cast(),
+        Err(err) => err.to_ptr(),
+    }
+}
+
+/// # Safety
+///
+/// See the header. No other thread may use the reserve.
+#[no_mangle]
+unsafe extern "C" fn owner_storage_reserve_fill(
+    reserve: *mut ostor_reserve,
+    creates: usize,
+) -> c_int {
+    // SAFETY: The pointer comes from `owner_storage_reserve_create()`, and the reserve is the caller's
+    // alone, by the contract.
+    match unsafe { &mut *reserve.cast::<Reserve>() }.fill(creates) {
+        Ok(()) => 0,
+        Err(err) => err.to_errno(),
+    }
+}
+
+/// # Safety
+///
+/// See the header. No other thread may use the reserve.
+#[no_mangle]
+unsafe extern "C" fn owner_storage_reserve_left(reserve: *const ostor_reserve) -> usize {
+    // SAFETY: As in `owner_storage_reserve_fill`.
+    unsafe { &*reserve.cast::<Reserve>() }.left()
+}
+
+/// # Safety
+///
+/// See the header.
+#[no_mangle]
+unsafe extern "C" fn owner_storage_reserve_destroy(reserve: *mut ostor_reserve) {
+    if !reserve.is_null() {
+        // SAFETY: The pointer comes from `owner_storage_reserve_create()`, and is not used again.
+        drop(unsafe { KBox::from_raw(reserve.cast::<Reserve>()) });
+    }
 }
 
 /// # Safety
