@@ -13,7 +13,8 @@ mod tests {
             lock_mode::Spin,
             owner::{
                 OwnerId,
-                OwnerOps, //
+                OwnerOps,
+                Visits, //
             },
             table::{
                 Node,
@@ -65,7 +66,7 @@ mod tests {
     static OPS: OwnerOps = OwnerOps {
         kind: 0,
         number_of: |id, _| id.addr() as u64,
-        uncharge: None,
+        visits: Visits::Nothing,
     };
 
     /// The identity of member number `n` of a bucket. No object is at its address, and none is

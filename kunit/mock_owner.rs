@@ -12,10 +12,12 @@ use super::mock::{
 use crate::{
     storage::{
         error::Refusal,
+        hints::Hints,
         owner::{
             Owner,
             OwnerId,
-            OwnerOps, //
+            OwnerOps,
+            Visits, //
         },
         runtime::Runtime, //
     },
@@ -29,7 +31,10 @@ use crate::{
         Relaxed, //
     },
 };
-use core::cell::Cell;
+use core::{
+    cell::Cell,
+    ptr::NonNull, //
+};
 
 /// An owner that a test makes and ends.
 ///
@@ -49,22 +54,31 @@ pub(crate) struct Mock {
     charged: Atomic<u32>,
     /// Most bytes that may be charged; [`None`] if the owner is not charged at all.
     pub(super) limit: Cell<Option<u32>>,
+    /// Whether lookups by the owner use `hints`. It is not charged then.
+    pub(super) has_hints: Cell<bool>,
+    hints: Hints,
 }
 
-// SAFETY: `limit` alone keeps the type from being `Sync`. A test sets it while no other thread uses
-// the owner.
+// SAFETY: `limit` and `has_hints` alone keep the type from being `Sync`. A test sets them while no
+// other thread uses the owner.
 unsafe impl Sync for Mock {}
 
 static UNCHARGED_OPS: OwnerOps = OwnerOps {
     kind: 0,
     number_of: Mock::number_of,
-    uncharge: None,
+    visits: Visits::Nothing,
+};
+
+static HINTED_OPS: OwnerOps = OwnerOps {
+    kind: 14,
+    number_of: Mock::number_of,
+    visits: Visits::Hints(Mock::hints_of),
 };
 
 static CHARGED_OPS: OwnerOps = OwnerOps {
     kind: 15,
     number_of: Mock::number_of,
-    uncharge: Some(Mock::uncharge),
+    visits: Visits::Charge(Mock::uncharge),
 };
 
 impl Mock {
@@ -76,6 +90,8 @@ impl Mock {
             alive: Atomic::new(true),
             charged: Atomic::new(0),
             limit: Cell::new(limit),
+            has_hints: Cell::new(false),
+            hints: Hints::new(),
         }
     }
 
@@ -104,6 +120,7 @@ impl Mock {
     /// whether the owner had a storage.
     pub(crate) fn notice(&self) -> bool {
         self.place.notice_begins();
+        self.hints.end();
         // SAFETY: The gate has let no creator through since a grace period, and `Place` says that
         // the memory stays until the notice is over.
         let had = Runtime::get().is_some_and(|runtime| unsafe { runtime.owner_died(self.id()) });
@@ -129,7 +146,18 @@ impl Mock {
 
     /// # Safety
     ///
-    /// As [`OwnerOps::uncharge`].
+    /// As [`Visits::Hints`].
+    unsafe fn hints_of(id: OwnerId) -> NonNull<Hints> {
+        // SAFETY: The owner's notice of death is not over, by the contract.
+        let mock = unsafe { Place::owner(id) };
+        mock.place
+            .check_not_gone("a hint of a dead owner is changed");
+        NonNull::from(&mock.hints)
+    }
+
+    /// # Safety
+    ///
+    /// As [`Visits::Charge`].
     unsafe fn uncharge(id: OwnerId, bytes: u32) {
         // SAFETY: The owner's notice of death is not over, by the contract.
         let mock = unsafe { Place::owner(id) };
@@ -145,12 +173,14 @@ impl Mock {
 //   that ended.
 // - No function sets `alive` again.
 // - A test gives the notice of death of each owner before its memory is used again.
-// - `number_of` reads no memory of the owner; `uncharge` does so before the notice is over.
+// - `number_of` reads no memory of the owner; `uncharge` and `hints_of` do so before the notice is
+//   over.
 unsafe impl Owner for Mock {
     type Gate<'a> = &'a Guard;
 
     fn ops(&self) -> &'static OwnerOps {
         match self.limit.get() {
+            _ if self.has_hints.get() => &HINTED_OPS,
             Some(_) => &CHARGED_OPS,
             None => &UNCHARGED_OPS,
         }
@@ -166,6 +196,10 @@ unsafe impl Owner for Mock {
         } else {
             Err(Refusal::OwnerDead)
         }
+    }
+
+    fn hints(&self) -> Option<&Hints> {
+        self.has_hints.get().then_some(&self.hints)
     }
 
     fn charge(&self, bytes: u32) -> bool {

@@ -18,4 +18,4 @@ FNR == 1 { name = FILENAME; sub(/.*\/rust\//, "", name); gsub(/[^A-Za-z0-9]/, "_
 	next
 }
 
-inside { sub(/^# ?/, ""); print }
+inside { sub(/^# /, ""); print }

@@ -102,9 +102,9 @@ pub fn owner_storage_probe(
     let maps = Maps::new(module)?;
     let mut seen = maps.visit(task)? + maps.visit(cgroup)? + maps.visit(socket)?;
     seen += maps.visit(net)? + maps.visit(slot)? + any.visit(&maps)?;
-    let own = OwnerSlot::new();
-    seen += maps.visit(&own)? + own.addr() as u64 + any.addr() as u64;
-    OwnerSlot::end_all(|| core::iter::once(&own));
+    let own = KBox::pin_init(OwnerSlot::new(), GFP_KERNEL)?;
+    seen += maps.visit(&*own)? + own.addr() as u64 + any.addr() as u64;
+    OwnerSlot::end_all(|| core::iter::once(&*own));
     slot.begin_end();
     if !slot.has_ended() {
         // The kernel crate of Linux 7.2 has no function for it.

@@ -33,6 +33,7 @@ use owner_storage::{
         ByteMap,
         Mode,
         Owner,
+        OwnerSlot,
         Visitor, //
     },
     device::{
@@ -60,10 +61,16 @@ pub(crate) fn bench(arg: &Arg) -> Result {
     // SAFETY: Commands are ioctls.
     let file = unsafe { MapFile::of_fd(req.map_fd) }?;
     let owner = device::owner(&req.owner)?;
-    owner.visit(Bench {
+    let is_slot = req.bench & uapi::OSTOR_BENCH_SLOT != 0;
+    let bench = Bench {
         map: file.map()?,
         req: &mut req,
-    })?;
+    };
+    if is_slot {
+        bench.visit(&*KBox::pin_init(OwnerSlot::new(), GFP_KERNEL)?)?;
+    } else {
+        owner.visit(bench)?;
+    }
     arg.write(&req)
 }
 
@@ -86,7 +93,8 @@ impl Visitor for Bench<'_> {
                 .map(|_| ())
         };
         let mut others = KVec::with_capacity(MAPS_MAX as usize, GFP_KERNEL)?;
-        let with_others = req.maps > 1 || req.bench == uapi::OSTOR_BENCH_CREATE_LATER;
+        let bench = req.bench & !uapi::OSTOR_BENCH_SLOT;
+        let with_others = req.maps > 1 || bench == uapi::OSTOR_BENCH_CREATE_LATER;
         for _ in 0..if with_others { req.maps.max(2) - 1 } else { 0 } {
             let other = ByteMap::new(sync::this_module(), map.value_size())?;
             put(&other)?;
@@ -95,7 +103,7 @@ impl Visitor for Bench<'_> {
         req.empty_ns = measure(n, |_| black_box(()))?;
         api::flush();
         let reaped = api::reap_ns();
-        req.ns = match req.bench {
+        req.ns = match bench {
             uapi::OSTOR_BENCH_GET_HIT => {
                 put(map)?;
                 let ns = measure(n, |rcu| black_box(get(map, owner, rcu).is_some()));

@@ -71,9 +71,11 @@ impl Drop for Exclusive {
 }
 
 /// One CPU of the cycle.
+#[pin_data]
 struct Place {
     cpu: u32,
     /// The owner whose lock this CPU takes first.
+    #[pin]
     owner: OwnerSlot,
     /// Whether it has taken that lock.
     entered: Atomic<bool>,
@@ -85,9 +87,9 @@ struct Place {
 
 struct Cycle {
     map: ByteMap,
-    places: KVec<Place>,
+    places: KVec<Pin<KBox<Place>>>,
     /// An owner outside of the cycle.
-    bystander: OwnerSlot,
+    bystander: Pin<KBox<OwnerSlot>>,
     /// How long the first CPU holds its lock, for which all others wait. If it is 0, each CPU waits
     /// for the next one, and the last for the first.
     stall_ns: u64,
@@ -135,20 +137,20 @@ impl Cycle {
         let map = ByteMap::new(sync::this_module(), size_of::<u64>())?;
         let mut places = KVec::with_capacity(cpus.len(), GFP_KERNEL)?;
         for &cpu in cpus {
-            let place = Place {
+            let place = pin_init!(Place {
                 cpu,
-                owner: OwnerSlot::new(),
+                owner <- OwnerSlot::new(),
                 entered: Atomic::new(false),
                 result: Atomic::new(0),
                 ns: Counter::new(),
                 done: Atomic::new(false),
-            };
-            places.push(place, GFP_KERNEL)?;
+            });
+            places.push(KBox::pin_init(place, GFP_KERNEL)?, GFP_KERNEL)?;
         }
         let cycle = Self {
             map,
             places,
-            bystander: OwnerSlot::new(),
+            bystander: KBox::pin_init(OwnerSlot::new(), GFP_KERNEL)?,
             stall_ns,
             is_open: Atomic::new(false),
         };

@@ -38,14 +38,18 @@ use owner_storage::api::{
 };
 
 /// An owner, and the number of its values that were dropped.
+#[pin_data]
 struct Place {
+    #[pin]
     owner: OwnerSlot,
     dropped: Atomic<u32>,
 }
 
+type Places = KVVec<Pin<KBox<Place>>>;
+
 /// A value whose drop is counted for its owner.
 struct CountedValue {
-    places: Arc<KVVec<Place>>,
+    places: Arc<Places>,
     n: usize,
 }
 
@@ -98,26 +102,26 @@ pub(crate) fn run(arg: &Arg) -> Result {
     })?;
     req.death_ns = deaths.ns.get();
     req.deaths = deaths.had_storage.get();
-    let once = |place: &&Place| place.dropped.load(Relaxed) == 1;
+    let once = |place: &&Pin<KBox<Place>>| place.dropped.load(Relaxed) == 1;
     req.dropped = places.iter().filter(once).count() as u64;
     arg.write(&req)
 }
 
 /// Owners without values. May sleep.
-fn places(count: usize) -> Result<KVVec<Place>> {
+fn places(count: usize) -> Result<Places> {
     let mut places = KVVec::with_capacity(count, GFP_KERNEL)?;
     for _ in 0..count {
-        let place = Place {
-            owner: OwnerSlot::new(),
+        let place = pin_init!(Place {
+            owner <- OwnerSlot::new(),
             dropped: Atomic::new(0),
-        };
-        places.push(place, GFP_KERNEL)?;
+        });
+        places.push(KBox::pin_init(place, GFP_KERNEL)?, GFP_KERNEL)?;
     }
     Ok(places)
 }
 
 /// Stores a value for each owner.
-fn populate(map: &Map<CountedValue>, places: &Arc<KVVec<Place>>) -> Result {
+fn populate(map: &Map<CountedValue>, places: &Arc<Places>) -> Result {
     for n in 0..places.len() {
         if current!().signal_pending() {
             return Err(EINTR);
@@ -140,7 +144,7 @@ fn store(map: &Map<CountedValue>, owner: &OwnerSlot, value: CountedValue) -> Res
 }
 
 /// Ends all owners, one after the other, after one grace period.
-fn end_owners(places: &[Place], deaths: &Deaths) {
+fn end_owners(places: &Places, deaths: &Deaths) {
     OwnerSlot::begin_end_all(owners(places));
     deaths.begun.complete_all();
     let watch = Stopwatch::start();
@@ -153,13 +157,13 @@ fn end_owners(places: &[Place], deaths: &Deaths) {
     deaths.ns.raise_to(watch.elapsed_ns());
 }
 
-fn owners(places: &[Place]) -> impl Iterator<Item = &OwnerSlot> {
+fn owners(places: &Places) -> impl Iterator<Item = &OwnerSlot> {
     places.iter().map(|place| &place.owner)
 }
 
 /// Its drop ends the owners that are live, for the price of one grace period. Each by itself would
 /// wait for one.
-struct End<'a>(&'a [Place]);
+struct End<'a>(&'a Places);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {

@@ -173,7 +173,7 @@ fn run_at(
 struct Helper<'a> {
     map: &'a ByteMap,
     /// The last one has the element. The others do not share the bucket.
-    owners: KVVec<OwnerSlot>,
+    owners: KVVec<Pin<KBox<OwnerSlot>>>,
 }
 
 impl<'a> Helper<'a> {
@@ -186,7 +186,8 @@ impl<'a> Helper<'a> {
             owners: KVVec::new(),
         };
         for _ in 0..Self::TRIES {
-            helper.owners.push(OwnerSlot::new(), GFP_KERNEL)?;
+            let owner = KBox::pin_init(OwnerSlot::new(), GFP_KERNEL)?;
+            helper.owners.push(owner, GFP_KERNEL)?;
             let owner = helper.owner()?;
             if map.share_bucket(owner, neighbour) {
                 map.put(owner, Mode::Get, &[], &rcu::read_lock())?;
@@ -197,7 +198,7 @@ impl<'a> Helper<'a> {
     }
 
     fn owner(&self) -> Result<&OwnerSlot> {
-        self.owners.last().ok_or(ENOENT)
+        self.owners.last().map(|owner| &**owner).ok_or(ENOENT)
     }
 
     /// Deletes the element. Any context.
@@ -211,6 +212,6 @@ impl<'a> Helper<'a> {
 
 impl Drop for Helper<'_> {
     fn drop(&mut self) {
-        OwnerSlot::end_all(|| self.owners.iter());
+        OwnerSlot::end_all(|| self.owners.iter().map(|owner| &**owner));
     }
 }

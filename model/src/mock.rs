@@ -141,6 +141,13 @@ impl Mock {
         mock
     }
 
+    /// An owner at `addr` that is not charged. Lookups by it use its hints.
+    pub(crate) fn hinted(addr: usize, serial: u64) -> &'static Self {
+        let mock = Self::new(addr, serial, None);
+        mock.has_hints.set(true);
+        mock
+    }
+
     /// Sets the limit to what is charged now.
     pub(crate) fn limit_to_charge(&self) {
         self.limit.set(Some(self.charge_now()));

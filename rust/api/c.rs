@@ -4,8 +4,8 @@
 //! what each does.
 //!
 //! A `struct ostor_map` is a [`RawMap`], a `struct ostor_slot` an [`OwnerSlot`], and a
-//! `struct ostor_reserve` a [`Reserve`]. The compiler compares the type of each function with that of
-//! its prototype in the header, which bindgen reads. C code that makes an indirect call finds the
+//! `struct ostor_reserve` a [`Reserve`]. The compiler compares the type of each function with that
+//! of its prototype in the header, which bindgen reads. C code that makes an indirect call finds the
 //! types in the kernel's control-flow integrity, too: the types of the header are opaque structures
 //! with the ABI of C here.
 //!
@@ -141,18 +141,24 @@ unsafe fn section<'a>() -> &'a Guard {
     unsafe { rcu::assume_read_locked() }
 }
 
+/// The address of a value, as C has it. Null if there is none.
+#[inline(always)]
+fn value_or_null(value: Option<NonNull<u8>>) -> *mut c_void {
+    value.map_or(ptr::null_mut(), |value| value.as_ptr().cast())
+}
+
 /// The address of the element's value. Null if there is none.
 #[inline(always)]
 fn value_of(elem: Option<&Element>) -> *mut c_void {
-    elem.map_or(ptr::null_mut(), |elem| elem.value().as_ptr().cast())
+    value_or_null(elem.map(Element::value))
 }
 
 /// Has `put` store a value that `init` writes.
 ///
 /// # Safety
 ///
-/// `map` must come from [`create`] and stay, and the caller must be in an RCU read section as long as
-/// the result is used. `init` must be callable in this context with `arg` and a zeroed value.
+/// `map` must come from [`create`] and stay, and the caller must be in an RCU read section as long
+/// as the result is used. `init` must be callable in this context with `arg` and a zeroed value.
 #[inline(always)]
 unsafe fn put_by<'a>(
     map: *mut ostor_map,
@@ -283,7 +289,7 @@ macro_rules! owner {
         unsafe extern "C" fn $get(map: *mut ostor_map, $it: *mut $object) -> *mut c_void {
             // SAFETY: The contract of the header.
             let (map, owner, rcu) = unsafe { (raw(map), $as_owner, section()) };
-            value_of(map.find_in_leaf(owner.id(), rcu))
+            value_or_null(map.value_through(|| owner.id(), owner.hints(), rcu))
         }
 
         /// # Safety
@@ -517,8 +523,8 @@ unsafe extern "C" fn owner_storage_reserve_fill(
     reserve: *mut ostor_reserve,
     creates: usize,
 ) -> c_int {
-    // SAFETY: The pointer comes from `owner_storage_reserve_create()`, and the reserve is the caller's
-    // alone, by the contract.
+    // SAFETY: The pointer comes from `owner_storage_reserve_create()`, and the reserve is the
+    // caller's alone, by the contract.
     match unsafe { &mut *reserve.cast::<Reserve>() }.fill(creates) {
         Ok(()) => 0,
         Err(err) => err.to_errno(),
@@ -550,8 +556,9 @@ unsafe extern "C" fn owner_storage_reserve_destroy(reserve: *mut ostor_reserve) 
 /// None.
 #[no_mangle]
 unsafe extern "C" fn owner_storage_slot_create() -> *mut ostor_slot {
-    match KBox::new(OwnerSlot::new(), GFP_KERNEL) {
-        Ok(slot) => KBox::into_raw(slot).cast(),
+    match KBox::pin_init(OwnerSlot::new(), GFP_KERNEL) {
+        // SAFETY: The slot stays at its address until it is freed.
+        Ok(slot) => KBox::into_raw(unsafe { Pin::into_inner_unchecked(slot) }).cast(),
         Err(_) => ptr::null_mut(),
     }
 }
@@ -570,8 +577,9 @@ unsafe extern "C" fn owner_storage_slot_begin_end(slot: *mut ostor_slot) {
 /// See the header. A grace period must have passed since `owner_storage_slot_begin_end()` returned.
 #[no_mangle]
 unsafe extern "C" fn owner_storage_slot_end(slot: *mut ostor_slot) {
-    // SAFETY: The pointer comes from `owner_storage_slot_create()`, and is not used again.
-    let slot = unsafe { KBox::from_raw(slot.cast::<OwnerSlot>()) };
+    // SAFETY: The pointer comes from `owner_storage_slot_create()`, and is not used again. The slot
+    // is not moved.
+    let slot = unsafe { Pin::new_unchecked(KBox::from_raw(slot.cast::<OwnerSlot>())) };
     // SAFETY: The contract of the header. The drop then finds that the slot has ended.
     unsafe { slot.end() };
 }
@@ -582,7 +590,7 @@ unsafe extern "C" fn owner_storage_slot_end(slot: *mut ostor_slot) {
 #[no_mangle]
 unsafe extern "C" fn owner_storage_slot_destroy(slot: *mut ostor_slot) {
     if !slot.is_null() {
-        // SAFETY: The pointer comes from `owner_storage_slot_create()`, and is not used again.
-        drop(unsafe { KBox::from_raw(slot.cast::<OwnerSlot>()) });
+        // SAFETY: As in `owner_storage_slot_end`.
+        drop(unsafe { Pin::new_unchecked(KBox::from_raw(slot.cast::<OwnerSlot>())) });
     }
 }

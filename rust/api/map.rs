@@ -126,7 +126,8 @@ impl<T: Send + Sync + 'static> Map<T> {
     /// The owner's value. Takes no lock.
     #[inline]
     pub fn get<'a>(&'a self, owner: &impl Owner, rcu: &'a Guard) -> Option<&'a T> {
-        self.0.get_by_id(owner.owner_id(), rcu)
+        self.0
+            .get_through(|| owner.owner_id(), owner.owner_hints(), rcu)
     }
 
     /// The owner's value, created by `new` if there is none. CPUs that create it at once all get
@@ -295,7 +296,8 @@ impl ByteMap {
     /// The owner's value. Takes no lock.
     #[inline]
     pub fn get<'a>(&'a self, owner: &impl Owner, rcu: &'a Guard) -> Option<&'a [u8]> {
-        self.0.get_by_id(owner.owner_id(), rcu)
+        self.0
+            .get_through(|| owner.owner_id(), owner.owner_hints(), rcu)
     }
 
     /// Gets, creates or updates the owner's value by `mode`. Of `bytes`, those that are missing are

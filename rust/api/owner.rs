@@ -15,6 +15,7 @@ use crate::{
         self,
         create::Mode,
         error::Refusal,
+        hints::Hints,
         map::Stored,
         owner::{
             Label,
@@ -75,6 +76,7 @@ pub(super) mod sealed {
         storage::{
             create::Mode,
             error::Refusal,
+            hints::Hints,
             map::{
                 ByteMap,
                 Stored, //
@@ -87,6 +89,12 @@ pub(super) mod sealed {
     pub trait Owner {
         /// Its identity, as [`crate::storage::owner::Owner::id`].
         fn owner_id(&self) -> OwnerId;
+
+        /// The hints in its memory, as [`crate::storage::owner::Owner::hints`].
+        #[inline(always)]
+        fn owner_hints(&self) -> Option<&Hints> {
+            None
+        }
 
         /// The owner, for what is compiled once for all kinds.
         fn owner_ref(&self) -> OwnerRef<'_>;
@@ -110,7 +118,7 @@ pub(super) mod sealed {
 
 /// Implements the owners.
 macro_rules! owner {
-    ($owner:ty, $owner_ref:expr $(, $put_bytes:item)?) => {
+    ($owner:ty, $owner_ref:expr $(, $item:item)?) => {
         impl Owner for $owner {}
 
         impl sealed::Owner for $owner {
@@ -124,7 +132,7 @@ macro_rules! owner {
                 $owner_ref(self)
             }
 
-            $($put_bytes)?
+            $($item)?
         }
     };
 }
@@ -148,7 +156,14 @@ owner!(
 );
 owner!(Socket, OwnerRef::new);
 owner!(NetNs, OwnerRef::new);
-owner!(OwnerSlot, OwnerRef::new);
+owner!(
+    OwnerSlot,
+    OwnerRef::new,
+    #[inline(always)]
+    fn owner_hints(&self) -> Option<&Hints> {
+        self.hints()
+    }
+);
 owner!(AnyOwner, AnyOwner::as_ref);
 
 /// What is done with an owner, whatever kind it is of.

@@ -31,7 +31,8 @@ use crate::{
         owner::{
             Owner,
             OwnerId,
-            OwnerOps, //
+            OwnerOps,
+            Visits, //
         }, //
     },
     sync::{
@@ -57,7 +58,7 @@ use kernel::{
 pub(super) static OPS: OwnerOps = OwnerOps {
     kind: OSTOR_KIND_CGROUP,
     number_of: number,
-    uncharge: None,
+    visits: Visits::Nothing,
 };
 
 static METHODS: Methods = Methods::of::<Cgroup>(&OPS);

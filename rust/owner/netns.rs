@@ -22,7 +22,8 @@ use crate::{
         owner::{
             Owner,
             OwnerId,
-            OwnerOps, //
+            OwnerOps,
+            Visits, //
         }, //
     },
     sync::rcu::Guard,
@@ -39,7 +40,7 @@ use kernel::{
 pub(super) static OPS: OwnerOps = OwnerOps {
     kind: OSTOR_KIND_NETNS,
     number_of: |id, _| id.serial(),
-    uncharge: None,
+    visits: Visits::Nothing,
 };
 
 static METHODS: Methods = Methods::of::<NetNs>(&OPS);

@@ -9,10 +9,12 @@ use super::owner_ref::{
 use crate::{
     storage::{
         error::Refusal,
+        hints::Hints,
         owner::{
             Owner,
             OwnerId,
-            OwnerOps, //
+            OwnerOps,
+            Visits, //
         },
         runtime::Runtime, //
     },
@@ -24,7 +26,17 @@ use crate::{
     },
     uapi::OSTOR_KIND_OBJECT, //
 };
-use kernel::sync::rcu::Guard;
+use core::{
+    marker::PhantomPinned,
+    ptr::{
+        self,
+        NonNull, //
+    }, //
+};
+use kernel::{
+    prelude::*,
+    sync::rcu::Guard, //
+};
 
 /// What makes an object of a module an owner: the object has it as a field.
 ///
@@ -34,9 +46,12 @@ use kernel::sync::rcu::Guard;
 /// | ending | none can; RCU readers may have seen it live | [`OwnerSlot::end`], or the drop  |
 /// | ended  | all values are gone                         |                                  |
 ///
-/// Dropping it ends it, which may sleep for a grace period. The values that are attached to an
-/// object are found by its address: one that is moved loses them, and they stay until their map
-/// ends.
+/// Dropping it ends it, which may sleep for a grace period. It is initialised where it stays, as a
+/// [`Mutex`](kernel::sync::Mutex) is: values are found by its address, and CPUs that end them
+/// change the hints in it. The field must not have the name `slot`, which `pin_init!` uses itself.
+///
+/// Up to four values are found without a table, those that were stored last: each map has one of
+/// four places, by its number.
 ///
 /// # Examples
 ///
@@ -44,21 +59,30 @@ use kernel::sync::rcu::Guard;
 /// use kernel::{prelude::*, sync::rcu};
 /// use owner_storage::api::{Map, OwnerSlot};
 ///
+/// #[pin_data]
 /// struct Device {
-///     slot: OwnerSlot,
+///     #[pin]
+///     owner: OwnerSlot,
 /// }
 ///
 /// /// Makes a device with a value, which ends when the device is dropped.
-/// fn probe(names: &Map<u32>) -> Result<KBox<Device>> {
-///     let slot = OwnerSlot::new();
-///     let device = KBox::new(Device { slot }, GFP_KERNEL)?;
-///     names.get_or_create(&device.slot, || 7, &rcu::read_lock())?;
+/// fn probe(names: &Map<u32>) -> Result<Pin<KBox<Device>>> {
+///     let device = KBox::pin_init(pin_init!(Device { owner <- OwnerSlot::new() }), GFP_KERNEL)?;
+///     names.get_or_create(&device.owner, || 7, &rcu::read_lock())?;
 ///     Ok(device)
 /// }
 /// ```
+///
+/// # Invariants
+///
+/// It is pinned from its initialisation on. So its memory stays until its drop has ended it.
+#[pin_data(PinnedDrop)]
 pub struct OwnerSlot {
     state: Atomic<u32>,
     serial: u64,
+    hints: Hints,
+    #[pin]
+    _pinned: PhantomPinned,
 }
 
 const LIVE: u32 = 0;
@@ -71,8 +95,20 @@ static SERIALS: Counter = Counter::new();
 static OPS: OwnerOps = OwnerOps {
     kind: OSTOR_KIND_OBJECT,
     number_of: |id, _| id.serial(),
-    uncharge: None,
+    visits: Visits::Hints(hints_of),
 };
+
+/// As [`Visits::Hints`].
+///
+/// # Safety
+///
+/// As there. `id` must be that of a slot.
+unsafe fn hints_of(id: OwnerId) -> NonNull<Hints> {
+    let slot = ptr::with_exposed_provenance::<OwnerSlot>(id.addr());
+    // SAFETY: By the safety requirements the slot's notice of death has not returned, so its memory
+    // is valid, by the type invariant.
+    NonNull::from(unsafe { &(*slot).hints })
+}
 
 static METHODS: Methods = Methods::of::<OwnerSlot>(&OPS);
 
@@ -81,19 +117,16 @@ unsafe impl Kind for OwnerSlot {
     const METHODS: &'static Methods = &METHODS;
 }
 
-impl Default for OwnerSlot {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl OwnerSlot {
-    /// A live one.
-    pub fn new() -> Self {
-        Self {
+    /// An initialiser for a live one.
+    pub fn new() -> impl PinInit<Self> {
+        // INVARIANT: A `PinInit` initialises pinned memory only.
+        pin_init!(Self {
             state: Atomic::new(LIVE),
             serial: SERIALS.fetch_add(1) + 1,
-        }
+            hints: Hints::new(),
+            _pinned: PhantomPinned,
+        })
     }
 
     /// The address by which the tracepoints know the owner.
@@ -127,13 +160,15 @@ impl OwnerSlot {
         }
     }
 
-    /// Ends all values, and returns whether there was one. Any context.
+    /// Ends all values, and returns whether there was one. Any context but NMI: it waits for CPUs
+    /// that change a hint, for a handful of instructions.
     ///
     /// # Safety
     ///
     /// A grace period must have passed since [`OwnerSlot::begin_end`] returned.
     pub unsafe fn end(&self) -> bool {
         self.state.store(ENDED, Relaxed);
+        self.hints.end();
         Runtime::get().is_some_and(|runtime| {
             // SAFETY: This is the notice of death. The gate has refused since before the grace
             // period, by the contract.
@@ -142,9 +177,10 @@ impl OwnerSlot {
     }
 }
 
-impl Drop for OwnerSlot {
-    fn drop(&mut self) {
-        if *self.state.get_mut() == ENDED {
+#[pinned_drop]
+impl PinnedDrop for OwnerSlot {
+    fn drop(self: Pin<&mut Self>) {
+        if self.has_ended() {
             return;
         }
         self.begin_end();
@@ -159,7 +195,8 @@ impl Drop for OwnerSlot {
 //   become "ending" and before the notice of death: by the contract of `end`, and in the drop.
 // - The state never becomes live again.
 // - The notice of death comes from `end` or from the drop, and before the memory of the slot goes.
-// - `number_of` reads the identity only.
+// - `number_of` reads the identity only. `hints_of` uses the slot, whose memory stays until the
+//   notice is over: by the type invariant.
 unsafe impl Owner for OwnerSlot {
     type Gate<'a> = &'a Guard;
 
@@ -170,6 +207,11 @@ unsafe impl Owner for OwnerSlot {
     #[inline(always)]
     fn id(&self) -> OwnerId {
         OwnerId::new(self, OSTOR_KIND_OBJECT, self.serial)
+    }
+
+    #[inline(always)]
+    fn hints(&self) -> Option<&Hints> {
+        Some(&self.hints)
     }
 
     fn gate<'a>(&'a self, rcu: &'a Guard) -> Result<&'a Guard, Refusal> {

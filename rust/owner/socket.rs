@@ -43,7 +43,8 @@ use crate::{
         owner::{
             Owner,
             OwnerId,
-            OwnerOps, //
+            OwnerOps,
+            Visits, //
         },
         runtime::Runtime, //
     },
@@ -77,7 +78,7 @@ use kernel::error::to_result;
 pub(super) static OPS: OwnerOps = OwnerOps {
     kind: OSTOR_KIND_SOCKET,
     number_of: |id, _| id.serial(),
-    uncharge: Some(uncharge),
+    visits: Visits::Charge(uncharge),
 };
 
 static METHODS: Methods = Methods::of::<Socket>(&OPS);
@@ -234,7 +235,7 @@ fn charge(socket: *mut bindings::sock, bytes: u32) -> bool {
 
 /// # Safety
 ///
-/// As [`OwnerOps::uncharge`].
+/// As [`Visits::Charge`].
 unsafe fn uncharge(id: OwnerId, bytes: u32) {
     let socket = ptr::with_exposed_provenance_mut(id.addr());
     // SAFETY: The notice of death is not over, by the contract, and the memory stays until then.

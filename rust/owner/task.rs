@@ -31,7 +31,8 @@ use crate::{
         owner::{
             Owner,
             OwnerId,
-            OwnerOps, //
+            OwnerOps,
+            Visits, //
         }, //
     },
     sync::{
@@ -77,7 +78,7 @@ pub(crate) fn of_pidfd(fd: i32) -> Result<ARef<Task>> {
 pub(super) static OPS: OwnerOps = OwnerOps {
     kind: OSTOR_KIND_TASK,
     number_of: pid,
-    uncharge: None,
+    visits: Visits::Nothing,
 };
 
 static METHODS: Methods = Methods::of::<Task>(&OPS);

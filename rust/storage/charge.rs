@@ -2,6 +2,9 @@
 
 //! What an owner is charged for its elements, and how the charge is given back.
 //!
+//! The elements of an owner with hints are not charged. CPUs that change its hints register here as
+//! those do that give a charge back.
+//!
 //! An element is charged when it is linked. The charge is given back when the element is claimed,
 //! even if the locks defer its unlinking. A create or delete has a reference to the owner. The end
 //! of a map has none: the owner may die at the same time on another CPU, and its memory may be
@@ -16,7 +19,8 @@
 use super::{
     owner::{
         OwnerId,
-        OwnerOps, //
+        OwnerOps,
+        Visits, //
     },
     stats::Stats, //
 };
@@ -34,12 +38,13 @@ use crate::sync::{
     Release, //
 };
 
-/// What one storage has charged to its owner.
+/// What one storage has charged to its owner, and which CPUs change the owner's memory.
 ///
 /// | bits     | meaning                                | changed by                            |
 /// |----------|----------------------------------------|---------------------------------------|
 /// | 0 to 31  | bytes that are charged                 | creators and visitors                 |
-/// | 32 to 47 | visitors: CPUs that give a charge back | visitors                              |
+/// | 32 to 47 | visitors: CPUs that give a charge      | visitors                              |
+/// |          | back, or change a hint                 |                                       |
 /// | 63       | ended: no visitor may enter any more   | once, by the notice of death, or by a |
 /// |          |                                        | CPU that finds the memory reused      |
 ///
@@ -70,7 +75,7 @@ impl Charge {
     ///
     /// Either the caller has seen the storage live in the owner index under its RCU guard, or it
     /// has a reference to the owner. So the notice of death comes to this word before it returns.
-    /// `uncharge` must be that of the owner's [`OwnerOps`].
+    /// `uncharge` must be that of the owner's [`Visits`].
     #[inline(never)]
     pub(super) unsafe fn give_back(
         &self,
@@ -79,16 +84,27 @@ impl Charge {
         bytes: u32,
         stats: &Stats,
     ) {
+        self.visit(bytes, || {
+            // SAFETY: A notice of death waits in `end()` until this visitor has left, and has not
+            // returned.
+            unsafe { uncharge(id, bytes) };
+            stats.this_cpu().charged.sub(bytes.into());
+        });
+    }
+
+    /// Takes `bytes` off the word, and calls `visit` as a visitor, unless the word has ended. Any
+    /// context. `visit` must be short, and take no lock.
+    ///
+    /// If the caller has seen the storage live in the owner index under its RCU guard, or has a
+    /// reference to the owner, the notice of death does not return during the call.
+    pub(super) fn visit(&self, bytes: u32, visit: impl FnOnce()) {
         // The notice of death may run in an interrupt. There it must not wait for a visitor on its
         // own CPU.
         with_irqs_off(|| {
             if self.enter(bytes) {
                 fault::pause(Site::ChargeVisit);
-                // SAFETY: The word had not ended when this visitor entered. So a notice of death
-                // waits in `end()` until the visitor has left, and has not returned.
-                unsafe { uncharge(id, bytes) };
+                visit();
                 self.0.fetch_sub(VISITOR, Release);
-                stats.this_cpu().charged.sub(bytes.into());
             }
         });
     }
@@ -114,11 +130,11 @@ impl Charge {
     ///
     /// To be called by the notice of death of the owner `id` only.
     pub(super) unsafe fn end(&self, id: OwnerId, ops: &OwnerOps, stats: &Stats) {
-        let Some(uncharge) = ops.uncharge else {
+        if matches!(ops.visits, Visits::Nothing) {
             return;
-        };
+        }
         fault::pause(Site::ChargeEnd);
-        if let Some(left) = self.close() {
+        if let (Some(left), Visits::Charge(uncharge)) = (self.close(), ops.visits) {
             // SAFETY: The caller is the notice of death, so that has not returned. `left` bytes are
             // charged.
             unsafe { uncharge(id, left) };

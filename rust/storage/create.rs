@@ -292,14 +292,14 @@ impl RawMap {
                 return Some(Linked::Refused(Refusal::NoMemory));
             }
             // SAFETY: `elem` is new, and the caller holds the lock.
-            unsafe { self.push(storage, elem, self.new_seq(), rcu) };
+            unsafe { self.push(storage, elem, None, rcu) };
             return Some(Linked::New {
                 replaced: None,
                 created: true,
             });
         };
         // SAFETY: As above.
-        unsafe { self.push(storage, elem, old.seq(), rcu) };
+        unsafe { self.push(storage, elem, Some(old), rcu) };
         // SAFETY: The caller holds the lock, which serializes changes of this list.
         let mut peers = unsafe { storage.elements.assume_locked() };
         if old.node.claim(Site::ElementClaim) {
@@ -347,14 +347,67 @@ impl RawMap {
         })
     }
 
-    /// Puts a new element on the list of its storage, and into the table.
+    /// Puts a new element on the list of its storage, and into the table. It gets the number of
+    /// `old`, which it replaces, or a new one. A hint of the owner then leads to it, if the owner
+    /// has hints.
     ///
     /// # Safety
     ///
-    /// `elem` must be new, and the caller must hold the lock of `storage`.
+    /// `elem` must be new. The caller must hold the lock of `storage`, and have a reference to its
+    /// owner.
     #[inline(always)]
-    unsafe fn push(&self, storage: &Storage, elem: &Element, seq: u64, rcu: &Guard) {
-        elem.set_seq(seq);
+    unsafe fn push(&self, storage: &Storage, elem: &Element, old: Option<&Element>, rcu: &Guard) {
+        if storage.has_hints() {
+            // SAFETY: The safety requirements are those of this function.
+            unsafe { self.push_and_hint(storage, elem, old, rcu) };
+        } else {
+            // SAFETY: As above.
+            unsafe { self.push_only(storage, elem, old, rcu) };
+        }
+    }
+
+    /// As [`RawMap::push`], for an owner with hints. Out of line, so that the others pay for a
+    /// branch only.
+    ///
+    /// # Safety
+    ///
+    /// As for [`RawMap::push`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn push_and_hint(
+        &self,
+        storage: &Storage,
+        elem: &Element,
+        old: Option<&Element>,
+        rcu: &Guard,
+    ) {
+        if let Some(old) = old {
+            // Lookups by the owner must not find `old` once others can find the new element.
+            //
+            // SAFETY: The caller has a reference to the owner.
+            unsafe { storage.forget_hint(old) };
+        }
+        // SAFETY: The safety requirements are those of this function.
+        unsafe { self.push_only(storage, elem, old, rcu) };
+        // SAFETY: By the safety requirements the lock is held, and the caller has a reference to
+        // the owner. The element was put on the list and into the table above.
+        unsafe { storage.hint_at(elem) };
+    }
+
+    /// As [`RawMap::push`], without the hint.
+    ///
+    /// # Safety
+    ///
+    /// As for [`RawMap::push`].
+    #[inline(always)]
+    unsafe fn push_only(
+        &self,
+        storage: &Storage,
+        elem: &Element,
+        old: Option<&Element>,
+        rcu: &Guard,
+    ) {
+        elem.set_seq(old.map_or_else(|| self.new_seq(), Element::seq));
         elem.storage.set(Some(NonNull::from(storage)));
         elem.reap_node.link_both();
         self.counters().this_cpu().created.add(1);
@@ -495,7 +548,7 @@ impl<S: Source> NewStorage<S> {
             trace::event(Event::StorageLocked, first.id.addr());
             let map = first.map;
             // SAFETY: `first` is new, and the lock is held.
-            unsafe { map.push(storage, first.element(), map.new_seq(), rcu) };
+            unsafe { map.push(storage, first.element(), None, rcu) };
             Some(Linked::New {
                 replaced: None,
                 created: true,

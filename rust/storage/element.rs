@@ -143,6 +143,7 @@ impl Element {
     }
 
     /// The map.
+    #[inline]
     pub(crate) fn map(&self) -> &RawMap {
         // SAFETY: By the type invariant `map` is valid as long as the element.
         unsafe { self.map.as_ref() }

@@ -9,6 +9,7 @@ use super::{
     },
     element::Element,
     error::Refusal,
+    hints::Hints,
     owner::{
         Owner,
         OwnerId, //
@@ -179,13 +180,21 @@ impl<T: Send + Sync + 'static> Map<T> {
     /// The value of the owner. Takes no lock.
     #[inline]
     pub(crate) fn get<'a>(&'a self, owner: &impl Owner, rcu: &'a Guard) -> Option<&'a T> {
-        self.get_by_id(owner.id(), rcu)
+        self.get_through(|| owner.id(), owner.hints(), rcu)
     }
 
-    /// The value of the owner with this identity. Takes no lock.
+    /// The value of the owner whose identity `id` returns, and whose hints are `hints`. Takes no
+    /// lock.
     #[inline(always)]
-    pub(crate) fn get_by_id<'a>(&'a self, id: OwnerId, rcu: &'a Guard) -> Option<&'a T> {
-        Some(self.value(self.raw.find_in_leaf(id, rcu)?))
+    pub(crate) fn get_through<'a>(
+        &'a self,
+        id: impl Fn() -> OwnerId,
+        hints: Option<&Hints>,
+        rcu: &'a Guard,
+    ) -> Option<&'a T> {
+        let value = self.raw.value_through(id, hints, rcu)?;
+        // SAFETY: As in `value`. The element is not freed while the guard lives.
+        Some(unsafe { value.cast().as_ref() })
     }
 
     /// The value of the owner. If there is none, stores the one that `new` returns.
@@ -372,7 +381,31 @@ impl ByteMap {
     /// The value of the owner with this identity. Takes no lock.
     #[inline(always)]
     pub(crate) fn get_by_id<'a>(&'a self, id: OwnerId, rcu: &'a Guard) -> Option<&'a [u8]> {
-        Some(self.value(self.raw.find_in_leaf(id, rcu)?))
+        self.get_through(|| id, None, rcu)
+    }
+
+    /// The value of the owner whose identity `id` returns, and whose hints are `hints`. Takes no
+    /// lock.
+    #[inline(always)]
+    pub(crate) fn get_through<'a>(
+        &'a self,
+        id: impl Fn() -> OwnerId,
+        hints: Option<&Hints>,
+        rcu: &'a Guard,
+    ) -> Option<&'a [u8]> {
+        let Some(hints) = hints else {
+            return Some(self.value(self.raw.find_in_leaf(id(), rcu)?));
+        };
+        match self.raw.find_by_hint(id().addr(), hints, rcu) {
+            Some(elem) => Some(self.value(elem)),
+            None => self.get_behind_hint(rcu, id()),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn get_behind_hint<'a>(&'a self, rcu: &'a Guard, id: OwnerId) -> Option<&'a [u8]> {
+        Some(self.value(self.raw.find_behind_hint(id, rcu)?))
     }
 
     /// Deletes the value of the owner with this identity and returns it. Takes no lock that it

@@ -36,6 +36,7 @@ pub(crate) mod element;
 pub(crate) mod error;
 #[cfg(OSTOR_TEST)]
 pub(crate) mod held;
+pub(crate) mod hints;
 pub(crate) mod inherit;
 pub(crate) mod lock_mode;
 pub(crate) mod map;

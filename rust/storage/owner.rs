@@ -2,11 +2,15 @@
 
 //! What the storage needs to know of an owner.
 
-use super::error::Refusal;
+use super::{
+    error::Refusal,
+    hints::Hints, //
+};
 use crate::sync::{
     nolock::Payer,
     rcu::Guard, //
 };
+use core::ptr::NonNull;
 
 /// The identity of an owner: it differs from that of every other owner that is alive or ever was.
 ///
@@ -104,14 +108,31 @@ pub(crate) struct OwnerOps {
     /// what stays valid until a grace period after the notice of death has returned, and as long as
     /// there is a reference.
     pub(crate) number_of: unsafe fn(OwnerId, &Guard) -> u64,
-    /// Takes bytes off what [`Owner::charge`] charged. [`None`] if owners of this kind are not
-    /// charged. Any context.
+    /// What CPUs that have no reference to an owner change in its memory.
+    pub(crate) visits: Visits,
+}
+
+/// What a CPU without a reference to an owner changes in the owner's memory, as a visitor: see
+/// [`Charge`](super::charge::Charge).
+#[derive(Copy, Clone, Default)]
+pub(crate) enum Visits {
+    /// Nothing: owners of this kind are not charged, and have no [`Hints`].
+    #[default]
+    Nothing,
+    /// Takes bytes off what [`Owner::charge`] charged. Any context.
     ///
     /// # Safety
     ///
     /// The owner's notice of death must not have returned, and it must not return before this
     /// function does. As many bytes must be charged to the owner.
-    pub(crate) uncharge: Option<unsafe fn(OwnerId, u32)>,
+    Charge(unsafe fn(OwnerId, u32)),
+    /// Returns what [`Owner::hints`] does. Any context.
+    ///
+    /// # Safety
+    ///
+    /// The owner's notice of death must not have returned, and it must not return before the last
+    /// use of the result.
+    Hints(unsafe fn(OwnerId) -> NonNull<Hints>),
 }
 
 /// An object that values can be attached to.
@@ -154,9 +175,15 @@ pub(crate) unsafe trait Owner {
         Payer::NONE
     }
 
+    /// The hints in the owner's memory, if owners of this kind have [`Visits::Hints`].
+    #[inline(always)]
+    fn hints(&self) -> Option<&Hints> {
+        None
+    }
+
     /// Charges `bytes` to the owner. Returns false, and charges nothing, if that would exceed a
-    /// limit of the owner. Any context. Called only while a gate is held, and only if
-    /// [`OwnerOps::uncharge`] is there.
+    /// limit of the owner. Any context. Called only while a gate is held, and only if owners of
+    /// this kind have [`Visits::Charge`].
     fn charge(&self, _bytes: u32) -> bool {
         true
     }

@@ -178,6 +178,7 @@ impl RawMap {
     }
 
     /// The number of the map. Maps are numbered in the order in which they are made.
+    #[inline]
     pub(crate) fn id(&self) -> u64 {
         self.id
     }

@@ -9,7 +9,8 @@ use super::{
         Label,
         Owner,
         OwnerId,
-        OwnerOps, //
+        OwnerOps,
+        Visits, //
     },
     reap_node::{
         ReapNode,
@@ -141,10 +142,15 @@ impl Storage {
         }
     }
 
+    /// Returns whether owners of this kind are charged.
+    fn is_charged(&self) -> bool {
+        matches!(self.ops.visits, Visits::Charge(_))
+    }
+
     /// Charges the owner for a new element that other CPUs can find already, if owners of this kind
     /// are charged. Returns false if that would exceed the owner's limit.
     pub(super) fn pay(&self, elem: &Element, owner: &impl Owner, stats: &Stats) -> bool {
-        if self.ops.uncharge.is_none() {
+        if !self.is_charged() {
             return true;
         }
         let bytes = elem.map().charge();
@@ -171,7 +177,7 @@ impl Storage {
         owner: &impl Owner,
         stats: &Stats,
     ) -> bool {
-        if self.ops.uncharge.is_none() {
+        if !self.is_charged() {
             return true;
         }
         let bytes = more + elem.map().charge();
@@ -183,16 +189,73 @@ impl Storage {
         paid
     }
 
-    /// Gives back what the owner was charged for an element that the caller has claimed.
+    /// Gives back what the owner was charged for an element that the caller has claimed, or lets no
+    /// hint of the owner lead to it. To be called before the element is unlinked.
     ///
     /// # Safety
     ///
     /// As for [`Charge::give_back`].
     #[inline(always)]
-    pub(super) unsafe fn refund(&self, elem: &Element, stats: &Stats) {
-        if self.ops.uncharge.is_some() && elem.reap_node.paid.take() {
+    pub(super) unsafe fn withdraw(&self, elem: &Element, stats: &Stats) {
+        if matches!(self.ops.visits, Visits::Nothing) {
+            return;
+        }
+        if elem.reap_node.paid.take() {
             // SAFETY: The safety requirements are those of `Charge::give_back`.
             unsafe { self.give_back(elem.map().charge(), stats) };
+        } else if self.has_hints() {
+            // SAFETY: The safety requirements are those of this function.
+            unsafe { self.withdraw_hint(elem) };
+        }
+    }
+
+    /// Lets no hint of the owner lead to `elem`, unless the owner's notice of death has done so.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Charge::give_back`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn withdraw_hint(&self, elem: &Element) {
+        self.charge.visit(0, || {
+            // SAFETY: A notice of death does not return before this visitor has left, by the safety
+            // requirements.
+            unsafe { self.forget_hint(elem) };
+        });
+    }
+
+    /// Returns whether owners of this kind have hints.
+    #[inline(always)]
+    pub(super) fn has_hints(&self) -> bool {
+        matches!(self.ops.visits, Visits::Hints(_))
+    }
+
+    /// Lets a hint of the owner lead to `elem`, if owners of this kind have hints.
+    ///
+    /// # Safety
+    ///
+    /// The caller must hold the lock of this storage, and have a reference to the owner. `elem`
+    /// must be on the list of this storage, and in the table of its map.
+    pub(super) unsafe fn hint_at(&self, elem: &Element) {
+        if let Visits::Hints(hints) = self.ops.visits {
+            // SAFETY: The caller has a reference to the owner. The others are those of this
+            // function.
+            unsafe { hints(self.node.id()).as_ref().set(elem) };
+        }
+    }
+
+    /// Lets no hint of the owner lead to `elem`, if owners of this kind have hints.
+    ///
+    /// # Safety
+    ///
+    /// The owner's notice of death must not have returned, and it must not return before this
+    /// function does.
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn forget_hint(&self, elem: &Element) {
+        if let Visits::Hints(hints) = self.ops.visits {
+            // SAFETY: By the safety requirements.
+            unsafe { hints(self.node.id()).as_ref() }.forget(elem);
         }
     }
 
@@ -203,7 +266,7 @@ impl Storage {
     /// As for [`Charge::give_back`].
     #[inline(always)]
     pub(super) unsafe fn give_back(&self, bytes: u32, stats: &Stats) {
-        if let Some(uncharge) = self.ops.uncharge {
+        if let Visits::Charge(uncharge) = self.ops.visits {
             let id = self.node.id();
             // SAFETY: The safety requirements are those of `Charge::give_back`. `id` and `uncharge`
             // are the owner's.

@@ -119,6 +119,12 @@ impl Node {
         self.key.load(Relaxed) & STATE == 0
     }
 
+    /// Returns whether lookups match the member, which is known to be one of the owner at `addr`.
+    #[inline(always)]
+    pub(super) fn is_live_at(&self, addr: usize) -> bool {
+        self.key.load(Relaxed) == addr
+    }
+
     /// The identity of the owner. The member may be dead.
     pub(super) fn id(&self) -> OwnerId {
         // SAFETY: The address and the stamp are those of one identity, or of two with the same

@@ -25,8 +25,8 @@ use crate::sync::{
 };
 use core::ptr::NonNull;
 
-/// Retires an element: gives back its charge, unlinks it as far as the locks allow, and hands it to
-/// the reaper. Any context.
+/// Retires an element: gives back its charge, or ends the hint that leads to it, unlinks it as far
+/// as the locks allow, and hands it to the reaper. Any context.
 ///
 /// # Safety
 ///
@@ -39,7 +39,7 @@ pub(super) unsafe fn retire(elem: &Element, rcu: &Guard) {
         // SAFETY: If the element is on the list of the storage, it keeps the storage live in the
         // index. If an update has removed it from the list, the caller is that update, which has a
         // reference to the owner.
-        unsafe { storage.refund(elem, &runtime.stats) };
+        unsafe { storage.withdraw(elem, &runtime.stats) };
     }
     // SAFETY: By the safety requirements the caller has claimed the element.
     unsafe { unlink(elem, rcu) };

@@ -5,6 +5,7 @@
 //! C header: [`include/linux/rcupdate.h`](srctree/include/linux/rcupdate.h)
 
 use super::{
+    Acquire,
     Atomic,
     Full,
     Relaxed,
@@ -80,15 +81,17 @@ pub(crate) unsafe fn kfree_rcu<T>(object: NonNull<T>) {
 
 /// A pointer that readers follow under an RCU guard: `__rcu` in C.
 ///
-/// | function    | order                | in C                                               |
-/// |-------------|----------------------|----------------------------------------------------|
-/// | [`load`]    | address dependency   | `rcu_dereference()`                                |
-/// | [`is_null`] | none                 | `rcu_access_pointer()`                             |
-/// | [`assign`]  | release              | `rcu_assign_pointer()`                             |
-/// | [`set`]     | none                 | `RCU_INIT_POINTER()`                               |
-/// | [`replace`] | full, if it succeeds | `cmpxchg()`                                        |
+/// | function         | order                | in C                                          |
+/// |------------------|----------------------|-----------------------------------------------|
+/// | [`load`]         | address dependency   | `rcu_dereference()`                           |
+/// | [`load_acquire`] | acquire              | `smp_load_acquire()`                          |
+/// | [`is_null`]      | none                 | `rcu_access_pointer()`                        |
+/// | [`assign`]       | release              | `rcu_assign_pointer()`                        |
+/// | [`set`]          | none                 | `RCU_INIT_POINTER()`                          |
+/// | [`replace`]      | full, if it succeeds | `cmpxchg()`                                   |
 ///
 /// [`load`]: Self::load
+/// [`load_acquire`]: Self::load_acquire
 /// [`is_null`]: Self::is_null
 /// [`assign`]: Self::assign
 /// [`set`]: Self::set
@@ -107,6 +110,13 @@ impl<T> RcuPtr<T> {
     #[inline(always)]
     pub(crate) fn load(&self) -> *mut T {
         self.0.load(Relaxed)
+    }
+
+    /// As [`RcuPtr::load`], and comes before all that follows, whether that follows the pointer or
+    /// not.
+    #[inline(always)]
+    pub(crate) fn load_acquire(&self) -> *mut T {
+        self.0.load(Acquire)
     }
 
     /// Whether the pointer is null. The pointer is not followed, so the caller needs no guard.

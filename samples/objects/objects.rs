@@ -40,21 +40,24 @@ module! {
 }
 
 /// The slot makes it an owner. It is found by its address, so a session does not move.
+#[pin_data]
 struct Session {
-    slot: OwnerSlot,
+    #[pin]
+    owner: OwnerSlot,
 }
 
 /// Sessions, which end together when this is dropped: each by itself would wait for a grace period.
-struct Open(KVec<KBox<Session>>);
+struct Open(KVec<Pin<KBox<Session>>>);
 
 impl Open {
     /// Opens sessions until there are `count`. May sleep.
     fn grow(&mut self, count: usize) -> Result {
         while self.0.len() < count {
-            let session = Session {
-                slot: OwnerSlot::new(),
-            };
-            self.0.push(KBox::new(session, GFP_KERNEL)?, GFP_KERNEL)?;
+            let session = pin_init!(Session {
+                owner <- OwnerSlot::new(),
+            });
+            self.0
+                .push(KBox::pin_init(session, GFP_KERNEL)?, GFP_KERNEL)?;
         }
         Ok(())
     }
@@ -72,7 +75,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        OwnerSlot::end_all(|| self.0.iter().map(|session| &session.slot));
+        OwnerSlot::end_all(|| self.0.iter().map(|session| &session.owner));
     }
 }
 
@@ -97,7 +100,7 @@ impl Sessions {
             let rcu = rcu::read_lock();
             let visits = self
                 .visits
-                .get_or_create(&session.slot, || Atomic::new(0), &rcu)?;
+                .get_or_create(&session.owner, || Atomic::new(0), &rcu)?;
             visits.value.add(1, Relaxed);
         }
         Ok(())
@@ -109,7 +112,7 @@ fn show(sessions: &Sessions, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let open = sessions.open.lock();
     for (number, session) in open.0.iter().enumerate() {
         let rcu = rcu::read_lock();
-        let visits = sessions.visits.get(&session.slot, &rcu);
+        let visits = sessions.visits.get(&session.owner, &rcu);
         writeln!(
             f,
             "{number} {}",

@@ -126,10 +126,11 @@ struct ostor_recurse {
 #define OSTOR_BENCH_CREATE_LATER	4	/* create + delete of a second one */
 #define OSTOR_BENCH_LOCK		5	/* rqspinlock lock + unlock */
 #define OSTOR_BENCH_ALLOC		6	/* nolock allocation + free, 128 bytes */
+#define OSTOR_BENCH_SLOT		16	/* flag: the owner is a slot of the driver's */
 
 /**
  * struct ostor_bench - argument of OSTOR_TORTURE_IOC_BENCH
- * @owner:	the owner that elements are created for
+ * @owner:	the owner that elements are created for, without OSTOR_BENCH_SLOT
  * @bench:	one of OSTOR_BENCH_*
  * @maps:	1 to 64: the owner has elements in this many maps, at least 2 for
  *		OSTOR_BENCH_CREATE_LATER; @map_fd is the one that is used.

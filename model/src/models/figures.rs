@@ -29,7 +29,8 @@ use crate::{
         owner::{
             Owner,
             OwnerId,
-            OwnerOps, //
+            OwnerOps,
+            Visits, //
         },
         raw_map::{
             RawMap,
@@ -460,7 +461,7 @@ thread_local! {
 static MINIMAL_OPS: OwnerOps = OwnerOps {
     kind: 7,
     number_of: MinimalOwner::number_of,
-    uncharge: Some(MinimalOwner::uncharge),
+    visits: Visits::Charge(MinimalOwner::uncharge),
 };
 
 /// An owner that implements only what it must.
@@ -476,7 +477,7 @@ impl MinimalOwner {
 
     /// # Safety
     ///
-    /// As for [`OwnerOps::uncharge`].
+    /// As for [`Visits::Charge`].
     unsafe fn uncharge(_id: OwnerId, bytes: u32) {
         TAKEN_OFF.set(TAKEN_OFF.get() + bytes);
     }

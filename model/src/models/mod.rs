@@ -9,6 +9,7 @@ mod create;
 mod delete;
 mod ends;
 mod figures;
+mod hints;
 mod interrupt;
 mod life;
 mod lookup;

@@ -61,6 +61,11 @@ impl<T> RcuPtr<T> {
         target
     }
 
+    /// Loads the pointer.
+    pub(crate) fn load_acquire(&self) -> *mut T {
+        self.load()
+    }
+
     /// Returns whether the pointer is null. It is not followed.
     pub(crate) fn is_null(&self) -> bool {
         self.0.load(Relaxed).is_null()

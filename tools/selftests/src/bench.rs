@@ -21,14 +21,18 @@ crate::suite![
     refused
 ];
 
-/// The first four use the map.
-const KINDS: [BenchKind; 6] = [
+/// The first four use the map and the owner.
+const KINDS: [BenchKind; 10] = [
     BenchKind::GetHit,
     BenchKind::GetMiss,
     BenchKind::CreateFirst,
     BenchKind::CreateLater,
     BenchKind::Lock,
     BenchKind::Alloc,
+    BenchKind::SlotGetHit,
+    BenchKind::SlotGetMiss,
+    BenchKind::SlotCreateFirst,
+    BenchKind::SlotCreateLater,
 ];
 
 fn measure(
@@ -105,8 +109,9 @@ fn refused() -> Result<()> {
         ..ostor_bench::default()
     };
     type Change = (&'static str, fn(&mut ostor_bench));
-    let changes: [Change; 10] = [
+    let changes: [Change; 11] = [
         ("nothing", |arg| arg.bench = 0),
+        ("nothing of a slot", |arg| arg.bench = uapi::OSTOR_BENCH_SLOT),
         ("unknown", |arg| arg.bench = 7),
         ("no map", |arg| arg.maps = 0),
         ("too many maps", |arg| arg.maps = 65),

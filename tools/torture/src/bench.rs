@@ -70,8 +70,21 @@ const GROWTH: [Line; 3] = [
     Line::new("create + delete", BenchKind::CreateFirst, 1),
 ];
 
-/// The measurements without an owner.
-const OWNERLESS: [Line; 2] = [
+/// The measurements without an owner, or with a slot of the driver's.
+const OWNERLESS: [Line; 7] = [
+    Line::new("get hit by slot, 1 map", BenchKind::SlotGetHit, 1),
+    Line::new("get hit by slot, 16 maps", BenchKind::SlotGetHit, 16),
+    Line::new("get miss by slot, 1 map", BenchKind::SlotGetMiss, 1),
+    Line::new(
+        "create + delete by slot, the first",
+        BenchKind::SlotCreateFirst,
+        1,
+    ),
+    Line::new(
+        "create + delete by slot, a later one",
+        BenchKind::SlotCreateLater,
+        2,
+    ),
     Line::new("rqspinlock lock + unlock", BenchKind::Lock, 1),
     Line::new("nolock allocate + free, 128 bytes", BenchKind::Alloc, 1),
 ];

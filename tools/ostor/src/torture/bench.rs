@@ -26,6 +26,14 @@ pub enum BenchKind {
     Lock = uapi::OSTOR_BENCH_LOCK,
     /// Allocation and free with `kmalloc_nolock()`.
     Alloc = uapi::OSTOR_BENCH_ALLOC,
+    /// As `GetHit`, of a slot.
+    SlotGetHit = uapi::OSTOR_BENCH_GET_HIT | uapi::OSTOR_BENCH_SLOT,
+    /// As `GetMiss`, of a slot.
+    SlotGetMiss = uapi::OSTOR_BENCH_GET_MISS | uapi::OSTOR_BENCH_SLOT,
+    /// As `CreateFirst`, of a slot.
+    SlotCreateFirst = uapi::OSTOR_BENCH_CREATE_FIRST | uapi::OSTOR_BENCH_SLOT,
+    /// As `CreateLater`, of a slot.
+    SlotCreateLater = uapi::OSTOR_BENCH_CREATE_LATER | uapi::OSTOR_BENCH_SLOT,
 }
 
 /// One measurement.
