@@ -33,7 +33,7 @@ mod tests {
     fn a_new_map_frees_two_that_were_dropped_in_drops() -> Result {
         let maps = &Runtime::get().ok_or(ENODEV)?.stats.maps;
         let new = || Map::<u64>::new(this_module());
-        let owner = KBox::new(OwnerSlot::new(), GFP_KERNEL)?;
+        let owner = KBox::pin_init(OwnerSlot::new(), GFP_KERNEL)?;
         let holder = KBox::new(Map::<[Map<u64>; 5]>::new(this_module())?, GFP_KERNEL)?;
         let before = maps.get();
         let held = [new()?, new()?, new()?, new()?, new()?];
