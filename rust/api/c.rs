@@ -3,11 +3,11 @@
 //! Maps as modules in C have them: the functions of `include/linux/owner_storage.h`, which says
 //! what each does.
 //!
-//! A `struct ostor_map` is a [`RawMap`], a `struct ostor_slot` an [`OwnerSlot`], and a
-//! `struct ostor_reserve` a [`Reserve`]. The compiler compares the type of each function with that
-//! of its prototype in the header, which bindgen reads. C code that makes an indirect call finds the
-//! types in the kernel's control-flow integrity, too: the types of the header are opaque structures
-//! with the ABI of C here.
+//! A `struct ostor_map` is a [`RawMap`], a `struct ostor_slot` an [`OwnerSlot`], and a `struct
+//! ostor_reserve` a [`Reserve`]. The compiler compares the type of each function with that of its
+//! prototype in the header, which bindgen reads. C code that makes an indirect call finds the types
+//! in the kernel's control-flow integrity, too: the types of the header are opaque structures with
+//! the ABI of C here.
 //!
 //! The caller of a function that finds or stores a value is in an RCU read section, which is the
 //! function's guard. No function enters another one: `nolock::holds_no_lock()` counts sections, and

@@ -295,8 +295,8 @@ pub(crate) unsafe extern "C" fn copy_value(to: *mut c_void, from: *const c_void,
     unsafe { to.copy_from_nonoverlapping(from, size) };
 }
 
-/// Initialises a value of `size` bytes: by `bytes`, and by zeroes if they are too few. Surplus bytes
-/// are left out.
+/// Initialises a value of `size` bytes: by `bytes`, and by zeroes if they are too few. Surplus
+/// bytes are left out.
 ///
 /// # Safety
 ///

@@ -261,8 +261,8 @@ impl RawMap {
     /// Deletes the element of the owner, and returns it. Its value can be read as long as the guard
     /// lives.
     ///
-    /// Any context. Returns [`None`] if there is none. Of several deletes that race for one element,
-    /// one returns it. If a lock cannot be taken, the reaper unlinks the element later.
+    /// Any context. Returns [`None`] if there is none. Of several deletes that race for one
+    /// element, one returns it. If a lock cannot be taken, the reaper unlinks the element later.
     pub(crate) fn delete<'a>(&'a self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Element> {
         trace::event(Event::Enter, id.addr());
         let seen = self.table.lookup(id, rcu);
@@ -274,8 +274,8 @@ impl RawMap {
         self.delete_newer(seen, id, rcu)
     }
 
-    /// Deletes the element of the owner, after another CPU has claimed the one that `seen` has found:
-    /// that one was deleted, or an update has replaced it.
+    /// Deletes the element of the owner, after another CPU has claimed the one that `seen` has
+    /// found: that one was deleted, or an update has replaced it.
     #[cold]
     #[inline(never)]
     fn delete_newer<'a>(

@@ -299,8 +299,8 @@ impl Table {
     }
 
     /// As [`Table::find`], for callers that call no function. The rare second walk is inlined here,
-    /// so the caller needs no stack frame. Nor does it have to save a register: the bucket is in one,
-    /// and not in two that the compiler adds for each use.
+    /// so the caller needs no stack frame. Nor does it have to save a register: the bucket is in
+    /// one, and not in two that the compiler adds for each use.
     #[inline(always)]
     pub(crate) fn find_in_leaf<'a>(&self, id: OwnerId, rcu: &'a Guard) -> Option<&'a Node> {
         let bucket = opaque(self.bucket(id.addr()));

@@ -46,6 +46,10 @@ pub(crate) use kernel::sync::atomic::{
 #[inline(always)]
 pub(crate) fn opaque<T>(object: &T) -> &T {
     let mut at = core::ptr::from_ref(object);
+    #[allow(
+        clippy::pointers_in_nomem_asm_block,
+        reason = "the pointer is not dereferenced"
+    )]
     // SAFETY: The assembler sees a comment.
     unsafe {
         core::arch::asm!(

@@ -593,7 +593,7 @@ fn foreign_values() {
 
 #[test]
 fn figures() {
-    let scenarios: [(&str, fn()); 18] = [
+    let scenarios: [(&str, fn()); 19] = [
         ("identities", identities),
         ("renamed", renamed),
         ("sizes", sizes),

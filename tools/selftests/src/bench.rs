@@ -111,7 +111,9 @@ fn refused() -> Result<()> {
     type Change = (&'static str, fn(&mut ostor_bench));
     let changes: [Change; 11] = [
         ("nothing", |arg| arg.bench = 0),
-        ("nothing of a slot", |arg| arg.bench = uapi::OSTOR_BENCH_SLOT),
+        ("nothing of a slot", |arg| {
+            arg.bench = uapi::OSTOR_BENCH_SLOT
+        }),
         ("unknown", |arg| arg.bench = 7),
         ("no map", |arg| arg.maps = 0),
         ("too many maps", |arg| arg.maps = 65),
