@@ -41,21 +41,27 @@ impl Entries {
         self.count
     }
 
-    /// Writes the entries that `next` returns, as many as there is room for. Returns the listing's
-    /// `done`: 1 once `next` returns [`None`], else 0. May sleep.
-    pub(super) fn fill<T: AsBytes>(
+    /// Calls `write_next` as often as there is room for an entry. It writes one, by
+    /// [`Entries::push`], or returns false if there is none. Returns the listing's `done`: 1 if
+    /// there is no other entry, else 0. May sleep.
+    pub(super) fn fill(
         &mut self,
-        mut next: impl FnMut() -> Result<Option<T>>,
+        mut write_next: impl FnMut(&mut Self) -> Result<bool>,
     ) -> Result<u32> {
         while self.count < self.capacity {
-            let Some(entry) = next()? else {
+            if !write_next(self)? {
                 return Ok(1);
-            };
-            append(&mut self.next, entry.as_bytes())?;
-            self.count += 1;
+            }
             deferred::cond_resched();
         }
         Ok(0)
+    }
+
+    /// Writes an entry. There must be room. May sleep.
+    pub(super) fn push<T: AsBytes>(&mut self, entry: &T) -> Result {
+        append(&mut self.next, entry.as_bytes())?;
+        self.count += 1;
+        Ok(())
     }
 }
 

@@ -45,12 +45,14 @@ pub(super) fn list(handle: &Handle, arg: &Arg) -> Result {
         bucket: req.pos,
         seq: req.seq,
     };
-    req.done = entries.fill(|| {
-        let entry = next(map, &mut cursor, &mut value);
-        if entry.is_some() {
-            entries::append(&mut values, &value)?;
-        }
-        Ok(entry)
+    req.done = entries.fill(|entries| {
+        let Some(entry) = next(map, &mut cursor, &mut value) else {
+            return Ok(false);
+        };
+        // First the entry: no value is written if it cannot be.
+        entries.push(&entry)?;
+        entries::append(&mut values, &value)?;
+        Ok(true)
     })?;
     req.count = entries.count();
     req.pos = cursor.bucket;

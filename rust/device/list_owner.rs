@@ -33,10 +33,13 @@ pub(super) fn list(arg: &Arg) -> Result {
     }
     let runtime = Runtime::get().ok_or(ENODEV)?;
     let owner = resolve(&req.owner)?;
-    req.done = entries.fill(|| {
-        let entry = next(runtime, owner.as_ref().id(), req.after);
-        req.after = entry.as_ref().map_or(req.after, |entry| entry.map_id);
-        Ok(entry)
+    req.done = entries.fill(|entries| {
+        let Some(entry) = next(runtime, owner.as_ref().id(), req.after) else {
+            return Ok(false);
+        };
+        req.after = entry.map_id;
+        entries.push(&entry)?;
+        Ok(true)
     })?;
     req.count = entries.count();
     arg.write(&req)

@@ -77,10 +77,13 @@ pub(super) fn list(arg: &Arg) -> Result {
     if req.reserved != 0 {
         return Err(EINVAL);
     }
-    req.done = entries.fill(|| {
-        let entry = next(req.after);
-        req.after = entry.as_ref().map_or(req.after, |entry| entry.id);
-        Ok(entry)
+    req.done = entries.fill(|entries| {
+        let Some(entry) = next(req.after) else {
+            return Ok(false);
+        };
+        req.after = entry.id;
+        entries.push(&entry)?;
+        Ok(true)
     })?;
     req.count = entries.count();
     arg.write(&req)
