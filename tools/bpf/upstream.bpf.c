@@ -333,7 +333,7 @@ int BPF_PROG(task_in_our_operation, unsigned long owner)
 struct locked locked;
 pid_t others[OTHERS];
 /* What the outer operation is. */
-enum { NO_OUTER, CREATE, DELETE } outer;
+enum { OUTER_NONE, OUTER_CREATE, OUTER_DELETE } outer;
 static bool at_second;
 
 SEC("?tp_btf/sys_enter")
@@ -344,11 +344,11 @@ int BPF_PROG(locked_outer, struct pt_regs *regs, long number)
 
 	if (!is_thread())
 		return 0;
-	outer = CREATE;
+	outer = OUTER_CREATE;
 	locked.outer_create = create(task, a, task, &value);
-	outer = DELETE;
+	outer = OUTER_DELETE;
 	locked.outer_delete = delete(task, a, task);
-	outer = NO_OUTER;
+	outer = OUTER_NONE;
 	return 0;
 }
 
@@ -377,8 +377,8 @@ static __always_inline int in_lock(void)
 	__u64 value = 1;
 	int now = outer;
 
-	outer = NO_OUTER;
-	if (now == CREATE) {
+	outer = OUTER_NONE;
+	if (now == OUTER_CREATE) {
 		delete_others();
 	} else {
 		locked.get = get(task, a, task, &value);
@@ -392,10 +392,10 @@ static __always_inline int in_lock(void)
 SEC("?fentry/task_storage_ptr")
 int BPF_PROG(in_bpf_lock, void *owner)
 {
-	if (!is_thread() || outer == NO_OUTER)
+	if (!is_thread() || outer == OUTER_NONE)
 		return 0;
 	/* A create calls this first without a lock. */
-	if (outer == CREATE && !at_second) {
+	if (outer == OUTER_CREATE && !at_second) {
 		at_second = true;
 		return 0;
 	}
@@ -405,7 +405,7 @@ int BPF_PROG(in_bpf_lock, void *owner)
 SEC("?tp_btf/ostor_storage_locked")
 int BPF_PROG(in_our_lock, unsigned long owner)
 {
-	return is_thread() && outer != NO_OUTER ? in_lock() : 0;
+	return is_thread() && outer != OUTER_NONE ? in_lock() : 0;
 }
 
 /* nodeadlock */
