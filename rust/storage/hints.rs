@@ -98,7 +98,8 @@ impl Hints {
 
 impl RawMap {
     /// Finds the element of the owner at `addr` by its hints. Finds nothing if the table has to
-    /// decide: the caller goes on to [`RawMap::find_behind_hint`]. Any context; takes no lock.
+    /// decide: the caller goes on to [`RawMap::find_in_leaf`], out of line, so that a lookup by a
+    /// hint needs no stack frame. Any context; takes no lock.
     #[inline(always)]
     pub(super) fn find_by_hint<'a>(
         &'a self,
@@ -108,26 +109,14 @@ impl RawMap {
     ) -> Option<&'a Element> {
         // The hint and the bucket are two words. The barrier puts the loads of this lookup behind
         // those of the lookups before it, by either word. The acquire puts it before those that
-        // follow.
+        // follow. So does the one of the key: what has killed the element came after the next one
+        // was pushed.
         barrier::smp_mb(Read);
         let elem = NonNull::new(hints.of(self).load_acquire())?;
         // SAFETY: The pointer was loaded under the guard. By the type invariant of `Hints` the
         // element is valid until a grace period after the hint has changed.
         let elem: &'a Element = unsafe { elem.as_ref() };
-        (ptr::eq(elem.map(), self) && elem.node.is_live_at(addr)).then_some(elem)
-    }
-
-    /// Finds the element of the owner in the table, after [`RawMap::find_by_hint`]. Any context;
-    /// takes no lock. To be called out of line, so that a lookup by a hint needs no stack frame.
-    #[inline(always)]
-    pub(super) fn find_behind_hint<'a>(
-        &'a self,
-        id: OwnerId,
-        rcu: &'a Guard,
-    ) -> Option<&'a Element> {
-        // What has killed the element that the hint led to came after the next one was pushed.
-        barrier::smp_mb(Read);
-        self.find_in_leaf(id, rcu)
+        (ptr::eq(elem.map(), self) && elem.node.matches_addr(addr)).then_some(elem)
     }
 
     /// Finds the value of the owner whose identity `id` returns, by its hints if it has any. Any
@@ -151,6 +140,6 @@ impl RawMap {
     #[cold]
     #[inline(never)]
     fn value_behind_hint(&self, rcu: &Guard, id: OwnerId) -> Option<NonNull<u8>> {
-        Some(self.find_behind_hint(id, rcu)?.value())
+        Some(self.find_in_leaf(id, rcu)?.value())
     }
 }

@@ -408,7 +408,7 @@ impl ByteMap {
     #[cold]
     #[inline(never)]
     fn get_behind_hint<'a>(&'a self, rcu: &'a Guard, id: OwnerId) -> Option<&'a [u8]> {
-        Some(self.value(self.raw.find_behind_hint(id, rcu)?))
+        Some(self.value(self.raw.find_in_leaf(id, rcu)?))
     }
 
     /// Deletes the value of the owner with this identity and returns it. Takes no lock that it

@@ -114,15 +114,18 @@ impl Node {
         let _ = self.key.cmpxchg(addr, addr | HIDDEN, Full);
     }
 
-    /// Returns whether lookups match the member.
+    /// Returns whether lookups match the member. Acquires, as [`Node::matches_addr`] does.
     pub(super) fn is_live(&self) -> bool {
-        self.key.load(Relaxed) & STATE == 0
+        self.key.load(Acquire) & STATE == 0
     }
 
-    /// Returns whether lookups match the member, which is known to be one of the owner at `addr`.
+    /// Returns whether lookups match the member, and its owner is at `addr`.
+    ///
+    /// Acquires: a lookup that sees a member dead, and goes on to the one that it has replaced,
+    /// sees that one hidden or dead, see [`Table::hide_older`].
     #[inline(always)]
-    pub(super) fn is_live_at(&self, addr: usize) -> bool {
-        self.key.load(Relaxed) == addr
+    pub(super) fn matches_addr(&self, addr: usize) -> bool {
+        self.key.load(Acquire) == addr
     }
 
     /// The identity of the owner. The member may be dead.
@@ -145,7 +148,7 @@ impl Node {
 
     #[inline(always)]
     fn matches(&self, id: OwnerId) -> bool {
-        self.key.load(Relaxed) == id.addr() && self.has_stamp_of(id)
+        self.matches_addr(id.addr()) && self.has_stamp_of(id)
     }
 
     /// Gives the member another identity with the same address. The caller knows that no other CPU
@@ -326,7 +329,7 @@ impl Table {
     /// As [`Table::lookup`], for a live member with this address and any stamp.
     #[inline(always)]
     pub(super) fn lookup_at<'a>(&self, addr: usize, rcu: &'a Guard) -> Lookup<'a> {
-        self.lookup_by(addr, move |node| node.key.load(Relaxed) == addr, rcu)
+        self.lookup_by(addr, move |node| node.matches_addr(addr), rcu)
     }
 
     #[inline(always)]
@@ -362,7 +365,7 @@ impl Table {
         addr: usize,
         rcu: &'a Guard,
     ) -> Lookup<'a> {
-        self.relookup_by(seen, addr, move |node| node.key.load(Relaxed) == addr, rcu)
+        self.relookup_by(seen, addr, move |node| node.matches_addr(addr), rcu)
     }
 
     #[inline(always)]
@@ -391,7 +394,7 @@ impl Table {
     /// yet. Otherwise lookups would match it again once `node` is dead. `node` is a member. Any
     /// context; takes no lock.
     #[inline(always)]
-    pub(super) fn hide_older(&self, node: &Node, rcu: &Guard) {
+    pub(crate) fn hide_older(&self, node: &Node, rcu: &Guard) {
         let next = node.next.load();
         // Most chains end here.
         if next.is_null() {
@@ -416,7 +419,7 @@ impl Table {
         ops: &OwnerOps,
         rcu: &'a Guard,
     ) -> Option<&'a Node> {
-        let wanted = move |node: &Node| node.key.load(Relaxed) == addr && node.id().is_of(ops);
+        let wanted = move |node: &Node| node.matches_addr(addr) && node.id().is_of(ops);
         self.find_by(addr, wanted, rcu)
     }
 

@@ -210,6 +210,25 @@ fn lookup_and_replacements() {
     assert!(bucket.members() == [3, 0]);
 }
 
+/// An update has pushed a new member of one owner, and not claimed the old one yet. The new one is
+/// deleted: no lookup finds it and then the old one.
+fn lookups_and_delete() {
+    let bucket = Bucket::new(&[1, 1], 2);
+    let other = bucket.clone();
+    let thread = machine::spawn(move || {
+        let rcu = rcu::read_lock();
+        other.table.hide_older(other.nodes[1], &rcu);
+        other.kill(1);
+    });
+    {
+        let rcu = rcu::read_lock();
+        let find = || bucket.table.find(Bucket::id(1), &rcu);
+        let found = [find(), find()].map(|found| Some(bucket.place(found?)));
+        assert!(found[1] != Some(0), "{found:?}: the old one is found again");
+    }
+    thread.join();
+}
+
 /// A list whose members leave, and to which others are pushed, all by one thread.
 fn list_and_changes() {
     let list = Arc::new(HListHead::new());
@@ -297,6 +316,7 @@ fn overtaken_loom() {
     Explore::new("walk, its first member leaves").loom(NO_FAULTS, walk_and_first_leaves);
     Explore::new("walk, its first members leave").loom(NO_FAULTS, walk_and_all_leave);
     Explore::new("lookup, two replacements").loom(NO_FAULTS, lookup_and_replacements);
+    Explore::new("two lookups, delete").loom(NO_FAULTS, lookups_and_delete);
     Explore::new("walk of a list, changes").loom(NO_FAULTS, list_and_changes);
 }
 
