@@ -138,13 +138,9 @@ wait
 # The calls of sleep, in the histogram and as the tracer saw each of them.
 first=${tasks# }
 number=$(sed -n "s/^${first%% *} //p" /tmp/asleep)
-on_enter="hist:keys=common_pid:begin=common_timestamp if id==$number"
-on_exit="hist:keys=common_pid:ns=common_timestamp-\$begin:onmatch(raw_syscalls.sys_enter).sample_syscalls(\$ns) if id==$number"
 echo mono >$tracing/trace_clock
-echo 'sample_syscalls u64 ns' >$tracing/synthetic_events
-echo "$on_enter" >$tracing/events/raw_syscalls/sys_enter/trigger
-echo "$on_exit" >$tracing/events/raw_syscalls/sys_exit/trigger
-echo 1 >$tracing/events/synthetic/sample_syscalls/enable
+echo "id==$number" >$tracing/events/raw_syscalls/filter
+echo 1 >$tracing/events/raw_syscalls/enable
 insmod /modules/syscalls.ko number="$number" || fail "it does not load with a number"
 
 rm /tmp/stop
@@ -166,10 +162,13 @@ grep -qx 'calls 220 missed 0' /tmp/histogram || fail "not 220 calls of number $n
 [ "$(longer 2097152)" -eq 220 ] || fail "a call is shorter than its sleep of 3 ms"
 [ "$(longer 16777216)" -ge 120 ] || fail "a call is shorter than its sleep of 20 ms"
 [ "$(longer 67108864)" -ge 20 ] || fail "a call is shorter than its sleep of 100 ms"
-# usleep-321 [001] ..... 12.345678: sample_syscalls: ns=3062144
-sed -n 's/.*: sample_syscalls: ns=//p' $tracing/trace >/tmp/traced
+# usleep-321 [001] ..... 12.345678: sys_exit: NR 230 = 0
 awk '
-NR == FNR { traced[++all] = $1; next }
+$5 == "sys_enter:" { entered[$1] = $4 }
+$5 == "sys_exit:" && $1 in entered { printf "%.0f\n", ($4 - entered[$1]) * 1000000000 }' \
+	$tracing/trace >/tmp/traced
+awk '
+FILENAME == "/tmp/traced" { traced[++all] = $1; next }
 NF == 3 && $1 ~ /^[0-9]/ { counted[$1] = $2 }
 END {
 	# Both read the clock at the same event, one after the other. An interrupt may come
@@ -191,8 +190,5 @@ END {
 	print all + 0 " calls traced"
 	exit wrong || all != 220
 }' /tmp/traced /tmp/histogram || fail "the histogram is not that of the traced calls"
-echo 0 >$tracing/events/synthetic/sample_syscalls/enable
-echo "!$on_exit" >$tracing/events/raw_syscalls/sys_exit/trigger
-echo "!$on_enter" >$tracing/events/raw_syscalls/sys_enter/trigger
-: >$tracing/synthetic_events
+echo 0 >$tracing/events/raw_syscalls/enable
 rmmod syscalls
