@@ -195,14 +195,16 @@ mod tests {
         let death_notice = || unsafe { kinds::death_notice(owner.ops(), owner.id()) };
         // SAFETY: As above.
         let backstop_notice = || unsafe { kinds::backstop_notice(owner.id()) };
-        let fault = inject(Site::DeathNotice, 1)?;
+        // All notices fail: meanwhile, other tasks can end.
+        let fault = inject(Site::DeathNotice, -1)?;
         death_notice();
-        assert!(fault.failed() == 1 && f.number(&owner) == Some(1));
+        assert!(fault.failed() >= 1 && f.number(&owner) == Some(1));
         drop(fault);
-        let fault = inject(Site::Backstop, 1)?;
+        let fault = inject(Site::Backstop, -1)?;
         backstop_notice();
-        assert!(fault.failed() == 1 && f.number(&owner) == Some(1));
+        assert!(fault.failed() >= 1 && f.number(&owner) == Some(1));
         assert!(late_free.get() == before);
+        drop(fault);
         backstop_notice();
         assert!(f.number(&owner).is_none() && late_free.get() == before + 1);
         assert!(f.values.wait_for(0));
