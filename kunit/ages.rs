@@ -23,10 +23,10 @@ mod tests {
         },
     };
 
-    /// Waits a second at most until `held` has this age. Returns whether it has. Does not sleep:
-    /// the caller is in a read section.
+    /// Waits ten seconds at most until `held` has this age: the host may run little of the guest's
+    /// other CPU meanwhile. Returns whether it has. Does not sleep: the caller is in a read section.
     fn becomes(held: &Held<'_>, age: i8) -> bool {
-        (0..1000).any(|_| {
+        (0..10_000).any(|_| {
             clock::busy_wait(1000);
             held.age() == Some(age)
         })
