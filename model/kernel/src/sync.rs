@@ -116,21 +116,25 @@ pub mod atomic {
         }
 
         /// Loads the value.
+        #[track_caller]
         pub fn load<O: Ordering>(&self, _: O) -> T {
             self.decode(word::load(self.addr(), O::ORDER))
         }
 
         /// Stores a value.
+        #[track_caller]
         pub fn store<O: Ordering>(&self, value: T, _: O) {
             word::store(self.addr(), self.encode(value), O::ORDER);
         }
 
         /// Stores a value and returns the previous one.
+        #[track_caller]
         pub fn xchg<O: Ordering>(&self, value: T, _: O) -> T {
             self.decode(word::swap(self.addr(), self.encode(value), O::ORDER))
         }
 
         /// Stores `new` if the value is `old`. Returns the previous value.
+        #[track_caller]
         pub fn cmpxchg<O: Ordering>(&self, old: T, new: T, _: O) -> Result<T, T> {
             let (old, new) = (self.encode(old), self.encode(new));
             match word::compare_exchange(self.addr(), old, new, O::ORDER) {
@@ -140,17 +144,20 @@ pub mod atomic {
         }
 
         /// Adds `value` and returns the previous value.
+        #[track_caller]
         pub fn fetch_add<O: Ordering>(&self, value: T, _: O) -> T {
             self.decode(word::fetch_add(self.addr(), value.to_bits(), O::ORDER))
         }
 
         /// Subtracts `value` and returns the previous value.
+        #[track_caller]
         pub fn fetch_sub<O: Ordering>(&self, value: T, _: O) -> T {
             let value = value.to_bits().wrapping_neg();
             self.decode(word::fetch_add(self.addr(), value, O::ORDER))
         }
 
         /// Adds `value`.
+        #[track_caller]
         pub fn add<O: Ordering>(&self, value: T, order: O) {
             self.fetch_add(value, order);
         }

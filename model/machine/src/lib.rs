@@ -17,6 +17,7 @@
 
 pub mod engine;
 pub mod interrupt;
+pub mod lines;
 pub mod lock;
 mod memory;
 pub mod plain;
@@ -41,6 +42,5 @@ pub use world::{
     wake,
     warn,
     warnings,
-    written_by_many,
     Setup, //
 };

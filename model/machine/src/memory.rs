@@ -2,6 +2,7 @@
 
 //! The blocks of memory of an execution, and whether each is allocated.
 
+use crate::lines;
 use std::{
     alloc::Layout,
     collections::BTreeMap, //
@@ -37,7 +38,7 @@ impl Memory {
         }
         assert!(layout.size() != 0);
         // SAFETY: The size is not 0.
-        let addr = unsafe { std::alloc::alloc_zeroed(layout) } as usize;
+        let addr = unsafe { std::alloc::alloc_zeroed(lines::layout(layout)) } as usize;
         assert!(addr != 0, "the host has no memory");
         let block = Block {
             layout,
@@ -78,7 +79,7 @@ impl Drop for Memory {
         for (&addr, block) in &self.blocks {
             // SAFETY: The block was allocated with this layout. The execution is over, so it is not
             // used again.
-            unsafe { std::alloc::dealloc(addr as *mut u8, block.layout) };
+            unsafe { std::alloc::dealloc(addr as *mut u8, lines::layout(block.layout)) };
         }
     }
 }

@@ -6,9 +6,12 @@
 //! Loom detects a race by the lack of an order between the accesses, whatever the interleaving is.
 //! Other threads do not run inside these functions.
 
-use crate::world::{
-    with,
-    World, //
+use crate::{
+    lines,
+    world::{
+        with,
+        World, //
+    }, //
 };
 use loom::cell::UnsafeCell;
 use std::{
@@ -20,7 +23,9 @@ use std::{
 pub(crate) type Place = Rc<UnsafeCell<()>>;
 
 /// Reads a cell.
+#[track_caller]
 pub fn read(addr: usize) {
+    lines::note(addr, false);
     used(addr);
     if let Some(place) = place(|w| w.cell(addr)) {
         place.with(|_| ());
@@ -28,7 +33,9 @@ pub fn read(addr: usize) {
 }
 
 /// Writes a cell.
+#[track_caller]
 pub fn write(addr: usize) {
+    lines::note(addr, true);
     used(addr);
     if let Some(place) = place(|w| w.cell(addr)) {
         place.with_mut(|_| ());

@@ -15,6 +15,7 @@
 use crate::{
     engine::Engine,
     interrupt::step,
+    lines,
     plain,
     world::{
         with,
@@ -77,19 +78,10 @@ fn will_load(slot: &Slot) {
     }
 }
 
-/// Records that this CPU writes to an address, for [`written_by_many`](crate::written_by_many).
-pub fn note_write(addr: usize) {
-    with(|w| {
-        let cpu = w.cpu();
-        if let Some(writers) = &mut w.writers {
-            *writers.entry(addr).or_default() |= 1 << cpu;
-        }
-    });
-}
-
 /// Tells loom that this CPU changes what other CPUs have loaded.
+#[track_caller]
 fn will_change(addr: usize, slot: &Slot) {
-    note_write(addr);
+    lines::note(addr, true);
     while slot.readers.get() != 0 {
         let reader = slot.readers.get().trailing_zeros();
         slot.readers.set(slot.readers.get() & !(1 << reader));
@@ -129,12 +121,14 @@ fn barrier(order: Order) {
 }
 
 /// Loads the difference.
+#[track_caller]
 pub fn load(addr: usize, order: Order) -> u64 {
     step();
     let slot = slot(addr);
     if panicking() {
         return slot.last.get();
     }
+    lines::note(addr, false);
     will_load(&slot);
     let value = slot.word.load(order.rmw());
     recheck(addr);
@@ -142,6 +136,7 @@ pub fn load(addr: usize, order: Order) -> u64 {
 }
 
 /// Stores a difference.
+#[track_caller]
 pub fn store(addr: usize, value: u64, order: Order) {
     step();
     let slot = slot(addr);
@@ -154,6 +149,7 @@ pub fn store(addr: usize, value: u64, order: Order) {
 }
 
 /// Stores a difference and returns the previous one.
+#[track_caller]
 pub fn swap(addr: usize, value: u64, order: Order) -> u64 {
     step();
     let slot = slot(addr);
@@ -169,6 +165,7 @@ pub fn swap(addr: usize, value: u64, order: Order) -> u64 {
 }
 
 /// Adds to the difference and returns the previous one.
+#[track_caller]
 pub fn fetch_add(addr: usize, value: u64, order: Order) -> u64 {
     step();
     let slot = slot(addr);
@@ -184,6 +181,7 @@ pub fn fetch_add(addr: usize, value: u64, order: Order) -> u64 {
 }
 
 /// Replaces the difference if it is `old`. An exchange that fails orders nothing.
+#[track_caller]
 pub fn compare_exchange(addr: usize, old: u64, new: u64, order: Order) -> Result<u64, u64> {
     step();
     let slot = slot(addr);

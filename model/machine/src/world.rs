@@ -11,6 +11,7 @@ use crate::{
         Word, //
     },
     interrupt::Coming,
+    lines::Accesses,
     lock::Locks,
     memory::Memory,
     plain::{
@@ -122,8 +123,8 @@ pub struct World {
     pub(crate) coming: Vec<Coming>,
     /// The number of steps of all CPUs.
     pub(crate) steps: u64,
-    /// While this is recorded: the CPUs that have written to each address, as bits.
-    pub(crate) writers: Option<BTreeMap<usize, u32>>,
+    /// The accesses so far, while they are recorded.
+    pub(crate) accesses: Option<Accesses>,
     /// The threads that wait, and their conditions, by CPU.
     waiters: BTreeMap<usize, (Thread, Condition)>,
     pauses: u32,
@@ -173,7 +174,7 @@ pub fn begin(setup: Setup) {
         works: Works::default(),
         coming: Vec::new(),
         steps: 0,
-        writers: None,
+        accesses: None,
         waiters: BTreeMap::new(),
         pauses: 0,
         warnings: 0,
@@ -220,16 +221,6 @@ pub fn spawn(f: impl FnOnce() + Send + 'static) -> Handle {
         cpu();
         f();
     })
-}
-
-/// The number of words that more than one CPU has written while `f` runs. The CPUs are this one,
-/// and those that `f` starts and waits for.
-pub fn written_by_many(f: impl FnOnce()) -> usize {
-    with(|w| w.writers = Some(BTreeMap::new()));
-    f();
-    let writers = with(|w| w.writers.take()).unwrap_or_default();
-    let by_many = |writers: &&u32| writers.count_ones() > 1;
-    writers.values().filter(by_many).count()
 }
 
 /// Prints a warning, and counts it.

@@ -4,7 +4,7 @@
 //! is.
 
 mod any;
-mod apart;
+mod commute;
 mod create;
 mod delete;
 mod ends;

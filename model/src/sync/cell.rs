@@ -18,18 +18,21 @@ impl<T: Copy> Cell<T> {
     }
 
     /// The value.
+    #[track_caller]
     pub(crate) fn get(&self) -> T {
         plain::read(self.addr());
         self.0.get()
     }
 
     /// Sets the value.
+    #[track_caller]
     pub(crate) fn set(&self, value: T) {
         plain::write(self.addr());
         self.0.set(value);
     }
 
     /// Sets the value, and returns the previous one.
+    #[track_caller]
     pub(crate) fn replace(&self, value: T) -> T {
         plain::write(self.addr());
         self.0.replace(value)

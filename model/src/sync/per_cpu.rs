@@ -5,7 +5,7 @@
 use kernel::prelude::*;
 use machine::{
     engine::Engine,
-    word::note_write, //
+    lines, //
 };
 use std::cell::Cell;
 
@@ -46,39 +46,47 @@ unsafe impl Sync for LocalCounter {}
 
 impl LocalCounter {
     /// Adds `n`.
+    #[track_caller]
     pub(crate) fn add(&self, n: u64) {
-        note_write(self.0.as_ptr() as usize);
+        lines::note(self.0.as_ptr() as usize, true);
         self.0.set(self.0.get().wrapping_add(n));
     }
 
     /// Subtracts `n`.
+    #[track_caller]
     pub(crate) fn sub(&self, n: u64) {
         self.add(n.wrapping_neg());
     }
 }
 
 /// Counters of which each CPU has its own.
-pub(crate) struct PerCpuCounters<T>(PerCpu<T>);
+pub(crate) struct PerCpuCounters<T>(PerCpu<Line<T>>);
+
+#[derive(Default)]
+#[repr(align(64))]
+struct Line<T>(T);
 
 impl<T: Default> PerCpuCounters<T> {
     /// Counters at 0.
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self(PerCpu::new(|| KBox::pin(T::default(), GFP_KERNEL))?))
+        Ok(Self(PerCpu::new(|| {
+            KBox::pin(Line::default(), GFP_KERNEL)
+        })?))
     }
 
     /// The counters of this CPU.
     pub(crate) fn this_cpu(&self) -> &T {
-        self.0.this_cpu()
+        &self.0.this_cpu().0
     }
 
     /// Their size in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.0.iter().count() * size_of::<T>()
+        self.0.iter().count() * size_of::<Line<T>>()
     }
 
     /// The sum of one counter over all CPUs, at one instant. It is not negative.
     pub(crate) fn sum(&self, which: impl Fn(&T) -> &LocalCounter) -> u64 {
-        let share = |line| which(line).0.get();
+        let share = |line: &Line<T>| which(&line.0).0.get();
         let sum = self.0.iter().map(share).fold(0, u64::wrapping_add);
         assert!(sum as i64 >= 0 || std::thread::panicking(), "a sum below 0");
         sum

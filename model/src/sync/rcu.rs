@@ -55,6 +55,7 @@ impl<T> RcuPtr<T> {
     }
 
     /// Loads the pointer.
+    #[track_caller]
     pub(crate) fn load(&self) -> *mut T {
         let target = self.0.load(Acquire);
         machine::rcu::loaded(target as usize);
@@ -62,26 +63,31 @@ impl<T> RcuPtr<T> {
     }
 
     /// Loads the pointer.
+    #[track_caller]
     pub(crate) fn load_acquire(&self) -> *mut T {
         self.load()
     }
 
     /// Returns whether the pointer is null. It is not followed.
+    #[track_caller]
     pub(crate) fn is_null(&self) -> bool {
         self.0.load(Relaxed).is_null()
     }
 
     /// Publishes `new`.
+    #[track_caller]
     pub(crate) fn assign(&self, new: *mut T) {
         self.0.store(new, Release);
     }
 
     /// Sets the pointer of an object that no other CPU can reach yet, or that is being taken out.
+    #[track_caller]
     pub(crate) fn set(&self, new: *mut T) {
         self.0.store(new, Release);
     }
 
     /// Publishes `new` if the pointer is `old`. Fully ordered on success.
+    #[track_caller]
     pub(crate) fn replace(&self, old: *mut T, new: *mut T) -> bool {
         self.0.cmpxchg(old, new, Full).is_ok()
     }

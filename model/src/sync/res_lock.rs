@@ -10,6 +10,7 @@ use super::{
     irq::with_irqs_off, //
 };
 use kernel::prelude::*;
+use machine::lines;
 use std::cell::{
     Cell,
     RefCell,
@@ -100,6 +101,7 @@ impl<T> ResLock<T> {
         f: impl FnOnce(&mut T) -> R,
     ) -> Option<R> {
         let addr = self.word.get() as usize;
+        lines::note_as(addr, true, || format!("the lock of {site:?}"));
         with_irqs_off(|| {
             if !acquire(addr) {
                 return None;
