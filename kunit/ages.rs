@@ -24,7 +24,8 @@ mod tests {
     };
 
     /// Waits ten seconds at most until `held` has this age: the host may run little of the guest's
-    /// other CPU meanwhile. Returns whether it has. Does not sleep: the caller is in a read section.
+    /// other CPU meanwhile. Returns whether it has. Does not sleep: the caller is in a read
+    /// section.
     fn becomes(held: &Held<'_>, age: i8) -> bool {
         (0..10_000).any(|_| {
             clock::busy_wait(1000);
