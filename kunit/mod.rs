@@ -22,6 +22,7 @@ mod lock_order;
 mod mock;
 mod mock_owner;
 mod module_maps;
+mod owner_ref;
 #[allow(dead_code, reason = "the torture module uses the rest")]
 #[path = "../torture/probes.rs"]
 mod probes;

@@ -88,7 +88,9 @@ unsafe impl Kind for Socket {
     const METHODS: &'static Methods = &METHODS;
 
     fn gate_for(&self, id: &Cell<OwnerId>, rcu: &Guard) -> Result<(), Refusal> {
-        if cookie(self.as_ptr()) != 0 {
+        // Not whether the socket has a cookie now: another CPU can have given it one since `id` was
+        // taken.
+        if id.get().serial() != 0 {
             return self.check_alive();
         }
         self.gate(rcu)?;
